@@ -1,0 +1,5 @@
+"""``python -m ranvier``."""
+
+from ranvier.cli import main
+
+raise SystemExit(main())

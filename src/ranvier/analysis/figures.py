@@ -1,0 +1,137 @@
+"""Figures of networks and what they do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engine import Events, run
+from ranvier.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BEFORE, _AFTER, _INK = "#9aa5b1", "#d1495b", "#2e4057"
+
+
+def _figure(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, NDArray[Any]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # drawn without a screen, whatever the user's backend is
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a PNG, under a temporary name first."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, format="png", dpi=150)
+    os.replace(temporary, path)
+
+
+def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float) -> Figure:
+    """Delays of every layer before and after training: how they are spread, and how far they moved.
+
+    Args:
+        before, after: per layer, delays in steps, of one shape.
+        dt_ms: length of a step in ms.
+    """
+    pairs = [(b, a) for b, a in zip(before, after, strict=True) if max(b.max(), a.max()) > 0]
+    figure, axes = _figure(2, max(1, len(pairs)), 3.4 * max(1, len(pairs)), 5.2)
+    for column, (b, a) in enumerate(pairs):
+        longest = float(max(b.max(), a.max()))
+        edges = (np.arange(int(np.ceil(longest)) + 2) - 0.5) * dt_ms
+        spread, moved = axes[:, column]
+        spread.hist(b.ravel() * dt_ms, edges, color=_BEFORE, label="before")
+        spread.hist(a.ravel() * dt_ms, edges, color=_AFTER, histtype="step", linewidth=1.6, label="after")
+        spread.set(title=f"layer {column + 1}: {a.size:,} delays", xlabel="delay (ms)", ylabel="synapses")
+        far = (a - b).ravel() * dt_ms
+        moved.hist(far, 41, color=_INK)
+        moved.set(xlabel="moved by (ms)", ylabel="synapses", title=f"mean move {np.abs(far).mean():.3g} ms")
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def plot_detectors(
+    before: NDArray[Any], after: NDArray[Any], offsets: NDArray[Any], dt_ms: float, most: int = 4
+) -> Figure:
+    """When a pattern's spikes reach its detector, before and after training: learned delays make them meet.
+
+    Args:
+        before, after: ``[class, channel]`` delays of each class's detector, in steps.
+        offsets: ``[class, channel]`` when each channel fires in the class's pattern, in steps.
+        dt_ms: length of a step in ms.
+        most: classes shown.
+    """
+    shown = min(most, len(offsets))
+    figure, axes = _figure(3, shown, 2.6 * shown + 0.6, 6.0, sharex=True, sharey=True)
+    channels = np.arange(offsets.shape[1])
+    rows = (
+        ("spikes sent", np.zeros_like(before), _INK),
+        ("spikes arriving,\nrandom delays", before, _BEFORE),
+        ("spikes arriving,\nlearned delays", after, _AFTER),
+    )
+    for row, (title, delay, colour) in enumerate(rows):
+        for pattern in range(shown):
+            ax = axes[row, pattern]
+            ax.scatter(
+                (offsets[pattern] + delay[pattern]) * dt_ms, channels, s=60, marker="|", color=colour, linewidth=2
+            )
+            ax.grid(axis="x", color="#e5e8eb", linewidth=0.6)
+            ax.set_axisbelow(True)
+            if row == 0:
+                ax.set_title(f"pattern {pattern}")
+            if row == len(rows) - 1:
+                ax.set_xlabel("time (ms)")
+        axes[row, 0].set_ylabel(f"{title}\n\nchannel")
+    return figure
+
+
+def plot_raster(network: Network, events: Events, length: int, label: str) -> Figure:
+    """One clip through the layers of a frozen network: input, hidden spikes, output voltages.
+
+    Args:
+        network: what runs.
+        events, length: the clip, as :func:`ranvier.engine.run` takes it.
+        label: name of the clip's class.
+    """
+    result = run(network, events, length)
+    step, source, _ = events
+    figure, axes = _figure(len(network.layers) + 1, 1, 8.0, 2.0 * (len(network.layers) + 1), sharex=True)
+    rasters = [("input", step, source, network.layers[0].sources)]
+    for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
+        rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
+    for ax, (name, when, where, neurons) in zip(axes[:, 0], rasters, strict=False):
+        few = neurons <= 32
+        size, marker = (80.0, "|") if few else (2.0, ".")
+        ax.scatter(
+            np.asarray(when) * network.dt_ms, where, s=size, marker=marker, color=_INK, linewidth=1.2 if few else 0
+        )
+        ax.set(ylabel=name, ylim=(-0.7, neurons - 0.3))
+    last, time_ms = axes[-1, 0], np.arange(len(result.voltage)) * network.dt_ms
+    for neuron, name in enumerate(network.classes):
+        chosen = neuron == result.prediction
+        last.plot(
+            time_ms,
+            result.voltage[:, neuron],
+            color=_AFTER if chosen else _BEFORE,
+            linewidth=1.8 if chosen else 0.7,
+            zorder=2 if chosen else 1,
+            label=f"says {name}" if chosen else None,
+        )
+    last.axvline(length * network.dt_ms, color=_INK, linestyle=":", linewidth=1)
+    last.annotate("clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
+    last.set(ylabel="output voltage", xlabel="time (ms)")
+    last.legend(frameon=False, loc="upper left")
+    axes[0, 0].set_title(f"a clip of class {label}: {len(step):,} input events, through the frozen network")
+    return figure

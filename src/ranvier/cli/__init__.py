@@ -1,0 +1,144 @@
+"""The ``ranvier`` command: parse, import lazily, call one public function, show what it returns."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import ranvier
+
+
+class _Parser(argparse.ArgumentParser):
+    """One clear line and exit code 2 for what cannot be parsed."""
+
+    def error(self, message: str) -> NoReturn:
+        _fail(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 done, 2 bad input, 130 stopped by the user."""
+    from ranvier.data import DataError
+    from ranvier.network import NetworkError
+    from ranvier.recipes.config import ConfigError
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(given)
+    except (ConfigError, DataError, NetworkError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}")
+    except KeyboardInterrupt:
+        print("\nstopped; what the last epoch left can be continued with ranvier train --resume RUN", file=sys.stderr)
+        return 130
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"ranvier: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _dispatch(given: list[str]) -> int:
+    parser = _Parser(
+        prog="ranvier",
+        description="Learn when spikes arrive: train the synaptic delays of spiking neural networks with their weights.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ranvier {ranvier.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    train = commands.add_parser("train", help="train a recipe", add_help=False)
+    train.add_argument("rest", nargs=argparse.REMAINDER)
+    evaluate = commands.add_parser(
+        "eval",
+        help="accuracy of a frozen network on a recording",
+        description="Run a frozen network over a recording, event by event, without torch.",
+        allow_abbrev=False,
+    )
+    evaluate.add_argument("network", metavar="NETWORK", type=Path, help="network.safetensors of a run")
+    evaluate.add_argument(
+        "--data", metavar="FILE", type=Path, required=True, help="recording in SHD's HDF5 format, .h5 or .h5.gz"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    commands.add_parser("ls", help="list the recipes", description="List the recipes that come with Ranvier.")
+    copy = commands.add_parser(
+        "cp",
+        help="copy a recipe to a file of your own",
+        description="Copy a recipe to a .toml file, to change and train: ranvier train FILE.",
+        allow_abbrev=False,
+    )
+    copy.add_argument("recipe", metavar="RECIPE", help="name of a recipe (ranvier ls)")
+    copy.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist")
+
+    if given[:1] == ["train"]:
+        return _train(given[1:])
+    options = parser.parse_args(given)
+    return {"eval": _eval, "ls": _ls, "cp": _cp}[options.command](options)
+
+
+def _train(given: list[str]) -> int:
+    from ranvier.cli.options import train_options
+    from ranvier.recipes.config import build_config, load_values
+
+    recipe = given.pop(0) if given and not given[0].startswith("-") else "coincidence"
+    values = load_values(recipe)
+    options, overrides = train_options(_Parser, recipe, values).parse(given)
+    config = build_config(values, overrides)
+
+    from ranvier.cli.show import TrainingProgress, show_result
+    from ranvier.recipes.run_folder import free_folder, read_config
+    from ranvier.recipes.train import resume, train
+
+    with TrainingProgress() as progress:
+        if options.resume is not None:
+            if overrides or options.out or options.force:
+                _fail("--resume takes the run as it is: no other option goes with it")
+            folder = options.resume
+            config = read_config(folder)
+            result = resume(folder, progress)
+        else:
+            folder = options.out or free_folder(config.name)
+            result = train(config, folder, progress, force=options.force)
+    show_result(result, folder)
+    return 0
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress, show_evaluation
+    from ranvier.recipes.evaluate import evaluate_file
+
+    with ClipProgress("running clips") as progress:
+        evaluation = evaluate_file(options.network, options.data, progress=progress.clips)
+    if options.json:
+        facts: dict[str, Any] = {"network": str(options.network), "data": str(options.data), **evaluation.as_dict()}
+        print(json.dumps(facts, indent=2))
+    else:
+        show_evaluation(evaluation)
+    return 0
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import show_recipes
+    from ranvier.recipes.config import load_values, recipe_names
+
+    show_recipes({name: load_values(name)["summary"] for name in recipe_names()})
+    return 0
+
+
+def _cp(options: argparse.Namespace) -> int:
+    from ranvier.recipes.config import ConfigError, recipe_text
+
+    text = recipe_text(options.recipe)
+    if options.file.suffix != ".toml":
+        raise ConfigError(f"{options.file}: is not a .toml file's name")
+    try:
+        with options.file.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{options.file}: exists already") from None
+    print(f"{options.file} written; train it with: ranvier train {options.file}")
+    return 0

@@ -1,0 +1,159 @@
+"""What the command shows: progress while it works, tables when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ranvier.recipes.evaluate import Evaluation
+
+
+class ClipProgress:
+    """A bar over clips, on the error stream, so that output can be piped."""
+
+    def __init__(self, title: str) -> None:
+        self.console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.title = title
+        self.clip_task: TaskID | None = None
+
+    def __enter__(self) -> Any:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def clips(self, done: int, total: int) -> None:
+        """So many clips of the data have been read or run."""
+        if self.clip_task is None:
+            self.clip_task = self.bar.add_task(self.title, total=total, facts="")
+        self.bar.update(self.clip_task, completed=done, total=total)
+        if done == total:
+            self.bar.remove_task(self.clip_task)
+            self.clip_task = None
+
+
+class TrainingProgress(ClipProgress):
+    """A bar over the epochs with loss, validation accuracy and sigma; a line per epoch where there is no terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("clips")
+        self.training: TaskID | None = None
+        self.epochs = 0
+
+    def begin(self, title: str, epochs: int) -> None:
+        """A training of that many epochs begins, or continues."""
+        if self.training is not None:
+            self.bar.update(self.training, completed=1.0)
+        self.epochs = epochs
+        self.training = self.bar.add_task(title, total=1.0, facts="")
+        if not self.console.is_terminal:
+            self.console.print(f"{title}: {epochs} epochs")
+
+    def step(self, share: float) -> None:
+        """A share of the epochs is done, steps counted."""
+        assert self.training is not None
+        self.bar.update(self.training, completed=share)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has ended, with these metrics."""
+        facts = [f"epoch {row['epoch']}/{self.epochs}", f"loss {row['loss']:.3f}"]
+        for key, name in (("validation_accuracy", "validation"), ("seen_accuracy", "seen")):
+            if key in row:
+                facts.append(f"{name} {100 * row[key]:.1f}%")
+        if "sigma_ms" in row:
+            facts.append(f"σ {row['sigma_ms']:.2f} ms")
+        assert self.training is not None
+        self.bar.update(self.training, facts="  ".join(facts))
+        if not self.console.is_terminal:
+            self.console.print("  ".join([*facts, f"{row['seconds']:.0f} s"]), highlight=False, soft_wrap=True)
+
+
+def _percent(accuracy: Mapping[str, Any]) -> tuple[str, str, str]:
+    return (
+        f"{100 * accuracy['value']:.2f}%",
+        f"{100 * accuracy['low']:.2f} ... {100 * accuracy['high']:.2f}",
+        str(accuracy["clips"]),
+    )
+
+
+def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name, justify in (("", "left"), ("accuracy", "right"), ("95% interval", "right"), ("clips", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name, accuracy in rows:
+        table.add_row(name, *_percent(accuracy))
+    return table
+
+
+_SPLITS = {"validation": "validation", "seen": "seen speakers, held-out clips", "test": "test"}
+_DELAYS = {"learned": "delays learned", "fixed": "delays random, frozen", "none": "no delays"}
+
+
+def show_result(result: Mapping[str, Any], folder: Path) -> None:
+    """The tables at the end of a training, and where everything is."""
+    console = Console()
+    rows = []
+    for split, accuracy in result["accuracy"].items():
+        rows.append((_SPLITS[split], accuracy))
+        if split == "validation":
+            rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
+    for speaker, fold in result.get("folds", {}).items():
+        rows.append((f"  speaker {speaker}, left out", fold["accuracy"]["validation"]))
+    console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
+    if "comparison" in result:
+        parts = [
+            (_DELAYS[name], part["accuracy"].get("test", part["accuracy"].get("validation")))
+            for name, part in result["comparison"].items()
+        ]
+        split = "test" if "test" in result["accuracy"] else "validation"
+        console.print(_accuracy_table(f"what the delays are worth ({split})", [p for p in parts if p[1] is not None]))
+    if (found := result.get("delays_found")) is not None:
+        console.print(
+            f"{found['found']} of {found['decisive']} decisive delays found within ±1 step "
+            f"({found['at_start']} before training)",
+            highlight=False,
+        )
+    if result["protocol"] == "paper":
+        console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
+    console.print(f"{result['parameters']:,} parameters, {result['epochs']} epochs, {result['seconds']:.0f} s")
+    console.print(f"run: {folder}", highlight=False, soft_wrap=True)
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """Accuracy, the commonest mistakes, and how much the neurons spike."""
+    console = Console()
+    console.print(_accuracy_table("frozen network", [("accuracy", evaluation.accuracy.as_dict())]))
+    pairs = Table(title="commonest mistakes", title_justify="left")
+    for name in ("class", "taken for", "clips"):
+        pairs.add_column(name)
+    for true, predicted, clips in evaluation.worst_pairs():
+        pairs.add_row(true, predicted, str(clips))
+    console.print(pairs if pairs.row_count else "no mistakes")
+    rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
+    console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
+
+
+def show_recipes(summaries: Mapping[str, str]) -> None:
+    """Names and what they are."""
+    table = Table(box=None, show_header=False)
+    for name, summary in summaries.items():
+        table.add_row(name, summary)
+    Console().print(table)

@@ -1,0 +1,84 @@
+"""Unpacked recordings and counted data sets on disk, keyed by the file's hash and the settings."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from ranvier.data.dataset import DataError, SpikeDataset
+from ranvier.data.events import Grid
+
+_CACHE_VERSION = 1
+_ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
+
+
+def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
+    """The given folder, else ``$RANVIER_CACHE``, else the user's cache folder."""
+    return Path(cache or os.environ.get("RANVIER_CACHE") or pooch.os_cache("ranvier"))
+
+
+def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
+    """``path`` itself, or for a ``.gz`` its content in the cache, unpacked once."""
+    if path.suffix != ".gz":
+        return path
+    target = cache_folder(cache) / f"{pooch.file_hash(str(path))[:16]}-{path.stem}"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with gzip.open(path) as packed, temporary.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+        os.replace(temporary, target)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _cache_file(path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None) -> Path:
+    settings = json.dumps([_CACHE_VERSION, asdict(grid), classes], sort_keys=True)
+    key = f"{pooch.file_hash(str(path))[:16]}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    return cache_folder(cache) / f"{key}-{path.name.split('.')[0]}.npz"
+
+
+def load_cached(
+    path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None
+) -> SpikeDataset | None:
+    """The counted data set of an earlier reading, or None."""
+    file = _cache_file(path, grid, classes, cache)
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return SpikeDataset(
+                **{name: arrays[name] for name in _ARRAYS},
+                classes=tuple(str(name) for name in arrays["classes"]),
+                sources=grid.sources,
+                dt_ms=grid.dt_ms,
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None  # a damaged cache is made again
+
+
+def store_cached(
+    dataset: SpikeDataset, path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None
+) -> None:
+    """Keep a counted data set for the next reading."""
+    file = _cache_file(path, grid, classes, cache)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as out:
+        np.savez(out, classes=np.array(dataset.classes), **{name: getattr(dataset, name) for name in _ARRAYS})
+    os.replace(temporary, file)

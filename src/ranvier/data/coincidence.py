@@ -1,0 +1,83 @@
+"""A task that only spike times can solve: which order did the channels fire in?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data.dataset import SpikeDataset
+
+
+@dataclass(frozen=True)
+class CoincidenceTask:
+    """Each class is an order in which all channels fire once, a fixed gap apart, from a random onset.
+
+    Every channel carries the same number of spikes in every clip of every class: one of the pattern and ``noise``
+    others at random times. Counts say nothing, and with a gap wider than the jitter no two channels of a pattern
+    ever fire in the same step: a network without delays and without memory is at chance. A neuron that delays
+    channel i by ``offset[last] - offset[i]`` sees the whole pattern in one step.
+
+    Args:
+        classes: patterns, >= 2.
+        channels: channels, >= 2.
+        gap: steps between two spikes of a pattern, >= 2.
+        jitter: probability that a spike of the pattern comes one step early or late, in [0, 1].
+        noise: further spikes per channel and clip, >= 0.
+        steps: steps of a clip, > span + 2.
+        dt_ms: length of a step in ms.
+    """
+
+    classes: int
+    channels: int
+    gap: int
+    jitter: float
+    noise: int
+    steps: int
+    dt_ms: float
+
+    @property
+    def span(self) -> int:
+        """Steps from the first to the last spike of a pattern."""
+        return (self.channels - 1) * self.gap
+
+    def offsets(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Draw the patterns: ``[class, channel]``, steps after the onset, no two classes alike."""
+        patterns: set[tuple[int, ...]] = set()
+        while len(patterns) < self.classes:
+            patterns.add(tuple(int(place) for place in generator.permutation(self.channels)))
+        return np.array(sorted(patterns)) * self.gap
+
+    def draw(self, offsets: NDArray[np.int64], clips: int, generator: np.random.Generator) -> SpikeDataset:
+        """Draw clips, the classes in turn.
+
+        Args:
+            offsets: what :meth:`offsets` gave.
+            clips: how many.
+            generator: randomness of onset, jitter and noise.
+        """
+        labels = np.arange(clips) % self.classes
+        # one step of room on both sides for the jitter
+        onset = generator.integers(1, self.steps - self.span - 1, size=(clips, 1))
+        shift = generator.choice(
+            [-1, 0, 1], size=(clips, self.channels), p=[self.jitter / 2, 1 - self.jitter, self.jitter / 2]
+        )
+        pattern = onset + offsets[labels] + shift
+        noise = generator.integers(0, self.steps, size=(clips, self.channels, self.noise))
+        step = np.concatenate([pattern[:, :, None], noise], axis=2).reshape(clips, -1)
+        source = np.tile(np.repeat(np.arange(self.channels), 1 + self.noise), (clips, 1))
+        return SpikeDataset.pack(
+            [_cells(s, c, self.channels) for s, c in zip(step, source, strict=True)],
+            labels=labels,
+            speakers=None,
+            classes=[f"pattern {number}" for number in range(self.classes)],
+            sources=self.channels,
+            dt_ms=self.dt_ms,
+        )
+
+
+def _cells(step: NDArray[Any], source: NDArray[Any], channels: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    cell, count = np.unique(step * channels + source, return_counts=True)
+    return cell // channels, cell % channels, count

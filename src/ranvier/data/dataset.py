@@ -1,0 +1,104 @@
+"""A data set of spike clips, held as packed counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class DataError(ValueError):
+    """Data, or a file that should hold it, breaks a rule; the message says which, where and what is allowed."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeDataset:
+    """Clips of counted events on a grid, without their empty cells.
+
+    Attributes:
+        step, source, count: of every cell that is not empty, clip after clip, sorted by step within a clip.
+        offsets: ``[clip + 1]``; the cells of clip i are offsets[i] ... offsets[i + 1].
+        lengths: ``[clip]`` steps up to and including the last event, at least 1.
+        labels: ``[clip]`` index into ``classes``.
+        speakers: ``[clip]`` number of the speaker, -1 where the recording does not say.
+        classes: names of the classes.
+        sources: input lines.
+        dt_ms: length of a step in ms.
+    """
+
+    step: NDArray[Any]
+    source: NDArray[Any]
+    count: NDArray[Any]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    speakers: NDArray[np.int64]
+    classes: tuple[str, ...]
+    sources: int
+    dt_ms: float
+
+    @classmethod
+    def pack(
+        cls,
+        clips: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
+        *,
+        labels: NDArray[Any],
+        speakers: NDArray[Any] | None,
+        classes: Sequence[str],
+        sources: int,
+        dt_ms: float,
+    ) -> SpikeDataset:
+        """Join clips of (step, source, count) into one data set, in the smallest integer types that hold them."""
+        sizes = [len(step) for step, _, _ in clips]
+
+        def joined(part: int) -> NDArray[Any]:
+            most = max((int(clip[part].max(initial=0)) for clip in clips), default=0)
+            small = np.min_scalar_type(most)
+            return np.concatenate([clip[part].astype(small) for clip in clips] or [np.empty(0, small)])
+
+        return cls(
+            step=joined(0),
+            source=joined(1),
+            count=joined(2),
+            offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            lengths=np.array([int(step[-1]) + 1 if len(step) else 1 for step, _, _ in clips], np.int64),
+            labels=np.asarray(labels, np.int64),
+            speakers=np.full(len(clips), -1, np.int64) if speakers is None else np.asarray(speakers, np.int64),
+            classes=tuple(classes),
+            sources=sources,
+            dt_ms=dt_ms,
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def clip(self, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Step, source and count of the cells of one clip; with ``lengths[index]``, what ``engine.run`` takes."""
+        cells = slice(self.offsets[index], self.offsets[index + 1])
+        return self.step[cells], self.source[cells], self.count[cells]
+
+    def batch(self, clips: NDArray[Any], *, steps: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Dense tensors of some clips.
+
+        Args:
+            clips: ``[batch]`` indices.
+            steps: time to pad to; None means the longest of these clips.
+
+        Returns:
+            x float32 ``[time, batch, source]``, lengths int64 ``[batch]`` in steps, labels int64 ``[batch]``.
+        """
+        import torch
+
+        clips = np.asarray(clips)
+        lengths = self.lengths[clips]
+        x = np.zeros((int(lengths.max()) if steps is None else steps, len(clips), self.sources), np.float32)
+        for place, clip in enumerate(clips):
+            step, source, count = self.clip(int(clip))
+            x[step, place, source] = count
+        return torch.from_numpy(x), torch.from_numpy(lengths), torch.from_numpy(self.labels[clips])

@@ -1,0 +1,183 @@
+"""Recordings in the HDF5 format of SHD and SSC (Cramer et al. 2020, doi 10.1109/TNNLS.2020.3044364).
+
+``spikes/times`` (variable length, seconds), ``spikes/units`` (variable length, channel), ``labels``, and where
+present ``extra/keys`` (class names) and ``extra/speaker``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data.cache import load_cached, store_cached, unpacked
+from ranvier.data.dataset import DataError, SpikeDataset
+from ranvier.data.events import Grid
+
+_CLIPS_AT_ONCE = 256
+
+
+def find_recording(root: str | os.PathLike[str], name: str) -> Path | None:
+    """``root/name.h5``, else ``root/name.h5.gz``, else None."""
+    candidates = (Path(root) / f"{name}.h5", Path(root) / f"{name}.h5.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_recording(
+    path: str | os.PathLike[str],
+    grid: Grid,
+    *,
+    classes: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SpikeDataset:
+    """Read ``.h5`` or ``.h5.gz`` and count its events on a grid; the counts are cached.
+
+    Args:
+        path: the recording.
+        grid: how to count.
+        classes: number of classes, where the file does not name them; None takes the file's names or largest label.
+        cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).
+        progress: called with (clips read, clips in all).
+
+    Returns:
+        Every clip of the file, in its order. Events out of order are sorted.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: the file is damaged or breaks a rule; the message names the file, the place and what is allowed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such recording")
+    dataset = load_cached(path, grid, classes, cache)
+    if dataset is None:
+        dataset = _read(path, unpacked(path, cache), grid, classes, progress)
+        store_cached(dataset, path, grid, classes, cache)
+    return dataset
+
+
+def write_recording(
+    path: str | os.PathLike[str],
+    times_s: Sequence[NDArray[Any]],
+    units: Sequence[NDArray[Any]],
+    labels: NDArray[Any],
+    *,
+    classes: Sequence[str] = (),
+    speakers: NDArray[Any] | None = None,
+) -> None:
+    """Write clips in SHD's format (times as float16 seconds), under a temporary name first.
+
+    Args:
+        path: the file to write.
+        times_s: per clip, seconds of its events.
+        units: per clip, channel of its events.
+        labels: ``[clip]``.
+        classes: names of the classes, if any.
+        speakers: ``[clip]``, if known.
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    with h5py.File(temporary, "w") as file:
+        for name, clips, dtype in (("times", times_s, np.float16), ("units", units, np.uint16)):
+            data = file.create_dataset(f"spikes/{name}", len(clips), h5py.vlen_dtype(dtype))
+            for number, clip in enumerate(clips):
+                data[number] = np.asarray(clip).astype(dtype)
+        file["labels"] = np.asarray(labels, np.uint16)
+        if len(classes):
+            file["extra/keys"] = np.array([name.encode() for name in classes])
+        if speakers is not None:
+            file["extra/speaker"] = np.asarray(speakers, np.uint16)
+    os.replace(temporary, path)
+
+
+def _read(
+    named: Path, path: Path, grid: Grid, classes: int | None, progress: Callable[[int, int], None] | None
+) -> SpikeDataset:
+    try:
+        with h5py.File(path, "r") as file:
+            times, units, labels = (_dataset(file, named, name) for name in ("spikes/times", "spikes/units", "labels"))
+            names, speakers = _names(file), file["extra/speaker"][:] if "extra/speaker" in file else None
+            label = np.asarray(labels[:])
+            known = len(names) or classes or int(label.max(initial=0)) + 1
+            _check_clips(named, times, units, label, speakers, known)
+            clips = []
+            for start in range(0, len(label), _CLIPS_AT_ONCE):
+                stop = start + _CLIPS_AT_ONCE
+                for number, (time, unit) in enumerate(zip(times[start:stop], units[start:stop], strict=True), start):
+                    clips.append(_count(named, number, time, unit, grid))
+                if progress is not None:
+                    progress(min(stop, len(label)), len(label))
+    except OSError as error:
+        raise DataError(f"{named}: not a whole HDF5 file ({error})") from None
+    return SpikeDataset.pack(
+        clips,
+        labels=label,
+        speakers=speakers,
+        classes=names or [str(number) for number in range(known)],
+        sources=grid.sources,
+        dt_ms=grid.dt_ms,
+    )
+
+
+def _dataset(file: h5py.File, named: Path, name: str) -> h5py.Dataset:
+    if name not in file or not isinstance(file[name], h5py.Dataset):
+        raise DataError(f"{named}: dataset {name!r} is missing (spikes/times, spikes/units and labels are needed)")
+    dataset = file[name]
+    ragged = h5py.check_vlen_dtype(dataset.dtype) is not None
+    if dataset.ndim != 1 or ragged != name.startswith("spikes/"):
+        kind = "one list of numbers per clip" if name.startswith("spikes/") else "one number per clip"
+        raise DataError(f"{named}: dataset {name!r} has shape {dataset.shape}, type {dataset.dtype} ({kind} allowed)")
+    return dataset
+
+
+def _names(file: h5py.File) -> list[str]:
+    if "extra/keys" not in file:
+        return []
+    return [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+
+
+def _check_clips(
+    named: Path,
+    times: h5py.Dataset,
+    units: h5py.Dataset,
+    labels: NDArray[Any],
+    speakers: NDArray[Any] | None,
+    classes: int,
+) -> None:
+    sizes = {"spikes/times": len(times), "spikes/units": len(units), "labels": len(labels)}
+    if speakers is not None:
+        sizes["extra/speaker"] = len(speakers)
+    if len(set(sizes.values())) > 1:
+        raise DataError(f"{named}: {', '.join(f'{name} has {n} clips' for name, n in sizes.items())} (equal allowed)")
+    if len(labels) == 0:
+        raise DataError(f"{named}: no clips (1 or more)")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{named}: labels have type {labels.dtype} (whole numbers allowed)")
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        clip = wrong[0]
+        raise DataError(f"{named}: labels[{clip}] is {labels[clip]} (0 ... {classes - 1} allowed)")
+
+
+def _count(
+    named: Path, number: int, time: NDArray[Any], unit: NDArray[Any], grid: Grid
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    if len(time) != len(unit):
+        raise DataError(f"{named}: clip {number} has {len(time)} times and {len(unit)} units (equal allowed)")
+    for name, values, good, allowed in (
+        ("times", time, np.isfinite(time) & (time >= 0), "finite, 0 s or later"),
+        ("units", unit, (unit >= 0) & (unit < grid.channels), f"0 ... {grid.channels - 1}"),
+    ):
+        if not good.all():
+            at = int(np.argmin(good))
+            raise DataError(f"{named}: spikes/{name}[{number}][{at}] is {values[at]} ({allowed} allowed)")
+    try:
+        return grid.count(time, unit)
+    except ValueError as error:
+        raise DataError(f"{named}: clip {number}: {error}") from None

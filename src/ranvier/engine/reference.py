@@ -1,0 +1,106 @@
+"""The frozen network as its equations say it, one arriving spike after the other, in plain NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.network import Layer, Network
+
+Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Step, source and size of every event, three arrays of one length, steps never falling."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a network did with one clip.
+
+    Attributes:
+        spikes: per hidden layer, ``[spike, 2]``: step and neuron, in order.
+        voltage: of the readout, ``[step, class]``, in units of the threshold's scale.
+        scores: ``[class]``, sum over steps of softmax(voltage).
+        prediction: index of the highest score.
+    """
+
+    spikes: tuple[NDArray[np.int64], ...]
+    voltage: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    prediction: int
+
+
+def run(network: Network, events: Events | NDArray[Any], length: int | None = None) -> Run:
+    """Run one clip from silence, and its tail.
+
+    Sums are taken in double precision, so that no order of the events within a step changes a spike.
+
+    Args:
+        network: what to run.
+        events: (step, source, size) arrays, steps never falling; or the dense ``[time, source]`` form of the same.
+        length: steps of the clip; None means up to the last event, or all of the dense form.
+
+    Returns:
+        Spikes, voltages, scores and prediction.
+
+    Raises:
+        ValueError: events outside the clip or the network's sources, or unsorted.
+    """
+    if isinstance(events, np.ndarray):
+        length = len(events) if length is None else length
+        step, source = np.nonzero(events)
+        size = events[step, source]
+    else:
+        step, source, size = (np.asarray(part) for part in events)
+        step, source = step.astype(np.int64), source.astype(np.int64)
+    if length is None:
+        length = int(step[-1]) + 1 if len(step) else 1
+    if len(step) and (step[0] < 0 or step[-1] >= length or (np.diff(step) < 0).any()):
+        raise ValueError(f"events: steps {step.min()} ... {step.max()} (rising, within 0 ... {length - 1} allowed)")
+    sources = network.layers[0].sources
+    if len(source) and not (source.min() >= 0 and source.max() < sources):
+        raise ValueError(f"events: sources {source.min()} ... {source.max()} (0 ... {sources - 1} allowed)")
+
+    rasters = []
+    for number, layer in enumerate(network.layers[:-1]):
+        spikes, _ = _run_layer(layer, step, source, size, network.readout.steps(length, number))
+        rasters.append(spikes)
+        step, source, size = spikes[:, 0], spikes[:, 1], np.ones(len(spikes))
+    last = len(network.layers) - 1
+    _, voltage = _run_layer(network.layers[-1], step, source, size, network.readout.steps(length, last))
+    share = np.exp(voltage - voltage.max(1, keepdims=True))
+    scores = (share / share.sum(1, keepdims=True)).sum(0)
+    return Run(tuple(rasters), voltage, scores, int(scores.argmax()))
+
+
+def _run_layer(
+    layer: Layer, step: NDArray[Any], source: NDArray[Any], size: NDArray[Any], steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Spikes ``[spike, 2]`` and voltages ``[steps, target]`` (before reset) of one layer."""
+    targets, slots = layer.targets, layer.max_delay + 1
+    # one row per source, so that a spike reads its whole fan-out at once
+    fan_delay = layer.delay_steps.transpose(2, 0, 1).reshape(layer.sources, -1).astype(np.int64)
+    fan_weight = layer.weight.transpose(2, 0, 1).reshape(layer.sources, -1).astype(np.float64)
+    fan_target = np.tile(np.arange(targets), layer.branches)
+    bias, decay, threshold = (a.astype(np.float64) for a in (layer.bias, layer.decay, layer.threshold))
+
+    waiting = np.zeros((slots, targets))  # current on its way, by the step it arrives at, as a ring
+    v = np.zeros(targets)
+    voltage = np.empty((steps, targets))
+    spikes = []
+    starts = np.searchsorted(step, np.arange(steps + 1))
+    for t in range(steps):
+        arriving = slice(starts[t], starts[t + 1])
+        if arriving.start < arriving.stop:
+            fan = source[arriving]
+            place = (t + fan_delay[fan]) % slots * targets + fan_target
+            amount = fan_weight[fan] * size[arriving, None]
+            waiting += np.bincount(place.ravel(), amount.ravel(), minlength=waiting.size).reshape(waiting.shape)
+        v = decay * v + (waiting[t % slots] + bias)
+        waiting[t % slots] = 0
+        voltage[t] = v
+        spiking = np.flatnonzero(v >= threshold)
+        v[spiking] = 0
+        spikes.append(np.stack([np.full(len(spiking), t), spiking], 1))
+    return np.concatenate(spikes).astype(np.int64), voltage

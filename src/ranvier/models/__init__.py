@@ -1,0 +1,8 @@
+"""Named networks: stacks of layers, and their frozen form."""
+
+from ranvier.models.dcls_checkpoint import from_dcls_checkpoint
+from ranvier.models.detectors import detectors
+from ranvier.models.feedforward import Block, Feedforward, feedforward
+from ranvier.models.freeze import freeze
+
+__all__ = ["Block", "Feedforward", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]

@@ -1,0 +1,95 @@
+"""Checkpoints of the official DCLS-Delays code, as our model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ranvier import network
+from ranvier.models.feedforward import Feedforward, feedforward
+from ranvier.ops.delay import Kernel
+
+_KEY = re.compile(r"blocks\.(\d+)\.0\.(0|1)\.(\w+)")
+
+
+@torch.no_grad()
+def from_dcls_checkpoint(
+    state_dict: Mapping[str, Tensor],
+    *,
+    taps: int,
+    decay: float,
+    threshold: float = 1.0,
+    dropout: float = 0.0,
+    alpha: float = 5.0,
+    kernel: Kernel = "gaussian",
+) -> Feedforward:
+    """Build a model from the official code's ``blocks.i.0.0.{weight,P,SIG}`` and ``blocks.i.0.1`` (batch norm).
+
+    Position P of K taps becomes ``delay = (K - 1) - (P + K // 2)``; the width becomes ``sigma = |SIG| + 0.27``
+    (``|SIG|`` for the triangle, dcls version ``max``). The model pads every layer with ``(K - 1) // 2`` steps as the
+    official code does (``tail = "per_layer"``).
+
+    Args:
+        state_dict: as ``torch.load(path, weights_only=True)`` gives it; keys that repeat the blocks' under
+            ``model.`` are passed over.
+        taps: K, the official ``max_delay`` (SHD 25, SSC and GSC 31); the file does not say it.
+        decay: share of the voltage kept per step; the official tau (in steps) means ``1 - 1 / tau``.
+        threshold, dropout, alpha: of the official configuration; the file does not hold them.
+        kernel: ``gaussian`` for dcls version ``gauss``, ``triangle`` for ``max`` and ``v1``.
+
+    Returns:
+        A :class:`Feedforward` in training mode.
+
+    Raises:
+        ValueError: keys or shapes are not those of the official network; the message names them.
+    """
+    blocks: dict[int, dict[str, Tensor]] = {}
+    for key, value in state_dict.items():
+        if match := _KEY.fullmatch(key):
+            part = "linear" if match[2] == "0" else "norm"
+            blocks.setdefault(int(match[1]), {})[f"{part}.{match[3]}"] = value
+        elif not key.startswith("model."):
+            raise ValueError(f"state_dict: key {key!r} is not one of the official network's (blocks.i.0.0 and .1)")
+    if sorted(blocks) != list(range(len(blocks))) or not blocks:
+        raise ValueError(f"state_dict: blocks {sorted(blocks)} found (0, 1, ... without a gap allowed)")
+    parts = [blocks[i] for i in range(len(blocks))]
+    for number, part in enumerate(parts):
+        wanted = {"linear.weight", "linear.P"}
+        if number < len(parts) - 1:
+            wanted |= {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
+        if missing := wanted - set(part):
+            raise ValueError(f"state_dict: block {number} lacks {', '.join(sorted(missing))}")
+    weights = [part["linear.weight"] for part in parts]
+    model = feedforward(
+        weights[0].shape[1],
+        [weight.shape[0] for weight in weights[:-1]],
+        weights[-1].shape[0],
+        taps - 1,
+        decay=decay,
+        branches=weights[0].shape[2],
+        threshold=threshold,
+        dropout=dropout,
+        alpha=alpha,
+        kernel=kernel,
+        ending=network.Readout(tail="per_layer", tail_steps=(taps - 1) // 2),
+    )
+    for layer, part in zip(model.delay_layers, parts, strict=True):
+        position = part["linear.P"][0]
+        layer.weight.copy_(part["linear.weight"].permute(2, 0, 1))
+        layer.delay.copy_(((taps - 1) - (position + taps // 2)).permute(2, 0, 1))
+        layer.clamp_delay()
+        if "linear.SIG" in part:
+            width = part["linear.SIG"].abs()
+            if not torch.all(width == width.flatten()[0]):
+                raise ValueError("state_dict: SIG differs within a layer (one width per layer allowed)")
+            layer.set_sigma(float(width.flatten()[0]) + (0.27 if kernel == "gaussian" else 0.0))
+        elif kernel == "triangle":
+            layer.set_sigma(0.0)
+    for block, part in zip(model.blocks, parts, strict=False):
+        block.norm.load_state_dict(
+            {key[5:]: value for key, value in part.items() if key.startswith("norm.")}, strict=False
+        )
+    return model

@@ -1,0 +1,55 @@
+"""Coincidence detectors: one spiking neuron per class, whose spikes are votes."""
+
+from __future__ import annotations
+
+import torch
+
+from ranvier import network
+from ranvier.models.feedforward import Block, Feedforward
+from ranvier.nn import LIF, DelayLinear, Readout
+from ranvier.ops.surrogate import Surrogate
+
+
+def detectors(
+    sources: int,
+    classes: int,
+    max_delay: int,
+    *,
+    decay: float,
+    readout_decay: float,
+    vote: float,
+    drive: float = 1.5,
+    surrogate: Surrogate = "arctan",
+    alpha: float = 5.0,
+    learn_delay: bool = True,
+    ending: network.Readout | None = None,
+    generator: torch.Generator | None = None,
+) -> Feedforward:
+    """Build a layer of one detector per class and a readout that only counts its spikes.
+
+    The readout is fixed, so the detectors' delays alone decide: what was learned can be held against what was planted.
+
+    Args:
+        sources: input lines.
+        classes: classes, and detectors.
+        max_delay: longest delay of the detectors in steps, >= 0.
+        decay: share of the detectors' voltage kept per step, in [0, 1].
+        readout_decay: share of a vote kept per step, in [0, 1].
+        vote: voltage that a detector's spike adds to its class, > 0.
+        drive: mean voltage of a detector when all sources arrive at once, at the start; above 1, the threshold.
+        surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
+        learn_delay: False keeps the delays where they start.
+        ending: what follows a clip; None means a silence of ``max_delay`` steps.
+        generator: randomness of the start; None takes torch's own.
+
+    Returns:
+        A :class:`Feedforward` in training mode.
+    """
+    linear = DelayLinear(sources, classes, max_delay, learn_delay=learn_delay, bias=True, generator=generator)
+    # all excitatory at the start: a detector waits for its sources to coincide
+    torch.nn.init.uniform_(linear.weight, 0.5 * drive / sources, 1.5 * drive / sources, generator=generator)
+    count = DelayLinear(classes, classes, 0, learn_delay=False, generator=generator)
+    count.weight.requires_grad_(False)
+    torch.nn.init.eye_(count.weight[0]).mul_(vote)
+    block = Block(linear, None, LIF(decay, surrogate=surrogate, alpha=alpha), dropout=0.0)
+    return Feedforward([block], count, Readout(readout_decay), ending or network.Readout(tail_steps=max_delay))

@@ -1,0 +1,193 @@
+"""The paper's feedforward network: delayed dense layer, batch norm, LIF, dropout; a delayed readout at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ranvier import network
+from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Readout, SequenceBatchNorm, class_scores
+from ranvier.ops.delay import Kernel
+from ranvier.ops.surrogate import Surrogate
+
+
+class BlockState(NamedTuple):
+    """What a block remembers between two stretches of a stream."""
+
+    linear: Tensor
+    neuron: Tensor
+
+
+class Block(nn.Module):
+    """A hidden layer: delayed weights, batch normalisation, LIF neurons, dropout."""
+
+    def __init__(self, linear: DelayLinear, norm: SequenceBatchNorm | None, neuron: LIF, dropout: float) -> None:
+        super().__init__()
+        self.linear, self.norm, self.neuron, self.dropout = linear, norm, neuron, ClipDropout(dropout)
+
+    def forward(
+        self, x: Tensor, state: BlockState | None = None, steps: Tensor | None = None
+    ) -> tuple[Tensor, BlockState]:
+        """Spikes ``[time, batch, out]`` of ``x [time, batch, in]``; ``steps`` as in :class:`SequenceBatchNorm`."""
+        current, past = self.linear(x, None if state is None else state.linear)
+        if self.norm is not None:
+            current = self.norm(current, steps)
+        spikes, voltage = self.neuron(current, None if state is None else state.neuron)
+        return self.dropout(spikes), BlockState(past, voltage)
+
+
+class Feedforward(nn.Module):
+    """Hidden blocks and a readout. Build one with :func:`feedforward`."""
+
+    def __init__(self, blocks: Sequence[Block], linear: DelayLinear, readout: Readout, ending: network.Readout) -> None:
+        super().__init__()
+        self.blocks, self.linear, self.readout, self.ending = nn.ModuleList(blocks), linear, readout, ending
+
+    @property
+    def delay_layers(self) -> list[DelayLinear]:
+        """Every layer with delays, from input to readout."""
+        return [module for module in self.modules() if isinstance(module, DelayLinear)]
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of every layer's tap, in steps."""
+        for layer in self.delay_layers:
+            layer.set_sigma(sigma)
+
+    def clamp_delay(self) -> None:
+        """Bring every delay back into its range; call it after every optimiser step."""
+        for layer in self.delay_layers:
+            layer.clamp_delay()
+
+    def parameter_count(self) -> int:
+        """Everything that is learned: weights, delays and batch norm, as the paper counts."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def forward(self, x: Tensor, state: Sequence[BlockState] | None = None) -> tuple[Tensor, list[BlockState]]:
+        """Voltages of a stretch of a stream.
+
+        Args:
+            x: ``[time, batch, source]``.
+            state: what the call before returned; None starts from silence.
+
+        Returns:
+            Voltages ``[time, batch, class]`` of the readout, and the state for the next stretch.
+        """
+        after = []
+        for number, block in enumerate(self.blocks):
+            x, block_state = block(x, None if state is None else state[number])
+            after.append(block_state)
+        last = None if state is None else state[len(self.blocks)]
+        current, past = self.linear(x, None if last is None else last.linear)
+        voltage, membrane = self.readout(current, None if last is None else last.neuron)
+        return voltage, [*after, BlockState(past, membrane)]
+
+    def record(self, x: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Run whole clips, each with its tail.
+
+        Args:
+            x: ``[time, batch, source]``, silent from each clip's length on.
+            lengths: ``[batch]``, steps of each clip, <= time.
+
+        Returns:
+            Spikes ``[time, batch, neuron]`` of every hidden layer, and voltages ``[time, batch, class]``. Steps after
+            ``ending.steps(length, layer)`` mean nothing.
+        """
+        rasters = []
+        for number, block in enumerate(self.blocks):
+            x, steps = self._extend(x, lengths, number)
+            x, _ = block(x, steps=steps)
+            rasters.append(x)
+        x, _ = self._extend(x, lengths, len(self.blocks))
+        voltage, _ = self.readout(self.linear(x)[0])
+        return rasters, voltage
+
+    def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """``x`` with the silence that layer number ``layer`` adds, and the steps that each clip has there."""
+        per_layer = self.ending.tail == "per_layer"
+        if per_layer and layer > 0:
+            heard = lengths + layer * self.ending.tail_steps
+            x = x * (torch.arange(len(x), device=x.device).unsqueeze(-1) < heard).unsqueeze(-1)
+        if per_layer or layer == 0:
+            x = F.pad(x, (0, 0, 0, 0, 0, self.ending.tail_steps))
+        extra = self.ending.tail_steps * (layer + 1 if per_layer else 1)
+        return x, lengths + extra
+
+    def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Class scores ``[batch, class]`` of whole clips; arguments as :meth:`record`, lengths None = all of ``x``."""
+        if lengths is None:
+            lengths = torch.full(x.shape[1:2], len(x), device=x.device)
+        _, voltage = self.record(x, lengths)
+        extra = self.ending.steps(0, len(self.blocks))
+        return class_scores(voltage, lengths + extra)
+
+
+def feedforward(
+    sources: int,
+    hidden: Sequence[int],
+    classes: int,
+    max_delay: int,
+    *,
+    decay: float,
+    branches: int = 1,
+    threshold: float = 1.0,
+    dropout: float = 0.0,
+    batch_norm: bool = True,
+    surrogate: Surrogate = "arctan",
+    alpha: float = 5.0,
+    kernel: Kernel = "gaussian",
+    learn_delay: bool = True,
+    delay_type: DelayType = "synaptic",
+    ending: network.Readout | None = None,
+    generator: torch.Generator | None = None,
+) -> Feedforward:
+    """Build the paper's network.
+
+    SHD ``feedforward(140, [256, 256], 20, 24, decay=0.005, dropout=0.4)``;
+    SSC ``feedforward(140, [512, 512], 35, 30, decay=1/3, dropout=0.25)``; GSC-35 the same.
+
+    Args:
+        sources: input lines.
+        hidden: neurons of each hidden layer.
+        classes: output neurons.
+        max_delay: longest delay in steps, >= 0; 0 = no delays.
+        decay: share of the voltage kept per step, in [0, 1].
+        branches: synapses per pair (the paper's kernel count).
+        threshold: of the hidden neurons, > 0.
+        dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
+        batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
+        surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
+        kernel, learn_delay, delay_type: see :class:`ranvier.nn.DelayLinear`.
+        ending: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
+        generator: randomness of the start; None takes torch's own.
+
+    Returns:
+        A :class:`Feedforward` in training mode.
+
+    Source: arXiv 2306.17670, section 4.
+    """
+    if ending is None:
+        ending = network.Readout(tail_steps=(len(hidden) + 1) * (max_delay // 2))
+
+    def linear(inputs: int, outputs: int, bias: bool) -> DelayLinear:
+        return DelayLinear(
+            inputs,
+            outputs,
+            max_delay,
+            branches=branches,
+            kernel=kernel,
+            learn_delay=learn_delay,
+            delay_type=delay_type,
+            bias=bias,
+            generator=generator,
+        )
+
+    blocks = []
+    for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
+        norm = SequenceBatchNorm(outputs) if batch_norm else None
+        neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha)
+        blocks.append(Block(linear(inputs, outputs, bias=not batch_norm), norm, neuron, dropout))
+    return Feedforward(blocks, linear([sources, *hidden][-1], classes, bias=False), Readout(decay), ending)

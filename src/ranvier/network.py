@@ -1,0 +1,266 @@
+"""The frozen network: plain arrays with units, read and written without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+FORMAT_VERSION = 1
+_HEADER = "ranvier"
+_ARRAYS = ("weight", "delay_steps", "bias", "decay", "threshold")
+
+Alignment = Literal["zero", "first_event"]
+Tail = Literal["clip", "per_layer"]
+
+
+class NetworkError(ValueError):
+    """A network, or a file that should hold one, breaks a rule; the message says which, where and what is allowed."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise NetworkError(message)
+
+
+@dataclass(frozen=True)
+class Input:
+    """How raw events become the network's input counts.
+
+    Args:
+        channels: channels of the raw events; unit ids lie in [0, channels).
+        pool: neighbouring channels summed into one source, >= 1.
+        alignment: where step 0 lies: ``zero`` at time 0 of the recording, ``first_event`` at its first event.
+    """
+
+    channels: int
+    pool: int = 1
+    alignment: Alignment = "zero"
+
+    def __post_init__(self) -> None:
+        _require(self.channels >= 1, f"input.channels: {self.channels} is not allowed (1 or more)")
+        _require(self.pool >= 1, f"input.pool: {self.pool} is not allowed (1 or more)")
+        _require(
+            self.alignment in ("zero", "first_event"),
+            f"input.alignment: {self.alignment!r} is not allowed (zero, first_event)",
+        )
+
+    @property
+    def sources(self) -> int:
+        """Input lines after pooling."""
+        return -(-self.channels // self.pool)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How output voltages become class scores: r = sum over t of softmax(v[t]), over the clip's steps and its tail.
+
+    Args:
+        tail_steps: steps of silence after a clip, >= 0.
+        tail: ``clip``: one silence after the clip, the same for every layer, so that a clip and a stream mean the
+            same. ``per_layer``: every layer adds ``tail_steps`` to what its predecessor gave and hears nothing of it
+            later, as the official DCLS-Delays code pads.
+    """
+
+    tail_steps: int = 0
+    tail: Tail = "clip"
+
+    def __post_init__(self) -> None:
+        _require(self.tail_steps >= 0, f"readout.tail_steps: {self.tail_steps} is not allowed (0 or more)")
+        _require(self.tail in ("clip", "per_layer"), f"readout.tail: {self.tail!r} is not allowed (clip, per_layer)")
+
+    def steps(self, clip_steps: int, layer: int) -> int:
+        """Steps for which layer number ``layer`` (0 = first) runs on a clip of ``clip_steps``."""
+        return clip_steps + self.tail_steps * (1 if self.tail == "clip" else layer + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer: delayed weights onto leaky integrate-and-fire neurons.
+
+        I[t, j] = bias[j] + sum over branch, i of weight[branch, j, i] * x[t - delay_steps[branch, j, i], i]
+        v[t] = decay * v[t-1] * (1 - s[t-1]) + I[t]        s[t] = 1 if v[t] >= threshold else 0
+
+    Args:
+        weight: float32 ``[branch, target, source]``, finite.
+        delay_steps: int16, same shape, in [0, max_delay]; 0 = the same step.
+        bias: float32 ``[target]``, finite.
+        decay: float32 ``[target]``, share of the voltage kept per step, in [0, 1].
+        threshold: float32 ``[target]``, > 0; +inf everywhere marks a readout, which never spikes.
+        max_delay: longest delay the layer may use, in steps, in [0, 32767].
+        reset: what a spike does to the voltage; ``hard`` sets it to 0.
+
+    Raises:
+        NetworkError: an array has the wrong shape, is not finite, or lies outside its range.
+    """
+
+    weight: NDArray[np.float32]
+    delay_steps: NDArray[np.int16]
+    bias: NDArray[np.float32]
+    decay: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+    max_delay: int
+    reset: Literal["hard"] = "hard"
+
+    def __post_init__(self) -> None:
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            dtype = np.int16 if name == "delay_steps" else np.float32
+            _require(array.dtype == dtype, f"{name}: dtype {array.dtype} is not allowed ({np.dtype(dtype)})")
+            view = np.ascontiguousarray(array).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+        _require(self.weight.ndim == 3, f"weight: shape {self.weight.shape} is not [branch, target, source]")
+        _require(
+            self.delay_steps.shape == self.weight.shape,
+            f"delay_steps: shape {self.delay_steps.shape} differs from the weight's {self.weight.shape}",
+        )
+        for name in ("bias", "decay", "threshold"):
+            shape = getattr(self, name).shape
+            _require(shape == (self.targets,), f"{name}: shape {shape} is not [{self.targets}], one per target")
+        _require(0 <= self.max_delay <= 32767, f"max_delay: {self.max_delay} is not allowed (0 ... 32767 steps)")
+        _require(self.reset == "hard", f"reset: {self.reset!r} is not allowed (hard)")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        for name in ("weight", "bias"):
+            _require(bool(np.isfinite(getattr(self, name)).all()), f"{name}: NaN or infinite values (finite allowed)")
+        low, high = int(self.delay_steps.min(initial=0)), int(self.delay_steps.max(initial=0))
+        _require(
+            0 <= low and high <= self.max_delay,
+            f"delay_steps: values from {low} to {high} (0 ... {self.max_delay} steps allowed)",
+        )
+        _require(bool(((self.decay >= 0) & (self.decay <= 1)).all()), "decay: values outside [0, 1] or NaN")
+        _require(bool((self.threshold > 0).all()), "threshold: values that are NaN or not above 0")
+        infinite = np.isinf(self.threshold)
+        _require(bool(infinite.all() or not infinite.any()), "threshold: either all or none of a layer is +inf")
+
+    @property
+    def branches(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def targets(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def sources(self) -> int:
+        return self.weight.shape[2]
+
+    @property
+    def spikes(self) -> bool:
+        """False for a readout layer."""
+        return not bool(np.isinf(self.threshold).any())
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A feedforward network with frozen integer delays.
+
+    Args:
+        dt_ms: length of a step in ms, > 0.
+        layers: from input to readout; all but the last spike.
+        classes: names of the output neurons.
+        input: how raw events become the first layer's input.
+        readout: how output voltages become class scores.
+
+    Raises:
+        NetworkError: layers, input and classes do not fit together.
+    """
+
+    dt_ms: float
+    layers: tuple[Layer, ...]
+    classes: tuple[str, ...]
+    input: Input
+    readout: Readout
+
+    def __post_init__(self) -> None:
+        _require(bool(np.isfinite(self.dt_ms)) and self.dt_ms > 0, f"dt_ms: {self.dt_ms} is not allowed (above 0 ms)")
+        _require(len(self.layers) >= 1, "layers: none (1 or more)")
+        sources = self.input.sources
+        for number, layer in enumerate(self.layers):
+            _require(
+                layer.sources == sources,
+                f"layers.{number}.weight: {layer.sources} sources, but {sources} arrive",
+            )
+            last = number == len(self.layers) - 1
+            _require(
+                layer.spikes != last, f"layers.{number}.threshold: the last layer, and only it, is a readout (+inf)"
+            )
+            sources = layer.targets
+        _require(len(self.classes) == sources, f"classes: {len(self.classes)} names for {sources} output neurons")
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, under a temporary name first: a half-written file never bears the final name."""
+        header = {
+            "format_version": FORMAT_VERSION,
+            "dt_ms": self.dt_ms,
+            "classes": list(self.classes),
+            "input": asdict(self.input),
+            "readout": asdict(self.readout),
+            "layers": [{"max_delay": layer.max_delay, "reset": layer.reset} for layer in self.layers],
+        }
+        tensors = {
+            f"layers.{i}.{name}": getattr(layer, name) for i, layer in enumerate(self.layers) for name in _ARRAYS
+        }
+        path = Path(path)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_bytes(save(tensors, {_HEADER: json.dumps(header)}))
+        os.replace(temporary, path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a network written by :meth:`write`; every rule is checked.
+
+        Raises:
+            NetworkError: the file is cut short, of a newer format, or breaks a rule; the message names the file.
+            FileNotFoundError: there is no such file.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such network file")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (SafetensorError, OSError) as error:
+            raise NetworkError(f"{path}: not a whole safetensors file ({error})") from None
+        try:
+            return _from_parts(metadata, tensors)
+        except NetworkError as error:
+            raise NetworkError(f"{path}: {error}") from None
+
+
+def _from_parts(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> Network:
+    _require(_HEADER in metadata, "not a Ranvier network (the file's header says nothing of one)")
+    try:
+        header = json.loads(metadata[_HEADER])
+        version = header["format_version"]
+        _require(
+            version == FORMAT_VERSION,
+            f"format version {version} is not known (this Ranvier reads {FORMAT_VERSION}; a newer one may read it)",
+        )
+        layers = []
+        for number, settings in enumerate(header["layers"]):
+            arrays = {name: tensors[f"layers.{number}.{name}"] for name in _ARRAYS}
+            try:
+                layers.append(Layer(**arrays, **settings))
+            except NetworkError as error:
+                raise NetworkError(f"layers.{number}.{error}") from None
+        return Network(
+            dt_ms=header["dt_ms"],
+            layers=tuple(layers),
+            classes=tuple(header["classes"]),
+            input=Input(**header["input"]),
+            readout=Readout(**header["readout"]),
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise NetworkError(f"the header or a tensor is missing or malformed ({error})") from None

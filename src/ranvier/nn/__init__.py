@@ -1,0 +1,9 @@
+"""Layers with parameters; a forward is one op call."""
+
+from ranvier.nn.delay import DelayLinear, DelayType
+from ranvier.nn.dropout import ClipDropout
+from ranvier.nn.neuron import LIF
+from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.readout import Readout, class_scores
+
+__all__ = ["LIF", "ClipDropout", "DelayLinear", "DelayType", "Readout", "SequenceBatchNorm", "class_scores"]

@@ -1,0 +1,128 @@
+"""A linear layer whose synapses have delays."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.ops.delay import KERNELS, Kernel, delayed_current
+
+DelayType = Literal["synaptic", "axonal", "dendritic"]
+
+
+class DelayLinear(nn.Module):
+    """Linear layer with a delay on every synapse; delays are learned with the weights.
+
+    In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
+    and always when delays are not learned, it is one tap at the rounded delay. The blur belongs to training, as in
+    dropout. See :func:`ranvier.ops.delay.delayed_current` for the equation.
+
+    Args:
+        in_features: sources.
+        out_features: targets.
+        max_delay: longest delay in steps, >= 0; the paper's K taps are ``max_delay = K - 1``.
+        branches: synapses per pair, each with its own weight and delay (the paper's kernel count).
+        sigma: width of the tap in steps at the start; set it with :meth:`set_sigma` while training.
+            None means ``(max_delay + 1) // 2 + 0.27``, the paper's start.
+        kernel: ``gaussian`` or ``triangle``.
+        learn_delay: False keeps the delays where they start.
+        delay_type: ``synaptic`` (one per synapse), ``axonal`` (one per source), ``dendritic`` (one per target).
+        bias: add a learned constant per target.
+        generator: randomness of the start; None takes torch's own.
+
+    Shapes:
+        weight ``[branch, out, in]``, Kaiming-uniform; delay ``[branch, out or 1, in or 1]``, uniform in
+        [0, max_delay] steps.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Source: arXiv 2306.17670.
+    """
+
+    sigma: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        max_delay: int,
+        *,
+        branches: int = 1,
+        sigma: float | None = None,
+        kernel: Kernel = "gaussian",
+        learn_delay: bool = True,
+        delay_type: DelayType = "synaptic",
+        bias: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features), ("branches", branches)):
+            if value < 1:
+                raise ValueError(f"{name}: {value} is not allowed (1 or more)")
+        if not 0 <= max_delay <= 32767:
+            raise ValueError(f"max_delay: {max_delay} is not allowed (0 ... 32767 steps)")
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+        if delay_type not in get_args(DelayType):
+            raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
+        self.in_features, self.out_features, self.max_delay = in_features, out_features, max_delay
+        self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
+        self.weight = nn.Parameter(torch.empty(branches, out_features, in_features))
+        shape = (
+            branches,
+            1 if delay_type == "axonal" else out_features,
+            1 if delay_type == "dendritic" else in_features,
+        )
+        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learn_delay)
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.register_buffer("sigma", torch.empty(()))
+        self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw weights and delays anew."""
+        # Kaiming counts branches as incoming connections; the view puts them where it looks for a kernel size
+        nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
+        nn.init.uniform_(self.delay, 0, self.max_delay, generator=generator)
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of the tap in steps, > 0 (gaussian) or >= 0 (triangle)."""
+        if sigma < 0 or (sigma == 0 and self.kernel == "gaussian"):
+            raise ValueError(f"sigma: {sigma} is not allowed (above 0 steps; the triangle may be 0)")
+        self.sigma.fill_(sigma)
+
+    @torch.no_grad()
+    def clamp_delay(self) -> None:
+        """Bring delays back into [0, max_delay]; call it after every optimiser step."""
+        self.delay.clamp_(0, self.max_delay)
+
+    def delay_steps(self) -> Tensor:
+        """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``."""
+        # clamped first: an optimiser step may have left a delay a little outside
+        return self.delay.detach().clamp(0, self.max_delay).round().to(torch.int16).expand_as(self.weight)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs."""
+        blurred = self.training and self.learn_delay
+        current = delayed_current(
+            x,
+            self.weight,
+            self.delay if blurred else self.delay_steps().to(self.weight.dtype),
+            self.sigma if blurred else None,
+            max_delay=self.max_delay,
+            kernel=self.kernel,
+            bias=self.bias,
+            history=state,
+        )
+        past = x.new_zeros(self.max_delay, *x.shape[1:]) if state is None else state
+        return current, torch.cat([past, x])[len(x) :]
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, max_delay={self.max_delay}, "
+            f"branches={len(self.weight)}, kernel={self.kernel}, learn_delay={self.learn_delay}, "
+            f"delay_type={self.delay_type}"
+        )

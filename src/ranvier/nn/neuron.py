@@ -1,0 +1,50 @@
+"""Leaky integrate-and-fire neurons as a module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.ops.lif import lif
+from ranvier.ops.surrogate import SURROGATES, Surrogate
+
+
+class LIF(nn.Module):
+    """Leaky integrate-and-fire neurons with hard reset; see :func:`ranvier.ops.lif.lif` for the equation.
+
+    Args:
+        decay: share of the voltage kept per step, in [0, 1].
+        threshold: voltage at which a neuron spikes, > 0.
+        surrogate: ``arctan``, ``fast_sigmoid`` or ``triangle``.
+        alpha: steepness of the surrogate, > 0.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    decay: Tensor
+    threshold: Tensor
+
+    def __init__(
+        self, decay: float, threshold: float = 1.0, *, surrogate: Surrogate = "arctan", alpha: float = 5.0
+    ) -> None:
+        super().__init__()
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay: {decay} is not allowed (0 ... 1, the share of the voltage kept per step)")
+        if not threshold > 0:
+            raise ValueError(f"threshold: {threshold} is not allowed (above 0)")
+        if surrogate not in SURROGATES:
+            raise ValueError(f"surrogate: {surrogate!r} is not allowed ({', '.join(SURROGATES)})")
+        if not alpha > 0:
+            raise ValueError(f"alpha: {alpha} is not allowed (above 0)")
+        self.surrogate: Surrogate = surrogate
+        self.alpha = alpha
+        self.register_buffer("decay", torch.tensor(float(decay)))
+        self.register_buffer("threshold", torch.tensor(float(threshold)))
+
+    def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Spikes ``[time, batch, neuron]`` from a current of that shape; the state is the voltage after reset."""
+        return lif(current, self.decay, self.threshold, state, surrogate=self.surrogate, alpha=self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"decay={self.decay:.4g}, threshold={self.threshold:.4g}, surrogate={self.surrogate}, alpha={self.alpha}"

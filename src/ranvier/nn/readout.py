@@ -1,0 +1,53 @@
+"""The output layer: a membrane that never spikes, and the class scores read from it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.ops.lif import leaky_integrator
+
+
+class Readout(nn.Module):
+    """Leaky integrators that never spike: v[t] = decay * v[t-1] + current[t].
+
+    Args:
+        decay: share of the voltage kept per step, in [0, 1].
+
+    Raises:
+        ValueError: decay is out of range.
+    """
+
+    decay: Tensor
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay: {decay} is not allowed (0 ... 1, the share of the voltage kept per step)")
+        self.register_buffer("decay", torch.tensor(float(decay)))
+
+    def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Voltages ``[time, batch, class]`` from a current of that shape; the state is the last voltage."""
+        return leaky_integrator(current, self.decay, state)
+
+    def extra_repr(self) -> str:
+        return f"decay={self.decay:.4g}"
+
+
+def class_scores(voltage: Tensor, steps: Tensor | None = None) -> Tensor:
+    """r = sum over t < steps of softmax(v[t]): a clip's own steps and its tail, whatever its batch is padded to.
+
+    Args:
+        voltage: ``[time, batch, class]``.
+        steps: ``[batch]``, steps of each clip that count; None counts all.
+
+    Returns:
+        Scores ``[batch, class]``; they sum to ``steps``.
+
+    Source: arXiv 2306.17670, section 3.3.
+    """
+    share = voltage.softmax(-1)
+    if steps is not None:
+        time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
+        share = share * (time < steps).unsqueeze(-1)
+    return share.sum(0)

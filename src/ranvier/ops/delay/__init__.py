@@ -1,0 +1,5 @@
+"""Delayed currents: x, weight, delay, sigma -> current."""
+
+from ranvier.ops.delay.op import KERNELS, Kernel, delayed_current
+
+__all__ = ["KERNELS", "Kernel", "delayed_current"]

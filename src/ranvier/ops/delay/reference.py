@@ -1,0 +1,42 @@
+"""The delayed current as the equation says it: build every tap, convolve densely."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPSILON = 1e-7
+
+
+def tap_kernel(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: str) -> Tensor:
+    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``."""
+    taps = torch.arange(max_delay + 1, device=delay.device, dtype=delay.dtype)
+    if sigma is None:
+        return (taps == delay.round().unsqueeze(-1)).to(delay.dtype)
+    distance = taps - delay.unsqueeze(-1)
+    if kernel == "gaussian":
+        g = torch.exp(-0.5 * (distance / sigma) ** 2)
+    else:
+        g = (1 + sigma - distance.abs()).clamp(min=0)
+    return g / (EPSILON + g.sum(-1, keepdim=True))
+
+
+def delayed_current(
+    x: Tensor,
+    weight: Tensor,
+    delay: Tensor,
+    sigma: Tensor | float | None,
+    *,
+    max_delay: int,
+    kernel: str,
+    bias: Tensor | None,
+    history: Tensor | None,
+) -> Tensor:
+    g = tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
+    dense = (weight.unsqueeze(-1) * g).sum(0)
+    if history is None:
+        history = x.new_zeros(max_delay, *x.shape[1:])
+    padded = torch.cat([history, x]).permute(1, 2, 0)
+    # conv1d correlates, so the longest delay comes first
+    return F.conv1d(padded, dense.flip(-1), bias).permute(2, 0, 1)

@@ -1,0 +1,30 @@
+"""Leaky integrate-and-fire as the equation says it: one step after the other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.surrogate import Surrogate, spike
+
+
+def lif(
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor | None, *, surrogate: Surrogate, alpha: float
+) -> tuple[Tensor, Tensor]:
+    v = current.new_zeros(current.shape[1:]) if state is None else state
+    spikes = []
+    for step in current.unbind(0):
+        v = decay * v + step
+        s = spike(v - threshold, surrogate, alpha)
+        v = v * (1 - s.detach())
+        spikes.append(s)
+    return torch.stack(spikes) if spikes else torch.empty_like(current), v
+
+
+def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    v = current.new_zeros(current.shape[1:]) if state is None else state
+    voltages = []
+    for step in current.unbind(0):
+        v = decay * v + step
+        voltages.append(v)
+    return torch.stack(voltages) if voltages else torch.empty_like(current), v

@@ -1,0 +1,1 @@
+"""What you run: configs, training, evaluation."""

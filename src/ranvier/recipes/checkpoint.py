@@ -1,0 +1,43 @@
+"""The state of a training on disk: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ranvier.recipes.config import ConfigError
+
+
+def _file(folder: Path) -> Path:
+    return folder / "checkpoint" / "last.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write under a temporary name, force it to the disk, rename: a kill at any moment leaves the one before."""
+    file = _file(folder)
+    file.parent.mkdir(exist_ok=True)
+    temporary = file.with_suffix(".tmp")
+    with temporary.open("wb") as out:
+        torch.save(state, out)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(temporary, file)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """What the last :func:`save_checkpoint` wrote, or None.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    file = _file(folder)
+    if not file.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(file, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ConfigError(f"{file}: not a whole checkpoint ({type(error).__name__})") from None
+    return state

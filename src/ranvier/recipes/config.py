@@ -1,0 +1,324 @@
+"""Recipes as plain values: milliseconds here, steps everywhere else, converted once, here."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+
+class ConfigError(ValueError):
+    """A recipe or a command breaks a rule; the message names the field, the value and what is allowed."""
+
+
+def _split(value: object) -> object:
+    """``256,256`` on the command line is a list."""
+    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
+
+
+Integers = Annotated[tuple[int, ...], BeforeValidator(_split)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CoincidenceData(Section):
+    """A synthetic task made on the spot: which order did the channels fire in?"""
+
+    kind: Literal["coincidence"]
+    classes: int = Field(ge=2, le=100, description="patterns")
+    channels: int = Field(ge=2, le=1000, description="input channels")
+    dt_ms: float = Field(gt=0, description="length of a step [ms]")
+    gap_ms: float = Field(gt=0, description="time between two spikes of a pattern [ms]")
+    jitter: float = Field(ge=0, le=1, description="probability that a pattern's spike comes one step early or late")
+    noise: int = Field(ge=0, le=100, description="further spikes per channel and clip")
+    clip_ms: float = Field(gt=0, description="length of a clip [ms]")
+    train_clips: int = Field(ge=1, description="clips to train on")
+    validation_clips: int = Field(ge=1, description="clips to choose the epoch on")
+    test_clips: int = Field(ge=1, description="clips read once, after training")
+    seed: int = Field(ge=0, description="seed of patterns and clips")
+
+
+class SHDData(Section):
+    """Spiking Heidelberg Digits, or any recording in its format: shd_train.h5[.gz], and shd_test.h5[.gz] if there."""
+
+    kind: Literal["shd"]
+    root: str | None = Field(None, description="folder that holds the recording")
+    channels: int = Field(ge=1, le=65535, description="channels of the recording")
+    pool: int = Field(ge=1, description="neighbouring channels summed into one input")
+    dt_ms: float = Field(gt=0, description="length of a step [ms]")
+    alignment: Literal["zero", "first_event"] = Field(description="where step 0 begins")
+    validation: Literal["speakers", "fraction", "leave-one-speaker-out", "none"] = Field(
+        description="what the epoch is chosen on: held-out speakers, a random share of the clips, each speaker in turn "
+        "(one training each), or nothing (the last epoch counts)"
+    )
+    validation_speakers: Integers = Field(description="speakers held out by validation = speakers")
+    validation_fraction: float = Field(gt=0, lt=1, description="share held out by validation = fraction")
+    seen_fraction: float = Field(
+        ge=0, lt=1, description="share of the training speakers' clips held out besides, to report on speakers seen"
+    )
+    split_seed: int = Field(ge=0, description="seed of the random shares; the same for every train.seed")
+
+
+class _Delayed(Section):
+    """What every network with delays has."""
+
+    delays: Literal["learned", "fixed", "none"] = Field(
+        description="learned with the weights, frozen where they start, or none at all"
+    )
+    max_delay_ms: float = Field(ge=0, description="longest delay, a whole number of steps [ms]")
+    tau_ms: float = Field(gt=0, description="membrane time constant [ms]")
+    leak_rule: Literal["euler", "exp"] = Field(
+        description="voltage kept per step: euler 1 - dt/tau (the paper's), exp e^(-dt/tau)"
+    )
+    surrogate: Literal["arctan", "fast_sigmoid", "triangle"] = Field(description="derivative of the step function")
+    surrogate_alpha: float = Field(gt=0, description="steepness of the surrogate")
+    tail_ms: float = Field(ge=0, description="silence after a clip, a whole number of steps [ms]")
+
+
+class FeedforwardModel(_Delayed):
+    """The paper's network."""
+
+    kind: Literal["feedforward"]
+    hidden: Integers = Field(min_length=1, description="neurons of each hidden layer")
+    branches: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
+    delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
+        description="one delay per synapse, source or target"
+    )
+    kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
+    threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
+    dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
+    tail: Literal["clip", "per_layer"] = Field(
+        description="the silence comes once for all layers, or anew with every layer (the official code's padding)"
+    )
+
+
+class DetectorModel(_Delayed):
+    """One coincidence detector per class."""
+
+    kind: Literal["detectors"]
+    readout_tau_ms: float = Field(gt=0, description="time for which a vote is remembered [ms]")
+    vote: float = Field(gt=0, description="voltage that a detector's spike adds to its class")
+
+
+class TrainConfig(Section):
+    """How it is trained."""
+
+    seed: int = Field(ge=0, lt=2**63, description="seed of start, order of clips and dropout")
+    epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
+    batch_size: int = Field(ge=1, le=65536, description="clips per step")
+    weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
+    weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
+    delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")
+    sigma_start_ms: float = Field(gt=0, description="width of a tap at the start [ms]")
+    sigma_end_ms: float = Field(gt=0, description="width of a tap at the end [ms]")
+    sigma_fraction: float = Field(gt=0, le=1, description="share of the training over which the width shrinks")
+
+
+class Config(Section):
+    """A recipe."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$", description="name of the recipe")
+    summary: str = Field(description="what it is, in a line")
+    protocol: Literal["honest", "paper"] = Field(
+        "honest",
+        description="honest: the epoch is chosen on validation, test is read once after training; "
+        "paper: chosen on the test set, as published (the result is marked)",
+    )
+    compare: Annotated[tuple[Literal["fixed", "none"], ...], BeforeValidator(_split)] = Field(
+        (), description="also train with these delays, for comparison"
+    )
+    compare_weight_lr: float | None = Field(
+        None, gt=0, description="peak of the weights' learning rate in the comparisons, none for train.weight_lr"
+    )
+    data: CoincidenceData | SHDData = Field(discriminator="kind")
+    model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
+    train: TrainConfig
+
+
+def steps(config: Config, field: str) -> int:
+    """A field in ms as whole steps, for example ``steps(config, "model.max_delay_ms")``.
+
+    Raises:
+        ConfigError: it is not a whole number of steps.
+    """
+    section, _, name = field.partition(".")
+    value_ms: float = getattr(getattr(config, section), name)
+    count = value_ms / config.data.dt_ms
+    if not math.isclose(count, round(count), abs_tol=1e-6):
+        raise ConfigError(f"{field}: {value_ms:g} ms is not a whole number of {config.data.dt_ms:g} ms steps")
+    return round(count)
+
+
+def decay(config: Config, field: str = "model.tau_ms") -> float:
+    """Share of the voltage kept per step, by the recipe's rule.
+
+    Raises:
+        ConfigError: the Euler rule with tau below a step would turn the voltage's sign.
+    """
+    dt_ms, tau_ms = config.data.dt_ms, getattr(config.model, field.partition(".")[2])
+    if config.model.leak_rule == "exp":
+        return math.exp(-dt_ms / tau_ms)
+    if tau_ms < dt_ms:
+        raise ConfigError(f"{field}: {tau_ms:g} is not allowed with the euler rule ({dt_ms:g} ms or more, one step)")
+    return float(1 - dt_ms / tau_ms)
+
+
+def sigma_steps(config: Config, progress: float) -> float:
+    """Width of a tap after a share ``progress`` in [0, 1] of the training: exponential from start to end, then flat."""
+    start, end = config.train.sigma_start_ms, config.train.sigma_end_ms
+    return start * (end / start) ** min(1.0, progress / config.train.sigma_fraction) / config.data.dt_ms
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with Ranvier."""
+    return sorted(Path(entry.name).stem for entry in _recipes().iterdir() if entry.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML of a recipe that comes with Ranvier, as it is written.
+
+    Raises:
+        ConfigError: there is none of that name; the message suggests the nearest.
+    """
+    if name not in recipe_names():
+        near = difflib.get_close_matches(name, recipe_names(), 1, 0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"recipe {name!r} is not known ({hint}there are: {', '.join(recipe_names())}; or a .toml file)"
+        )
+    return (_recipes() / f"{name}.toml").read_text()
+
+
+def load_values(recipe: str) -> dict[str, Any]:
+    """The values of a recipe by name, or of a ``.toml`` file, unchecked.
+
+    Raises:
+        ConfigError: no such recipe or file, or not TOML.
+    """
+    if not recipe.endswith(".toml"):
+        return tomllib.loads(recipe_text(recipe))
+    try:
+        return tomllib.loads(Path(recipe).read_text())
+    except OSError as error:
+        raise ConfigError(f"recipe {recipe}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"recipe {recipe}: not TOML ({error})") from None
+
+
+def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Check a recipe's values, with some replaced.
+
+    Args:
+        values: nested, as TOML gives them.
+        overrides: by dotted name, for example ``{"train.epochs": "5"}``; strings are converted.
+
+    Raises:
+        ConfigError: a field is unknown, missing or out of range; the message names it and what is allowed.
+    """
+    nested = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for dotted, value in (overrides or {}).items():
+        *sections, name = dotted.split(".")
+        place = nested
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = _none(value)
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, nested)) from None
+    decay(config)
+    for field in ("model.max_delay_ms", "model.tail_ms"):
+        steps(config, field)
+    return config
+
+
+def settings(values: Mapping[str, Any]) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field that can be set for a recipe, by dotted name."""
+    for name, field in Config.model_fields.items():
+        section = _section(name, values)
+        if section is None:
+            yield name, field
+        else:
+            yield from ((f"{name}.{inner}", info) for inner, info in section.model_fields.items() if inner != "kind")
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a field may be, in words: its range or its choices."""
+    choices = _choices(field.annotation)
+    if choices:
+        return ", ".join(choices)
+    low, high, text = "", "", []
+    for rule in field.metadata:
+        for sign, attribute in (("", "ge"), ("above ", "gt")):
+            if (bound := getattr(rule, attribute, None)) is not None:
+                low = f"{sign}{bound:g}"
+        for sign, attribute in (("", "le"), ("below ", "lt")):
+            if (bound := getattr(rule, attribute, None)) is not None:
+                high = f"{sign}{bound:g}"
+        if getattr(rule, "min_length", None) is not None:
+            text.append("not empty")
+    kind = {int: "a whole number", float: "a number"}.get(field.annotation, "")  # type: ignore[call-overload]
+    if field.annotation == tuple[int, ...]:
+        kind = "whole numbers with commas between"
+    bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
+    return ", ".join(part for part in [kind, bounds, *text] if part)
+
+
+def _recipes() -> Any:
+    return resources.files("ranvier.recipes") / "configs"
+
+
+_KINDS: dict[str, dict[str, type[Section]]] = {
+    "data": {"coincidence": CoincidenceData, "shd": SHDData},
+    "model": {"feedforward": FeedforwardModel, "detectors": DetectorModel},
+}
+
+
+def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
+    if name in _KINDS:
+        section = values.get(name)
+        kind = section.get("kind") if isinstance(section, Mapping) else None
+        return _KINDS[name].get(str(kind))
+    return TrainConfig if name == "train" else None
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    if get_origin(annotation) is tuple:
+        return _choices(get_args(annotation)[0])
+    return []
+
+
+def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """The first fault in one line: field, value, what is allowed."""
+    fault = error.errors(include_url=False)[0]
+    # pydantic names the kind of data or model as well; users do not
+    place = [str(part) for part in fault["loc"] if not any(part in kinds for kinds in _KINDS.values())]
+    while place and place[-1].isdigit():
+        place.pop()  # an element of a list: name the list
+    dotted = ".".join(place)
+    fields = dict(settings(values))
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(dotted, fields, 1, 0.5)
+        return f"{dotted}: no such field" + (f" (did you mean {near[0]}?)" if near else "")
+    if fault["type"] == "missing":
+        return f"{dotted}: missing" + (f" ({allowed(fields[dotted])})" if dotted in fields else "")
+    if dotted in fields:
+        return f"{dotted}: {fault['input']!r} is not allowed ({allowed(fields[dotted]) or fault['msg']})"
+    return f"{dotted}: {fault['msg']}"

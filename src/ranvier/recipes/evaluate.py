@@ -1,0 +1,115 @@
+"""How good is a frozen network? Through the engine, without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.analysis.intervals import Accuracy
+from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.engine import run
+from ranvier.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a network did with a data set.
+
+    Attributes:
+        accuracy: share of clips it got right, with its interval.
+        predictions: ``[clip]`` index of the predicted class.
+        confusion: ``[true class, predicted class]`` clips.
+        spikes_per_neuron: per hidden layer, mean spikes of a neuron in a clip.
+        classes: their names.
+    """
+
+    accuracy: Accuracy
+    predictions: NDArray[np.int64]
+    confusion: NDArray[np.int64]
+    spikes_per_neuron: tuple[float, ...]
+    classes: tuple[str, ...]
+
+    def worst_pairs(self, most: int = 5) -> list[tuple[str, str, int]]:
+        """The commonest mistakes: true class, predicted class, clips."""
+        wrong = self.confusion * (1 - np.eye(len(self.confusion), dtype=np.int64))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = (np.unravel_index(place, wrong.shape) for place in order)
+        return [
+            (self.classes[true], self.classes[said], int(wrong[true, said]))
+            for true, said in pairs
+            if wrong[true, said]
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "accuracy": self.accuracy.as_dict(),
+            "worst_pairs": [{"true": t, "predicted": p, "clips": n} for t, p, n in self.worst_pairs()],
+            "spikes_per_neuron_and_clip": [round(rate, 4) for rate in self.spikes_per_neuron],
+            "confusion": self.confusion.tolist(),
+            "classes": list(self.classes),
+        }
+
+
+def evaluate(
+    network: Network,
+    dataset: SpikeDataset,
+    clips: NDArray[np.int64] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run every clip through the engine.
+
+    Args:
+        network: what to run.
+        dataset: clips on the network's grid.
+        clips: indices of the clips; None takes all.
+        progress: called with (clips run, clips in all).
+
+    Raises:
+        DataError: the data set's classes are not the network's.
+    """
+    if len(dataset.classes) > len(network.classes):
+        raise DataError(f"the recording has {len(dataset.classes)} classes, the network knows {len(network.classes)}")
+    clips = np.arange(len(dataset)) if clips is None else clips
+    predictions, spikes = [], np.zeros(len(network.layers) - 1)
+    for done, clip in enumerate(clips, 1):
+        result = run(network, dataset.clip(clip), int(dataset.lengths[clip]))
+        predictions.append(result.prediction)
+        spikes += [len(raster) for raster in result.spikes]
+        if progress is not None:
+            progress(done, len(clips))
+    predicted, labels = np.array(predictions, np.int64), dataset.labels[clips]
+    confusion = np.zeros((len(network.classes),) * 2, np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    neurons = [layer.targets for layer in network.layers[:-1]]
+    return Evaluation(
+        accuracy=Accuracy.of(predicted == labels),
+        predictions=predicted,
+        confusion=confusion,
+        spikes_per_neuron=tuple(float(n) / len(clips) / size for n, size in zip(spikes, neurons, strict=True)),
+        classes=network.classes,
+    )
+
+
+def evaluate_file(
+    network_file: str | os.PathLike[str],
+    recording: str | os.PathLike[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate a frozen network on a recording in SHD's format, counted as the network says.
+
+    Raises:
+        NetworkError, DataError: a file is damaged or they do not fit together; the message says how.
+        FileNotFoundError: a file is not there.
+    """
+    network = Network.read(network_file)
+    grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
+    dataset = read_recording(recording, grid, classes=len(network.classes))
+    return evaluate(network, dataset, progress=progress)

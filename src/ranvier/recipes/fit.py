@@ -1,0 +1,203 @@
+"""The training loop: weights and delays together, one readable pass over the paper's recipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from ranvier.models import Feedforward
+from ranvier.recipes.build import Part, Splits, build_model
+from ranvier.recipes.checkpoint import load_checkpoint, save_checkpoint
+from ranvier.recipes.config import Config, sigma_steps
+from ranvier.recipes.metrics import append_metrics, keep_metrics
+
+_ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def begin(self, title: str, epochs: int) -> None:
+        """A training of that many epochs begins, or continues."""
+
+    def step(self, share: float) -> None:
+        """A share of the epochs is done, steps counted."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch has ended, with these metrics."""
+
+    def clips(self, done: int, total: int) -> None:
+        """So many clips of the data have been read, or of the test set run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A finished training: the model of the best epoch, in ``eval()``, and when that was."""
+
+    model: Feedforward
+    best_epoch: int
+    last_epoch: dict[str, Any]
+    seconds: float
+
+
+class Training:
+    """Everything that changes while a model is trained, so that it can be saved and continued to the bit."""
+
+    def __init__(self, config: Config, splits: Splits) -> None:
+        self.config = config
+        self.order = torch.Generator().manual_seed(config.train.seed)
+        self.model = build_model(config, splits, self.order)
+        self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
+        self.steps = config.train.epochs * self.steps_per_epoch
+        self.optimisers, self.schedules = self._optimisers()
+        self.step = 0
+        self.epoch = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "model": {}}
+        self.last_row: dict[str, Any] = {}
+
+    def _optimisers(self) -> tuple[list[Adam], list[OneCycleLR | CosineAnnealingLR]]:
+        train, model = self.config.train, self.model
+        delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
+        decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
+        known = {id(parameter) for parameter in [*delays, *decayed]}
+        undecayed = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+        weights = Adam(
+            [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}],
+            lr=train.weight_lr / _ONE_CYCLE_START,
+        )
+        optimisers = [weights]
+        schedules: list[OneCycleLR | CosineAnnealingLR] = [
+            OneCycleLR(weights, train.weight_lr, total_steps=self.steps, div_factor=_ONE_CYCLE_START)
+        ]
+        if self.config.model.delays == "learned":
+            optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
+            schedules.append(CosineAnnealingLR(optimisers[1], self.steps))
+        return optimisers, schedules
+
+    def update(self, x: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step on one batch; returns its loss and how many clips it got right, before the step."""
+        if self.config.model.delays == "learned":
+            self.model.set_sigma(sigma_steps(self.config, self.step / self.steps))
+        scores = self.model.scores(x, lengths)
+        loss = F.cross_entropy(scores, labels)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.model.clamp_delay()
+        self.step += 1
+        for schedule in self.schedules:
+            if self.step < self.steps:
+                schedule.step()
+        return loss.detach(), (scores.argmax(1) == labels).sum()
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as :meth:`load_state` takes it."""
+        return {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "order": self.order.get_state(),
+            "dropout": torch.get_rng_state(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "best": self.best,
+            "last_row": self.last_row,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up where :meth:`state` was called."""
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(saved)
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["dropout"])
+        for name in ("step", "epoch", "seconds", "best", "last_row"):
+            setattr(self, name, state[name])
+
+
+def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher) -> Fitted:
+    """Train to the end, from the folder's checkpoint if it holds one.
+
+    Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
+    as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        training = Training(config, splits)
+        if (saved := load_checkpoint(folder)) is not None:
+            training.load_state(saved)
+        keep_metrics(folder, training.epoch)
+        while training.epoch < config.train.epochs:
+            row = _run_epoch(training, splits, watcher)
+            append_metrics(folder, row)
+            save_checkpoint(folder, training.state())
+            watcher.epoch(row)
+        training.model.load_state_dict(training.best["model"])
+    return Fitted(training.model.eval(), training.best["epoch"], training.last_row, training.seconds)
+
+
+def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str, Any]:
+    started = time.perf_counter()
+    training.model.train()
+    losses, correct = [], []
+    for clips in _batches(training, splits.train):
+        loss, right = training.update(*splits.train.dataset.batch(clips))
+        losses.append(loss * len(clips))
+        correct.append(right)
+        watcher.step(training.step / training.steps)
+    training.epoch += 1
+    row: dict[str, Any] = {
+        "epoch": training.epoch,
+        "loss": float(torch.stack(losses).sum()) / len(splits.train),
+        "train_accuracy": int(torch.stack(correct).sum()) / len(splits.train),
+    }
+    for name, part in (("validation", splits.validation), ("seen", splits.seen)):
+        if part is not None:
+            row[f"{name}_accuracy"] = float(np.mean(predict(training.model, part) == part.dataset.labels[part.clips]))
+    row["weight_lr"] = training.optimisers[0].param_groups[0]["lr"]
+    if training.config.model.delays == "learned":
+        row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
+        row["sigma_ms"] = float(training.model.linear.sigma) * training.config.data.dt_ms
+    training.seconds += time.perf_counter() - started
+    row["seconds"] = round(training.seconds, 3)
+    chosen_on = row.get("validation_accuracy", float(training.epoch))  # without validation the last epoch wins
+    if chosen_on > training.best["accuracy"]:
+        model = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+        training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
+    training.last_row = row
+    return row
+
+
+def _batches(training: Training, part: Part) -> Iterator[NDArray[np.int64]]:
+    order = torch.randperm(len(part), generator=training.order).numpy()
+    size = training.config.train.batch_size
+    for start in range(0, len(order), size):
+        yield part.clips[order[start : start + size]]
+
+
+@torch.no_grad()
+def predict(model: Feedforward, part: Part, batch_size: int = 256) -> NDArray[np.int64]:
+    """Predicted class of every clip, with rounded delays; the model is left in ``eval()``."""
+    model.eval()
+    predictions = []
+    for start in range(0, len(part), batch_size):
+        x, lengths, _ = part.dataset.batch(part.clips[start : start + batch_size])
+        predictions.append(model.scores(x, lengths).argmax(1))
+    return torch.cat(predictions).numpy()

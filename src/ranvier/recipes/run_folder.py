@@ -1,0 +1,105 @@
+"""The folder of a run: made once, never half-written, never taken from somebody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ranvier.recipes.config import Config, ConfigError, build_config
+
+
+def free_folder(name: str) -> Path:
+    """``runs/name``, or the first of ``runs/name-2``, ``-3`` ... that is free."""
+    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that cannot become a run's, before any work is done.
+
+    Raises:
+        ConfigError: it exists (without ``force``), is not a run's (with it), or cannot be written.
+    """
+    if folder.exists():
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: a file of that name is in the way")
+        if not force:
+            raise ConfigError(f"{folder}: exists already (--force replaces it, --resume {folder} continues it)")
+        if any(folder.iterdir()) and not (folder / "config.toml").exists():
+            raise ConfigError(f"{folder}: is not a run's folder (no config.toml), so --force does not replace it")
+    parent = folder.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise ConfigError(f"{folder}: {parent} is not a folder")
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"{folder}: {parent} cannot be written to")
+
+
+def make_folder(folder: Path, config: Config, *, force: bool) -> None:
+    """Make the run's folder with its resolved ``config.toml``, replacing an older run if ``force``.
+
+    Raises:
+        ConfigError: see :func:`check_folder`.
+    """
+    check_folder(folder, force=force)
+    try:
+        if force and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        write_whole(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def read_config(folder: Path) -> Config:
+    """The resolved configuration of a run.
+
+    Raises:
+        ConfigError: the folder is not a run's, or its configuration is damaged.
+    """
+    file = folder / "config.toml"
+    if not file.is_file():
+        raise ConfigError(f"{folder}: is not a run's folder (no config.toml)")
+    try:
+        return build_config(tomllib.loads(file.read_text()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """``result.json`` of a run, or None while it is not finished."""
+    file = folder / "result.json"
+    if not file.exists():
+        return None
+    result: dict[str, Any] = json.loads(file.read_text())
+    return result
+
+
+def write_result(folder: Path, result: dict[str, Any]) -> None:
+    """Write ``result.json``."""
+    write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write under a temporary name and rename, so that the file is whole or not there."""
+    temporary = file.with_name(file.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, file)
+
+
+def once(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The folder's result if it is there, else that of ``work``, kept."""
+    result = read_result(folder)
+    if result is None:
+        result = work()
+        write_result(folder, result)
+    return result

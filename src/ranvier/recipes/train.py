@@ -1,0 +1,236 @@
+"""A run from its recipe to its result: fit, freeze, test, compare, draw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ranvier.analysis import figures
+from ranvier.analysis.delays import found_delays
+from ranvier.analysis.intervals import Accuracy
+from ranvier.data import write_recording
+from ranvier.models import Feedforward, freeze
+from ranvier.network import Network
+from ranvier.recipes.build import Part, Splits, build_input, build_model, build_splits
+from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.fit import Fitted, Watcher, fit, predict
+from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, read_result, write_result
+
+
+def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:
+    """Train a recipe in a new folder.
+
+    Args:
+        config: what to train.
+        folder: is made; holds everything that the run leaves.
+        watcher: is told how it goes.
+        force: replace an older run of that name.
+
+    Returns:
+        The result, as ``result.json`` holds it.
+
+    Raises:
+        ConfigError: the recipe or the folder will not do; nothing has been written.
+        DataError: the data are not there or damaged; nothing has been written.
+    """
+    check_folder(folder, force=force)
+    _check_data(config, watcher)
+    make_folder(folder, config, force=force)
+    return resume(folder, watcher)
+
+
+def resume(folder: Path, watcher: Watcher) -> dict[str, Any]:
+    """Continue a run to the end that it would have come to without the stop; a finished run only tells its result.
+
+    Raises:
+        ConfigError: the folder is not a run's, or its checkpoint is damaged.
+    """
+    config = read_config(folder)
+    if _leaves_speakers_out(config):
+        return once(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
+    result = once(folder, lambda: _train_one(config, folder, watcher, config.name))
+    if config.compare and "comparison" not in result:
+        result = {**result, "comparison": _compare(config, folder, watcher, result)}
+        write_result(folder, result)
+    return result
+
+
+def _leaves_speakers_out(config: Config) -> bool:
+    validation = getattr(config.data, "validation", None)
+    return validation == "leave-one-speaker-out" and config.protocol == "honest"
+
+
+def _check_data(config: Config, watcher: Watcher) -> None:
+    if _leaves_speakers_out(config):
+        _speakers(config, watcher)
+    else:
+        build_splits(config, progress=watcher.clips)
+
+
+def _speakers(config: Config, watcher: Watcher) -> list[int]:
+    whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
+    speakers = [int(s) for s in np.unique(build_splits(whole, progress=watcher.clips).train.dataset.speakers)]
+    if len(speakers) < 2 or -1 in speakers:
+        raise ConfigError("data.validation: leave-one-speaker-out needs a recording that names two speakers or more")
+    return speakers
+
+
+def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+    started = time.perf_counter()
+    splits = build_splits(config, progress=watcher.clips)
+    watcher.begin(title, config.train.epochs)
+    fitted = fit(config, splits, folder, watcher)
+    network = freeze(
+        fitted.model, dt_ms=config.data.dt_ms, classes=splits.train.dataset.classes, input=build_input(config)
+    )
+    network.write(folder / "network.safetensors")
+    # training has ended: the one time that the test split is read
+    test = splits.read_test()
+    tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=watcher.clips)
+    before = _initial_delays(config, splits)
+    _draw(folder, splits, network, before)
+    if splits.offsets is not None and test is not None:
+        _write_clips(folder / "test.h5", test)
+    return {
+        **_describe(config, splits, fitted, test),
+        "accuracy": _accuracies(splits, fitted.model, tested),
+        "delays_found": _found(network, before, splits.offsets),
+        "finishing_seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None) -> dict[str, Any]:
+    parts = {"train": splits.train, "validation": splits.validation, "seen": splits.seen, "test": test}
+    chosen_on = "nothing (last epoch)" if splits.validation is None else "validation"
+    return {
+        "recipe": config.name,
+        "seed": config.train.seed,
+        "delays": config.model.delays,
+        "protocol": config.protocol,
+        "epoch_chosen_on": "test (as published: optimistic)" if config.protocol == "paper" else chosen_on,
+        "clips": {name: 0 if part is None else len(part) for name, part in parts.items()},
+        "parameters": fitted.model.parameter_count(),
+        "epochs": config.train.epochs,
+        "best_epoch": fitted.best_epoch,
+        "last_epoch": fitted.last_epoch,
+        "seconds": round(fitted.seconds, 1),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _accuracies(splits: Splits, model: Feedforward, tested: Evaluation | None) -> dict[str, Any]:
+    """Accuracy of the chosen epoch on every split that is there, on validation also by speaker."""
+    accuracies: dict[str, Any] = {}
+    for name, part in (("validation", splits.validation), ("seen", splits.seen)):
+        if part is None:
+            continue
+        right = predict(model, part) == part.dataset.labels[part.clips]
+        speaker = part.dataset.speakers[part.clips]
+        accuracies[name] = Accuracy.of(right).as_dict()
+        accuracies[name]["speakers"] = {
+            str(s): Accuracy.of(right[speaker == s]).as_dict() for s in np.unique(speaker) if s >= 0
+        }
+    if tested is not None:
+        accuracies["test"] = tested.accuracy.as_dict()
+        accuracies["test"]["spikes_per_neuron_and_clip"] = [round(rate, 4) for rate in tested.spikes_per_neuron]
+    return accuracies
+
+
+def _initial_delays(config: Config, splits: Splits) -> list[NDArray[Any]]:
+    """Where the delays began: the start is a function of the seed, so it is drawn again."""
+    generator = torch.Generator().manual_seed(config.train.seed)
+    model = build_model(config, splits, generator)
+    return [layer.delay_steps().numpy() for layer in model.delay_layers]
+
+
+def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] | None) -> dict[str, int] | None:
+    if offsets is None:
+        return None
+    after = network.layers[0].delay_steps[0]
+    found, at_start = (int(found_delays(delays, offsets).sum()) for delays in (after, before[0][0]))
+    return {"found": found, "at_start": at_start, "decisive": offsets.size}
+
+
+def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
+    after = [layer.delay_steps for layer in network.layers]
+    if splits.offsets is None:
+        figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
+    else:
+        drawn = figures.plot_detectors(before[0][0], after[0][0], splits.offsets, network.dt_ms)
+        figures.save(drawn, folder / "delays.png")
+    part = splits.validation or splits.train
+    clip, dataset = int(part.clips[0]), part.dataset
+    label = dataset.classes[dataset.labels[clip]]
+    raster = figures.plot_raster(network, dataset.clip(clip), int(dataset.lengths[clip]), label)
+    figures.save(raster, folder / "raster.png")
+
+
+def _write_clips(file: Path, part: Part) -> None:
+    """The test clips as a recording, so that ``ranvier eval`` has something to read."""
+    times, units = [], []
+    for clip in part.clips:
+        step, source, count = part.dataset.clip(int(clip))
+        # the middle of a step survives the rounding of float16 seconds
+        times.append(np.repeat((step + 0.5) * part.dataset.dt_ms / 1000, count))
+        units.append(np.repeat(source, count))
+    write_recording(file, times, units, part.dataset.labels[part.clips], classes=part.dataset.classes)
+
+
+def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
+    """The recipe with some fields of some sections replaced, and nothing to compare with."""
+    sections = {name: getattr(config, name).model_copy(update=dict(fields)) for name, fields in changes.items()}
+    return config.model_copy(update={**sections, "compare": ()})
+
+
+def _part_run(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+    if not (folder / "config.toml").exists():
+        make_folder(folder, config, force=folder.exists())
+    return once(folder, lambda: _train_one(config, folder, watcher, title))
+
+
+def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any]) -> dict[str, Any]:
+    results = {config.model.delays: learned}
+    for delays in config.compare:
+        weight_lr = config.compare_weight_lr or config.train.weight_lr
+        variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
+        results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}")
+    return {
+        name: {key: result[key] for key in ("accuracy", "parameters", "seconds")} for name, result in results.items()
+    }
+
+
+def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    folds = {}
+    for speaker in _speakers(config, watcher):
+        fold = _variant(config, data={"validation": "speakers", "validation_speakers": (speaker,)})
+        name = f"speaker-{speaker}"
+        folds[str(speaker)] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
+    shares = [fold["accuracy"]["validation"]["value"] for fold in folds.values()]
+    right = sum(fold["accuracy"]["validation"]["correct"] for fold in folds.values())
+    clips = sum(fold["accuracy"]["validation"]["clips"] for fold in folds.values())
+    return {
+        "recipe": config.name,
+        "seed": config.train.seed,
+        "protocol": config.protocol,
+        "epoch_chosen_on": "validation, in each fold",
+        "folds": folds,
+        "mean_over_speakers": float(np.mean(shares)),
+        "accuracy": {"validation": Accuracy.of(np.arange(clips) < right).as_dict()},
+        "parameters": next(iter(folds.values()))["parameters"],
+        "epochs": config.train.epochs,
+        "seconds": round(sum(fold["seconds"] for fold in folds.values()), 1),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "machine": machine(),
+    }
