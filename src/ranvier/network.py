@@ -31,6 +31,10 @@ def _require(condition: bool, message: str) -> None:
         raise NetworkError(message)
 
 
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class Input:
     """How raw events become the network's input counts.
@@ -46,8 +50,10 @@ class Input:
     alignment: Alignment = "zero"
 
     def __post_init__(self) -> None:
-        _require(self.channels >= 1, f"input.channels: {self.channels} is not allowed (1 or more)")
-        _require(self.pool >= 1, f"input.pool: {self.pool} is not allowed (1 or more)")
+        _require(
+            _whole(self.channels) and self.channels >= 1, f"input.channels: {self.channels} is not allowed (1 or more)"
+        )
+        _require(_whole(self.pool) and self.pool >= 1, f"input.pool: {self.pool} is not allowed (1 or more)")
         _require(
             self.alignment in ("zero", "first_event"),
             f"input.alignment: {self.alignment!r} is not allowed (zero, first_event)",
@@ -74,7 +80,10 @@ class Readout:
     tail: Tail = "clip"
 
     def __post_init__(self) -> None:
-        _require(self.tail_steps >= 0, f"readout.tail_steps: {self.tail_steps} is not allowed (0 or more)")
+        _require(
+            _whole(self.tail_steps) and self.tail_steps >= 0,
+            f"readout.tail_steps: {self.tail_steps} is not allowed (0 or more)",
+        )
         _require(self.tail in ("clip", "per_layer"), f"readout.tail: {self.tail!r} is not allowed (clip, per_layer)")
 
     def steps(self, clip_steps: int, layer: int) -> int:
@@ -126,7 +135,10 @@ class Layer:
         for name in ("bias", "decay", "threshold"):
             shape = getattr(self, name).shape
             _require(shape == (self.targets,), f"{name}: shape {shape} is not [{self.targets}], one per target")
-        _require(0 <= self.max_delay <= 32767, f"max_delay: {self.max_delay} is not allowed (0 ... 32767 steps)")
+        _require(
+            _whole(self.max_delay) and 0 <= self.max_delay <= 32767,
+            f"max_delay: {self.max_delay} is not allowed (0 ... 32767 steps)",
+        )
         _require(self.reset == "hard", f"reset: {self.reset!r} is not allowed (hard)")
         self._check_values()
 
@@ -135,7 +147,7 @@ class Layer:
             _require(bool(np.isfinite(getattr(self, name)).all()), f"{name}: NaN or infinite values (finite allowed)")
         low, high = int(self.delay_steps.min(initial=0)), int(self.delay_steps.max(initial=0))
         _require(
-            0 <= low and high <= self.max_delay,
+            low >= 0 and high <= self.max_delay,
             f"delay_steps: values from {low} to {high} (0 ... {self.max_delay} steps allowed)",
         )
         _require(bool(((self.decay >= 0) & (self.decay <= 1)).all()), "decay: values outside [0, 1] or NaN")
@@ -145,15 +157,15 @@ class Layer:
 
     @property
     def branches(self) -> int:
-        return self.weight.shape[0]
+        return int(self.weight.shape[0])
 
     @property
     def targets(self) -> int:
-        return self.weight.shape[1]
+        return int(self.weight.shape[1])
 
     @property
     def sources(self) -> int:
-        return self.weight.shape[2]
+        return int(self.weight.shape[2])
 
     @property
     def spikes(self) -> bool:
@@ -214,7 +226,7 @@ class Network:
         path = Path(path)
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_bytes(save(tensors, {_HEADER: json.dumps(header)}))
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Network:
@@ -250,7 +262,7 @@ def _from_parts(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
         )
         layers = []
         for number, settings in enumerate(header["layers"]):
-            arrays = {name: tensors[f"layers.{number}.{name}"] for name in _ARRAYS}
+            arrays: dict[str, Any] = {name: tensors[f"layers.{number}.{name}"] for name in _ARRAYS}
             try:
                 layers.append(Layer(**arrays, **settings))
             except NetworkError as error:

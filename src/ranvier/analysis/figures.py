@@ -36,7 +36,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, format="png", dpi=150)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float) -> Figure:
@@ -55,10 +55,11 @@ def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], d
         spread.hist(b.ravel() * dt_ms, edges, color=_BEFORE, label="before")
         spread.hist(a.ravel() * dt_ms, edges, color=_AFTER, histtype="step", linewidth=1.6, label="after")
         spread.set(title=f"layer {column + 1}: {a.size:,} delays", xlabel="delay (ms)", ylabel="synapses")
-        far = (a - b).ravel() * dt_ms
-        moved.hist(far, 41, color=_INK)
-        moved.set(xlabel="moved by (ms)", ylabel="synapses", title=f"mean move {np.abs(far).mean():.3g} ms")
-    axes[0, 0].legend(frameon=False)
+        far = a.astype(np.int64) - b
+        edges = (np.arange(far.min(), far.max() + 2) - 0.5) * dt_ms
+        moved.hist(far.ravel() * dt_ms, edges, color=_INK)
+        moved.set(xlabel="moved by (ms)", ylabel="synapses", title=f"mean move {np.abs(far).mean() * dt_ms:.3g} ms")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure
 
 
@@ -113,7 +114,7 @@ def plot_raster(network: Network, events: Events, length: int, label: str) -> Fi
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
     for ax, (name, when, where, neurons) in zip(axes[:, 0], rasters, strict=False):
         few = neurons <= 32
-        size, marker = (80.0, "|") if few else (2.0, ".")
+        size, marker = (80.0, "|") if few else (7.0, ".")
         ax.scatter(
             np.asarray(when) * network.dt_ms, where, s=size, marker=marker, color=_INK, linewidth=1.2 if few else 0
         )
@@ -130,7 +131,7 @@ def plot_raster(network: Network, events: Events, length: int, label: str) -> Fi
             label=f"says {name}" if chosen else None,
         )
     last.axvline(length * network.dt_ms, color=_INK, linestyle=":", linewidth=1)
-    last.annotate("clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
+    last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
     last.set(ylabel="output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
     axes[0, 0].set_title(f"a clip of class {label}: {len(step):,} input events, through the frozen network")

@@ -46,7 +46,7 @@ def _fail(message: str) -> NoReturn:
 def _dispatch(given: list[str]) -> int:
     parser = _Parser(
         prog="ranvier",
-        description="Learn when spikes arrive: train the synaptic delays of spiking neural networks with their weights.",
+        description="Learn when spikes arrive: train the synaptic delays of spiking neural networks.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ranvier {ranvier.__version__}")

@@ -58,7 +58,8 @@ def train_options(make: type[argparse.ArgumentParser], recipe: str, values: Mapp
             groups[section] = parser.add_argument_group(section or "recipe")
         flag = "--" + field.replace("_", "-")
         flags = ["--data-root", flag] if field == "data.root" else [flag]
-        default = values.get(section, {}).get(name, info.default) if section else values.get(name, info.default)
+        given = values.get(section) if section else values
+        default = given.get(name, info.default) if isinstance(given, Mapping) else info.default
         if isinstance(default, list | tuple):
             default = ",".join(map(str, default))
         rule = allowed(info)

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import asdict
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pooch
 
@@ -32,19 +33,28 @@ def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
     if path.suffix != ".gz":
         return path
     target = cache_folder(cache) / f"{pooch.file_hash(str(path))[:16]}-{path.stem}"
-    if target.exists():
+    if _opens(target):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
         with gzip.open(path) as packed, temporary.open("wb") as plain:
             shutil.copyfileobj(packed, plain, 1 << 20)
-        os.replace(temporary, target)
+        temporary.replace(target)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error})") from None
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _opens(file: Path) -> bool:
+    """False also for a copy that has been damaged since: it is unpacked again."""
+    try:
+        with h5py.File(file):
+            return True
+    except OSError:
+        return False
 
 
 def _cache_file(path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None) -> Path:
@@ -61,14 +71,14 @@ def load_cached(
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return SpikeDataset(
                 **{name: arrays[name] for name in _ARRAYS},
                 classes=tuple(str(name) for name in arrays["classes"]),
                 sources=grid.sources,
                 dt_ms=grid.dt_ms,
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # a damaged cache is made again
 
 
@@ -79,6 +89,9 @@ def store_cached(
     file = _cache_file(path, grid, classes, cache)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as out:
-        np.savez(out, classes=np.array(dataset.classes), **{name: getattr(dataset, name) for name in _ARRAYS})
-    os.replace(temporary, file)
+    try:
+        with temporary.open("wb") as out:
+            np.savez(out, classes=np.array(dataset.classes), **{name: getattr(dataset, name) for name in _ARRAYS})
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

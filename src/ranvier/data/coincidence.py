@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ class CoincidenceTask:
     Args:
         classes: patterns, >= 2.
         channels: channels, >= 2.
-        gap: steps between two spikes of a pattern, >= 2.
+        gap: steps between two spikes of a pattern, >= 3: one may come late and the next early.
         jitter: probability that a spike of the pattern comes one step early or late, in [0, 1].
         noise: further spikes per channel and clip, >= 0.
         steps: steps of a clip, > span + 2.
         dt_ms: length of a step in ms.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     classes: int
@@ -37,6 +41,17 @@ class CoincidenceTask:
     noise: int
     steps: int
     dt_ms: float
+
+    def __post_init__(self) -> None:
+        if self.gap < 3:
+            raise ValueError(f"gap: {self.gap} steps is not allowed (3 or more: one may come late and the next early)")
+        if self.classes > factorial(self.channels):
+            raise ValueError(
+                f"classes: {self.classes} is not allowed (up to {factorial(self.channels)}, the orders of "
+                f"{self.channels} channels)"
+            )
+        if self.steps <= self.span + 2:
+            raise ValueError(f"steps: {self.steps} is not allowed (above {self.span + 2}, a whole pattern with jitter)")
 
     @property
     def span(self) -> int:

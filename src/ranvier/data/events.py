@@ -52,12 +52,14 @@ class Grid:
         time_ms = times_s.astype(np.float64) * 1000
         if self.alignment == "first_event" and len(time_ms):
             time_ms -= time_ms.min()
-        step = np.floor(time_ms / self.dt_ms).astype(np.int64)
+        step = np.floor(time_ms / self.dt_ms)
         if len(step) and step.max() >= MOST_STEPS:
             raise ValueError(
                 f"last event at {times_s.max():.4g} s (up to {MOST_STEPS} steps of {self.dt_ms:g} ms allowed)"
             )
-        cell, count = np.unique(step * self.sources + units.astype(np.int64) // self.pool, return_counts=True)
+        cell, count = np.unique(
+            step.astype(np.int64) * self.sources + units.astype(np.int64) // self.pool, return_counts=True
+        )
         return _smallest(cell // self.sources), _smallest(cell % self.sources), _smallest(count)
 
 

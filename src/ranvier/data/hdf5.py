@@ -20,6 +20,7 @@ from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 
 _CLIPS_AT_ONCE = 256
+_MOST_CLASSES = 65536
 
 
 def find_recording(root: str | os.PathLike[str], name: str) -> Path | None:
@@ -80,20 +81,33 @@ def write_recording(
         labels: ``[clip]``.
         classes: names of the classes, if any.
         speakers: ``[clip]``, if known.
+
+    Raises:
+        DataError: a unit, label or speaker does not fit the format.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w") as file:
-        for name, clips, dtype in (("times", times_s, np.float16), ("units", units, np.uint16)):
-            data = file.create_dataset(f"spikes/{name}", len(clips), h5py.vlen_dtype(dtype))
-            for number, clip in enumerate(clips):
-                data[number] = np.asarray(clip).astype(dtype)
-        file["labels"] = np.asarray(labels, np.uint16)
-        if len(classes):
-            file["extra/keys"] = np.array([name.encode() for name in classes])
-        if speakers is not None:
-            file["extra/speaker"] = np.asarray(speakers, np.uint16)
-    os.replace(temporary, path)
+    try:
+        with h5py.File(temporary, "w") as file:
+            for name, clips, dtype in (("times", times_s, np.float16), ("units", units, np.uint16)):
+                data = file.create_dataset(f"spikes/{name}", len(clips), h5py.vlen_dtype(dtype))
+                for number, clip in enumerate(clips):
+                    data[number] = np.asarray(clip).astype(dtype) if name == "times" else _as_uint16(name, clip)
+            file["labels"] = _as_uint16("labels", labels)
+            if len(classes):
+                file["extra/keys"] = np.array([name.encode() for name in classes])
+            if speakers is not None:
+                file["extra/speaker"] = _as_uint16("speakers", speakers)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _as_uint16(name: str, values: NDArray[Any]) -> NDArray[np.uint16]:
+    array = np.asarray(values)
+    if len(array) and not (array.min() >= 0 and array.max() <= 65535):
+        raise DataError(f"{name}: values {array.min()} ... {array.max()} do not fit the format (0 ... 65535 allowed)")
+    return array.astype(np.uint16)
 
 
 def _read(
@@ -102,9 +116,10 @@ def _read(
     try:
         with h5py.File(path, "r") as file:
             times, units, labels = (_dataset(file, named, name) for name in ("spikes/times", "spikes/units", "labels"))
-            names, speakers = _names(file), file["extra/speaker"][:] if "extra/speaker" in file else None
+            names, speakers = _names(file, named), _speakers(file, named)
             label = np.asarray(labels[:])
-            known = len(names) or classes or int(label.max(initial=0)) + 1
+            # a damaged label must not name millions of classes
+            known = len(names) or classes or min(int(label.max(initial=0)) + 1, _MOST_CLASSES)
             _check_clips(named, times, units, label, speakers, known)
             clips = []
             for start in range(0, len(label), _CLIPS_AT_ONCE):
@@ -113,7 +128,9 @@ def _read(
                     clips.append(_count(named, number, time, unit, grid))
                 if progress is not None:
                     progress(min(stop, len(label)), len(label))
-    except OSError as error:
+    except DataError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, for damage of many kinds
         raise DataError(f"{named}: not a whole HDF5 file ({error})") from None
     return SpikeDataset.pack(
         clips,
@@ -125,21 +142,35 @@ def _read(
     )
 
 
+_LISTS = {"spikes/times": ("iuf", "numbers"), "spikes/units": ("iu", "whole numbers")}
+
+
 def _dataset(file: h5py.File, named: Path, name: str) -> h5py.Dataset:
+    """A dataset with one list of numbers per clip (spikes) or one whole number per clip (all others)."""
     if name not in file or not isinstance(file[name], h5py.Dataset):
         raise DataError(f"{named}: dataset {name!r} is missing (spikes/times, spikes/units and labels are needed)")
     dataset = file[name]
-    ragged = h5py.check_vlen_dtype(dataset.dtype) is not None
-    if dataset.ndim != 1 or ragged != name.startswith("spikes/"):
-        kind = "one list of numbers per clip" if name.startswith("spikes/") else "one number per clip"
-        raise DataError(f"{named}: dataset {name!r} has shape {dataset.shape}, type {dataset.dtype} ({kind} allowed)")
+    kinds, numbers = _LISTS.get(name, ("iu", "whole number"))
+    item = h5py.check_vlen_dtype(dataset.dtype) if name in _LISTS else dataset.dtype
+    if dataset.ndim != 1 or not isinstance(item, np.dtype) or item.kind not in kinds:
+        allowed = f"one list of {numbers} per clip" if name in _LISTS else f"one {numbers} per clip"
+        raise DataError(
+            f"{named}: dataset {name!r} has shape {dataset.shape}, type {dataset.dtype} ({allowed} allowed)"
+        )
     return dataset
 
 
-def _names(file: h5py.File) -> list[str]:
+def _speakers(file: h5py.File, named: Path) -> NDArray[Any] | None:
+    return _dataset(file, named, "extra/speaker")[:] if "extra/speaker" in file else None
+
+
+def _names(file: h5py.File, named: Path) -> list[str]:
     if "extra/keys" not in file:
         return []
-    return [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+    try:
+        return [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+    except (ValueError, TypeError):
+        raise DataError(f"{named}: extra/keys cannot be read (one UTF-8 name per class allowed)") from None
 
 
 def _check_clips(
@@ -157,8 +188,6 @@ def _check_clips(
         raise DataError(f"{named}: {', '.join(f'{name} has {n} clips' for name, n in sizes.items())} (equal allowed)")
     if len(labels) == 0:
         raise DataError(f"{named}: no clips (1 or more)")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{named}: labels have type {labels.dtype} (whole numbers allowed)")
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         clip = wrong[0]

@@ -56,13 +56,13 @@ def from_dcls_checkpoint(
     if sorted(blocks) != list(range(len(blocks))) or not blocks:
         raise ValueError(f"state_dict: blocks {sorted(blocks)} found (0, 1, ... without a gap allowed)")
     parts = [blocks[i] for i in range(len(blocks))]
-    for number, part in enumerate(parts):
+    for number, tensors in enumerate(parts):
         wanted = {"linear.weight", "linear.P"}
         if number < len(parts) - 1:
             wanted |= {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
-        if missing := wanted - set(part):
+        if missing := wanted - set(tensors):
             raise ValueError(f"state_dict: block {number} lacks {', '.join(sorted(missing))}")
-    weights = [part["linear.weight"] for part in parts]
+    weights = [tensors["linear.weight"] for tensors in parts]
     model = feedforward(
         weights[0].shape[1],
         [weight.shape[0] for weight in weights[:-1]],
@@ -76,20 +76,20 @@ def from_dcls_checkpoint(
         kernel=kernel,
         ending=network.Readout(tail="per_layer", tail_steps=(taps - 1) // 2),
     )
-    for layer, part in zip(model.delay_layers, parts, strict=True):
-        position = part["linear.P"][0]
-        layer.weight.copy_(part["linear.weight"].permute(2, 0, 1))
+    for layer, tensors in zip(model.delay_layers, parts, strict=True):
+        position = tensors["linear.P"][0]
+        layer.weight.copy_(tensors["linear.weight"].permute(2, 0, 1))
         layer.delay.copy_(((taps - 1) - (position + taps // 2)).permute(2, 0, 1))
         layer.clamp_delay()
-        if "linear.SIG" in part:
-            width = part["linear.SIG"].abs()
+        if "linear.SIG" in tensors:
+            width = tensors["linear.SIG"].abs()
             if not torch.all(width == width.flatten()[0]):
                 raise ValueError("state_dict: SIG differs within a layer (one width per layer allowed)")
             layer.set_sigma(float(width.flatten()[0]) + (0.27 if kernel == "gaussian" else 0.0))
         elif kernel == "triangle":
             layer.set_sigma(0.0)
-    for block, part in zip(model.blocks, parts, strict=False):
-        block.norm.load_state_dict(
-            {key[5:]: value for key, value in part.items() if key.startswith("norm.")}, strict=False
-        )
+    for block, tensors in zip(model.hidden, parts, strict=False):
+        assert block.norm is not None  # feedforward made it
+        norm = {key.removeprefix("norm."): value for key, value in tensors.items() if key.startswith("norm.")}
+        block.norm.load_state_dict(norm, strict=False)
     return model

@@ -48,6 +48,11 @@ class Feedforward(nn.Module):
         self.blocks, self.linear, self.readout, self.ending = nn.ModuleList(blocks), linear, readout, ending
 
     @property
+    def hidden(self) -> list[Block]:
+        """The hidden layers, from input on."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
     def delay_layers(self) -> list[DelayLinear]:
         """Every layer with delays, from input to readout."""
         return [module for module in self.modules() if isinstance(module, DelayLinear)]

@@ -27,11 +27,10 @@ def freeze(model: Feedforward, *, dt_ms: float, classes: Sequence[str], input: I
     Returns:
         A network that spikes as ``model.eval()`` does.
     """
-    layers = []
-    for block in model.blocks:
-        layers.append(
-            _freeze_layer(block.linear, block.norm, decay=block.neuron.decay, threshold=block.neuron.threshold)
-        )
+    layers = [
+        _freeze_layer(block.linear, block.norm, decay=block.neuron.decay, threshold=block.neuron.threshold)
+        for block in model.hidden
+    ]
     never = torch.tensor(torch.inf)
     layers.append(_freeze_layer(model.linear, None, decay=model.readout.decay, threshold=never))
     return Network(dt_ms=dt_ms, layers=tuple(layers), classes=tuple(classes), input=input, readout=model.ending)
@@ -42,12 +41,13 @@ def _freeze_layer(linear: DelayLinear, norm: SequenceBatchNorm | None, *, decay:
     targets = linear.out_features
     # folded in double precision, so that the only rounding is the last one
     weight = linear.weight.double()
-    bias = torch.zeros(targets).double() if linear.bias is None else linear.bias.double()
+    bias = weight.new_zeros(targets) if linear.bias is None else linear.bias.double()
     if norm is not None:
-        assert norm.running_var is not None and norm.running_mean is not None  # ours always tracks them
+        assert norm.running_var is not None  # ours always tracks its statistics
+        assert norm.running_mean is not None
         scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
         weight = weight * scale.unsqueeze(-1)
-        bias = (bias.to(scale.device) - norm.running_mean.double()) * scale + norm.bias.double()
+        bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
 
     def array(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         return tensor.float().cpu().numpy().copy()

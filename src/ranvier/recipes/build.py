@@ -107,19 +107,22 @@ def build_splits(config: Config, *, progress: Callable[[int, int], None] | None 
 
 
 def _coincidence(config: Config, data: CoincidenceData) -> Splits:
-    task = CoincidenceTask(
-        classes=data.classes,
-        channels=data.channels,
-        gap=steps(config, "data.gap_ms"),
-        jitter=data.jitter,
-        noise=data.noise,
-        steps=steps(config, "data.clip_ms"),
-        dt_ms=data.dt_ms,
-    )
-    if task.steps <= task.span + 2:
-        raise ConfigError(
-            f"data.clip_ms: {data.clip_ms:g} is not allowed (above {(task.span + 2) * data.dt_ms:g} ms, a whole pattern)"
+    try:
+        task = CoincidenceTask(
+            classes=data.classes,
+            channels=data.channels,
+            gap=steps(config, "data.gap_ms"),
+            jitter=data.jitter,
+            noise=data.noise,
+            steps=steps(config, "data.clip_ms"),
+            dt_ms=data.dt_ms,
         )
+    except ConfigError:
+        raise
+    except ValueError as error:
+        # the task speaks of steps, the recipe of milliseconds
+        name, _, rule = str(error).partition(": ")
+        raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
     generator = np.random.default_rng(data.seed)
     offsets = task.offsets(generator)
 
@@ -152,6 +155,8 @@ def _shd(config: Config, data: SHDData, progress: Callable[[int, int], None] | N
         return Splits(Part(dataset, np.arange(len(dataset))), test, None, lambda: test)
     if data.validation == "leave-one-speaker-out":
         raise ConfigError("data.validation: leave-one-speaker-out is a series of trainings, not one split")
+    if data.validation == "speakers" and not data.validation_speakers:
+        raise ConfigError("data.validation_speakers: names none (one or more, or --data.validation none)")
     train, validation, seen = split_clips(
         dataset,
         speakers=data.validation_speakers if data.validation == "speakers" else (),
@@ -159,6 +164,9 @@ def _shd(config: Config, data: SHDData, progress: Callable[[int, int], None] | N
         seen_fraction=data.seen_fraction if data.validation == "speakers" else 0.0,
         generator=np.random.default_rng(data.split_seed),
     )
+
+    if data.validation != "none" and not len(validation):
+        raise ConfigError(f"data.validation_fraction: {data.validation_fraction:g} of the clips is less than one clip")
 
     def part(clips: NDArray[np.int64]) -> Part | None:
         return Part(dataset, clips) if len(clips) else None

@@ -11,20 +11,21 @@ import torch
 from ranvier.recipes.config import ConfigError
 
 
-def _file(folder: Path) -> Path:
+def checkpoint_file(folder: Path) -> Path:
+    """Where a run keeps the state of its last whole epoch."""
     return folder / "checkpoint" / "last.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write under a temporary name, force it to the disk, rename: a kill at any moment leaves the one before."""
-    file = _file(folder)
+    file = checkpoint_file(folder)
     file.parent.mkdir(exist_ok=True)
     temporary = file.with_suffix(".tmp")
     with temporary.open("wb") as out:
         torch.save(state, out)
         out.flush()
         os.fsync(out.fileno())
-    os.replace(temporary, file)
+    temporary.replace(file)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -33,7 +34,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     Raises:
         ConfigError: the file is damaged.
     """
-    file = _file(folder)
+    file = checkpoint_file(folder)
     if not file.exists():
         return None
     try:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+LONGEST_DELAY = 32767  # steps, as int16 holds them
+
 
 class ConfigError(ValueError):
     """A recipe or a command breaks a rule; the message names the field, the value and what is allowed."""
@@ -27,13 +29,17 @@ def _none(value: object) -> object:
     return None if value == "none" else value
 
 
+# leaves out a value that a recipe has; TOML has no null
+OptionalText = Annotated[str | None, BeforeValidator(_none)]
+OptionalNumber = Annotated[float | None, BeforeValidator(_none)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(_split)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)]
 
 
 class Section(BaseModel):
     """A part of a recipe: frozen, an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CoincidenceData(Section):
@@ -57,7 +63,7 @@ class SHDData(Section):
     """Spiking Heidelberg Digits, or any recording in its format: shd_train.h5[.gz], and shd_test.h5[.gz] if there."""
 
     kind: Literal["shd"]
-    root: str | None = Field(None, description="folder that holds the recording")
+    root: OptionalText = Field(None, description="folder that holds the recording")
     channels: int = Field(ge=1, le=65535, description="channels of the recording")
     pool: int = Field(ge=1, description="neighbouring channels summed into one input")
     dt_ms: float = Field(gt=0, description="length of a step [ms]")
@@ -94,7 +100,7 @@ class FeedforwardModel(_Delayed):
     """The paper's network."""
 
     kind: Literal["feedforward"]
-    hidden: Integers = Field(min_length=1, description="neurons of each hidden layer")
+    hidden: Sizes = Field(min_length=1, description="neurons of each hidden layer")
     branches: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
     delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
         description="one delay per synapse, source or target"
@@ -142,7 +148,7 @@ class Config(Section):
     compare: Annotated[tuple[Literal["fixed", "none"], ...], BeforeValidator(_split)] = Field(
         (), description="also train with these delays, for comparison"
     )
-    compare_weight_lr: float | None = Field(
+    compare_weight_lr: OptionalNumber = Field(
         None, gt=0, description="peak of the weights' learning rate in the comparisons, none for train.weight_lr"
     )
     data: CoincidenceData | SHDData = Field(discriminator="kind")
@@ -172,7 +178,7 @@ def decay(config: Config, field: str = "model.tau_ms") -> float:
     """
     dt_ms, tau_ms = config.data.dt_ms, getattr(config.model, field.partition(".")[2])
     if config.model.leak_rule == "exp":
-        return math.exp(-dt_ms / tau_ms)
+        return float(math.exp(-dt_ms / tau_ms))
     if tau_ms < dt_ms:
         raise ConfigError(f"{field}: {tau_ms:g} is not allowed with the euler rule ({dt_ms:g} ms or more, one step)")
     return float(1 - dt_ms / tau_ms)
@@ -181,7 +187,7 @@ def decay(config: Config, field: str = "model.tau_ms") -> float:
 def sigma_steps(config: Config, progress: float) -> float:
     """Width of a tap after a share ``progress`` in [0, 1] of the training: exponential from start to end, then flat."""
     start, end = config.train.sigma_start_ms, config.train.sigma_end_ms
-    return start * (end / start) ** min(1.0, progress / config.train.sigma_fraction) / config.data.dt_ms
+    return float(start * (end / start) ** min(1.0, progress / config.train.sigma_fraction) / config.data.dt_ms)
 
 
 def recipe_names() -> list[str]:
@@ -201,7 +207,7 @@ def recipe_text(name: str) -> str:
         raise ConfigError(
             f"recipe {name!r} is not known ({hint}there are: {', '.join(recipe_names())}; or a .toml file)"
         )
-    return (_recipes() / f"{name}.toml").read_text()
+    return str((_recipes() / f"{name}.toml").read_text())
 
 
 def load_values(recipe: str) -> dict[str, Any]:
@@ -236,12 +242,17 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
-        place[name] = _none(value)
+        place[name] = value
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
         raise ConfigError(_explain(error, nested)) from None
     decay(config)
+    if isinstance(config.model, DetectorModel):
+        decay(config, "model.readout_tau_ms")
+    if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
+        longest_ms = LONGEST_DELAY * config.data.dt_ms
+        raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
     for field in ("model.max_delay_ms", "model.tail_ms"):
         steps(config, field)
     return config
@@ -272,9 +283,14 @@ def allowed(field: FieldInfo) -> str:
                 high = f"{sign}{bound:g}"
         if getattr(rule, "min_length", None) is not None:
             text.append("not empty")
-    kind = {int: "a whole number", float: "a number"}.get(field.annotation, "")  # type: ignore[call-overload]
-    if field.annotation == tuple[int, ...]:
+        if getattr(rule, "pattern", None) is not None:
+            text.append("letters, digits, _ . -")
+    kind = "a whole number" if field.annotation is int else ""
+    if field.annotation in (float, float | None):
+        kind = "a number"
+    if get_origin(field.annotation) is tuple:
         kind = "whole numbers with commas between"
+        bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
     bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
@@ -292,8 +308,13 @@ _KINDS: dict[str, dict[str, type[Section]]] = {
 def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
     if name in _KINDS:
         section = values.get(name)
-        kind = section.get("kind") if isinstance(section, Mapping) else None
-        return _KINDS[name].get(str(kind))
+        if not isinstance(section, Mapping):
+            return None
+        kind, known = section.get("kind"), _KINDS[name]
+        if kind not in known:
+            given = "missing" if kind is None else f"{kind!r} is not allowed"
+            raise ConfigError(f"{name}.kind: {given} ({', '.join(known)})")
+        return known[kind]
     return TrainConfig if name == "train" else None
 
 

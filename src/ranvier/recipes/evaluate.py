@@ -74,6 +74,7 @@ def evaluate(
     Raises:
         DataError: the data set's classes are not the network's.
     """
+    # names may be spelt otherwise, or be missing: their number is what must fit
     if len(dataset.classes) > len(network.classes):
         raise DataError(f"the recording has {len(dataset.classes)} classes, the network knows {len(network.classes)}")
     clips = np.arange(len(dataset)) if clips is None else clips
@@ -112,4 +113,7 @@ def evaluate_file(
     network = Network.read(network_file)
     grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
     dataset = read_recording(recording, grid, classes=len(network.classes))
-    return evaluate(network, dataset, progress=progress)
+    try:
+        return evaluate(network, dataset, progress=progress)
+    except DataError as error:
+        raise DataError(f"{recording}: {error}") from None

@@ -18,8 +18,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ranvier.models import Feedforward
 from ranvier.recipes.build import Part, Splits, build_model
-from ranvier.recipes.checkpoint import load_checkpoint, save_checkpoint
-from ranvier.recipes.config import Config, sigma_steps
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
+from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.metrics import append_metrics, keep_metrics
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
@@ -132,8 +132,8 @@ class Training:
             setattr(self, name, state[name])
 
 
-def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher) -> Fitted:
-    """Train to the end, from the folder's checkpoint if it holds one.
+def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str) -> Fitted:
+    """Train to the end, from the folder's checkpoint if it holds one; ``title`` is what the watcher is told it is.
 
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
@@ -142,7 +142,11 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher) -> Fitte
         torch.manual_seed(config.train.seed)
         training = Training(config, splits)
         if (saved := load_checkpoint(folder)) is not None:
-            training.load_state(saved)
+            try:
+                training.load_state(saved)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise ConfigError(f"{checkpoint_file(folder)}: not a checkpoint of this recipe ({error})") from None
+        watcher.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)
         while training.epoch < config.train.epochs:
             row = _run_epoch(training, splits, watcher)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +31,4 @@ def keep_metrics(folder: Path, epochs: int) -> None:
     temporary = file.with_suffix(".tmp")
     kept = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
     temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    os.replace(temporary, file)
+    temporary.replace(file)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tomli_w
@@ -29,12 +30,15 @@ def check_folder(folder: Path, *, force: bool) -> None:
         ConfigError: it exists (without ``force``), is not a run's (with it), or cannot be written.
     """
     if folder.exists():
-        if not folder.is_dir():
-            raise ConfigError(f"{folder}: a file of that name is in the way")
+        if folder.is_symlink() or not folder.is_dir():
+            raise ConfigError(f"{folder}: a file or link of that name is in the way")
         if not force:
             raise ConfigError(f"{folder}: exists already (--force replaces it, --resume {folder} continues it)")
-        if any(folder.iterdir()) and not (folder / "config.toml").exists():
-            raise ConfigError(f"{folder}: is not a run's folder (no config.toml), so --force does not replace it")
+        if any(folder.iterdir()):
+            try:
+                read_config(folder)
+            except ConfigError as error:
+                raise ConfigError(f"{folder}: not replaced by --force, for it holds no run ({error})") from None
     parent = folder.absolute()
     while not parent.exists():
         parent = parent.parent
@@ -51,13 +55,18 @@ def make_folder(folder: Path, config: Config, *, force: bool) -> None:
         ConfigError: see :func:`check_folder`.
     """
     check_folder(folder, force=force)
+    text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     try:
-        if force and folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        write_whole(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # made under another name: a run's folder is never without its configuration, so it can always be continued
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as made:
+            (Path(made) / "config.toml").write_text(text)
+            Path(made).chmod(0o755)
+            if force and folder.exists():
+                shutil.rmtree(folder)
+            Path(made).replace(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror or error})") from None
 
 
 def read_config(folder: Path) -> Config:
@@ -76,11 +85,20 @@ def read_config(folder: Path) -> Config:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """``result.json`` of a run, or None while it is not finished."""
+    """``result.json`` of a run, or None while it is not finished.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
     file = folder / "result.json"
     if not file.exists():
         return None
-    result: dict[str, Any] = json.loads(file.read_text())
+    try:
+        result = json.loads(file.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{file}: not JSON ({error}); without the file --resume makes it again") from None
+    if not isinstance(result, dict):
+        raise ConfigError(f"{file}: not a result; without the file --resume makes it again")
     return result
 
 
@@ -93,7 +111,7 @@ def write_whole(file: Path, text: str) -> None:
     """Write under a temporary name and rename, so that the file is whole or not there."""
     temporary = file.with_name(file.name + ".tmp")
     temporary.write_text(text)
-    os.replace(temporary, file)
+    temporary.replace(file)
 
 
 def once(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

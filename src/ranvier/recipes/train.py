@@ -22,7 +22,7 @@ from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import Fitted, Watcher, fit, predict
 from ranvier.recipes.provenance import git_commit, machine, versions
-from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, read_result, write_result
+from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
 
 
 def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:
@@ -86,8 +86,7 @@ def _speakers(config: Config, watcher: Watcher) -> list[int]:
 def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
     started = time.perf_counter()
     splits = build_splits(config, progress=watcher.clips)
-    watcher.begin(title, config.train.epochs)
-    fitted = fit(config, splits, folder, watcher)
+    fitted = fit(config, splits, folder, watcher, title)
     network = freeze(
         fitted.model, dt_ms=config.data.dt_ms, classes=splits.train.dataset.classes, input=build_input(config)
     )

@@ -1,0 +1,58 @@
+"""Figures show what they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imread
+
+from ranvier.analysis import figures
+from ranvier.network import Input, Layer, Network, Readout
+
+
+def network() -> Network:
+    def layer(sources: int, targets: int, threshold: float) -> Layer:
+        return Layer(
+            weight=np.ones((1, targets, sources), np.float32),
+            delay_steps=np.full((1, targets, sources), 2, np.int16),
+            bias=np.zeros(targets, np.float32),
+            decay=np.zeros(targets, np.float32),
+            threshold=np.full(targets, threshold, np.float32),
+            max_delay=4,
+        )
+
+    return Network(10.0, (layer(3, 2, 1.0), layer(2, 2, np.inf)), ("a", "b"), Input(3), Readout(3))
+
+
+def test_delays_are_counted_before_and_after(tmp_path: Path) -> None:
+    before, after = np.array([[[0, 1], [1, 4]]], np.int16), np.array([[[0, 2], [2, 2]]], np.int16)
+    figure = figures.plot_delays([before], [after], 10.0)
+    spread, moved = figure.axes
+    heights = [patch.get_height() for patch in spread.patches[:5]]  # type: ignore[attr-defined]
+    assert heights == [1, 2, 0, 0, 1]
+    assert "4 delays" in spread.get_title()
+    assert [patch.get_height() for patch in moved.patches] == [1, 0, 1, 2]  # type: ignore[attr-defined]
+    assert "mean move 10 ms" in moved.get_title()
+    figures.save(figure, tmp_path / "delays.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["delays.png"]
+    assert imread(tmp_path / "delays.png").std() > 0.01
+
+
+def test_learned_delays_line_a_pattern_up() -> None:
+    offsets = np.array([[0, 3, 6]])
+    figure = figures.plot_detectors(np.array([[5, 1, 9]]), 7 - offsets, offsets, 2.0)
+    sent, before, after = (ax.collections[0].get_offsets() for ax in figure.axes)
+    assert np.asarray(sent)[:, 0].tolist() == [0, 6, 12]
+    assert np.asarray(before)[:, 0].tolist() == [10, 8, 30]
+    assert np.asarray(after)[:, 0].tolist() == [14, 14, 14]
+
+
+def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
+    events = (np.array([0, 4]), np.array([0, 2]), np.array([1, 1]))
+    figure = figures.plot_raster(network(), events, 5, "a")
+    inputs, hidden, output = figure.axes
+    assert np.asarray(inputs.collections[0].get_offsets()).tolist() == [[0, 0], [40, 2]]
+    assert np.asarray(hidden.collections[0].get_offsets()).tolist() == [[20, 0], [20, 1], [60, 0], [60, 1]]
+    assert len(np.asarray(output.lines[0].get_xdata())) == 5 + 3
+    assert "class a" in inputs.get_title()

@@ -1,0 +1,103 @@
+"""Packed clips and the dense batches made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.data import SpikeDataset
+
+
+def drawn(clips: int = 9, steps: int = 40, sources: int = 6, seed: int = 0) -> SpikeDataset:
+    """Clips of different lengths, one of them empty."""
+    generator = np.random.default_rng(seed)
+    packed = []
+    for clip in range(clips):
+        dense = generator.poisson(0.2, (steps - 3 * clip, sources)) * (clip != 2)
+        step, source = np.nonzero(dense)
+        packed.append((step, source, dense[step, source]))
+    return SpikeDataset.pack(
+        packed,
+        labels=generator.integers(0, 3, clips),
+        speakers=generator.integers(0, 5, clips),
+        classes=["a", "b", "c"],
+        sources=sources,
+        dt_ms=10.0,
+    )
+
+
+@pytest.mark.parametrize("clips", [[0], [2], [5, 0, 8], [3, 3], list(range(9))])
+@pytest.mark.parametrize("steps", [None, 100])
+def test_a_batch_is_its_clips_made_dense(clips: list[int], steps: int | None) -> None:
+    dataset = drawn()
+    x, lengths, labels = dataset.batch(np.array(clips), steps=steps)
+
+    expected = np.zeros((steps or int(dataset.lengths[clips].max()), len(clips), dataset.sources))
+    for place, clip in enumerate(clips):
+        for step, source, count in zip(*(part.tolist() for part in dataset.clip(clip)), strict=True):
+            expected[step, place, source] += count
+    assert (x.dtype, lengths.dtype, labels.dtype) == (torch.float32, torch.int64, torch.int64)
+    assert x.shape == expected.shape
+    np.testing.assert_array_equal(x.numpy(), expected)
+    assert lengths.tolist() == [int(dataset.lengths[clip]) for clip in clips]
+    assert labels.tolist() == [int(dataset.labels[clip]) for clip in clips]
+
+
+def test_a_batch_belongs_to_the_caller() -> None:
+    dataset = drawn()
+    for tensor in dataset.batch(np.arange(9)):
+        tensor += 1
+    untouched = drawn()
+    assert dataset.labels.tolist() == untouched.labels.tolist()
+    assert dataset.lengths.tolist() == untouched.lengths.tolist()
+    assert dataset.count.tolist() == untouched.count.tolist()
+
+
+def test_pack_joins_clips_in_their_order() -> None:
+    empty = np.empty(0, np.int64)
+    clips = [
+        (np.array([0, 0, 7]), np.array([1, 3, 0]), np.array([1, 2, 1])),
+        (empty, empty, empty),
+        (np.array([4]), np.array([2]), np.array([9])),
+    ]
+    dataset = SpikeDataset.pack(
+        clips, labels=np.array([1, 0, 1]), speakers=np.array([6, 6, 8]), classes=["x", "y"], sources=4, dt_ms=2.5
+    )
+    assert len(dataset) == 3
+    for number, clip in enumerate(clips):
+        assert [part.tolist() for part in dataset.clip(number)] == [part.tolist() for part in clip]
+    assert dataset.offsets.tolist() == [0, 3, 3, 4]
+    assert dataset.lengths.tolist() == [8, 1, 5]
+    assert dataset.labels.tolist() == [1, 0, 1]
+    assert dataset.speakers.tolist() == [6, 6, 8]
+    assert (dataset.classes, dataset.sources, dataset.dt_ms) == (("x", "y"), 4, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("step", "source", "count", "dtypes"),
+    [
+        (255, 255, 255, ["uint8", "uint8", "uint8"]),
+        (256, 5, 1, ["uint16", "uint8", "uint8"]),
+        (5, 256, 1, ["uint8", "uint16", "uint8"]),
+        (65535, 699, 256, ["uint16", "uint16", "uint16"]),
+        (3, 65536, 65536, ["uint8", "uint32", "uint32"]),
+    ],
+)
+def test_packed_cells_take_the_smallest_types_of_all_clips(
+    step: int, source: int, count: int, dtypes: list[str]
+) -> None:
+    small, large = ((np.array([a]), np.array([b]), np.array([c])) for a, b, c in ((0, 0, 1), (step, source, count)))
+    dataset = SpikeDataset.pack(
+        [small, large, small], labels=np.zeros(3), speakers=None, classes=["a"], sources=70000, dt_ms=1.0
+    )
+    assert [str(part.dtype) for part in (dataset.step, dataset.source, dataset.count)] == dtypes
+    assert [part.tolist() for part in dataset.clip(1)] == [[step], [source], [count]]
+
+
+def test_speakers_that_are_not_named_are_minus_1() -> None:
+    empty = np.empty(0, np.int64)
+    dataset = SpikeDataset.pack(
+        [(empty, empty, empty)] * 2, labels=np.zeros(2), speakers=None, classes=["a"], sources=1, dt_ms=1.0
+    )
+    assert dataset.speakers.tolist() == [-1, -1]

@@ -1,0 +1,122 @@
+"""A checkpoint of the official code's shape runs the same in our model, against the real dcls package."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+import torch.nn.functional as F
+from DCLS.construct.modules import Dcls1d
+from torch import Tensor, nn
+
+from ranvier.models import from_dcls_checkpoint
+
+TAPS, DECAY = 25, 1 - 1 / 1.005
+
+
+class Official(nn.Module):
+    """The published network from dcls's own layer: padding, order of parts and key names are the official code's."""
+
+    def __init__(self, sizes: list[int], branches: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        for number, (inputs, outputs) in enumerate(pairwise(sizes)):
+            layer = Dcls1d(inputs, outputs, branches, dilated_kernel_size=TAPS, bias=False, version="gauss")
+            nn.init.uniform_(layer.P, -(TAPS // 2), TAPS // 2)
+            nn.init.constant_(layer.SIG, 0.23)
+            last = number == len(sizes) - 2
+            norm = nn.BatchNorm1d(outputs)
+            nn.init.uniform_(norm.weight, 1.0, 3.0)
+            nn.init.uniform_(norm.bias, -0.5, 0.5)
+            parts = [layer] if last else [layer, norm]
+            self.blocks.append(nn.ModuleList([nn.ModuleList(parts)]))
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Spikes of the hidden layers, output voltages, and per clip how close a voltage came to the threshold."""
+        rasters = []
+        closest = torch.full(x.shape[1:2], torch.inf)
+        for number, block in enumerate(self.blocks):
+            parts = list(next(block.children()).children())
+            x = F.pad(x.permute(1, 2, 0), (TAPS - 1, (TAPS - 1) // 2))
+            x = parts[0](x).permute(2, 0, 1)
+            if len(parts) > 1:
+                x = parts[1](x.unsqueeze(3).flatten(0, 1)).view_as(x)
+            v, out = torch.zeros_like(x[0]), []
+            for step in x:
+                v = v * DECAY + step
+                if number == len(self.blocks) - 1:
+                    out.append(v)
+                else:
+                    closest = closest.minimum((v - 1).abs().amin(1))
+                    s = (v >= 1).to(v)
+                    v = v * (1 - s)
+                    out.append(s)
+            x = torch.stack(out)
+            rasters.append(x)
+        return rasters[:-1], rasters[-1], closest
+
+    def round_for_evaluation(self) -> None:
+        """One tap at the rounded position, as the official evaluation does."""
+        for block in self.blocks:
+            layer = next(next(block.children()).children())
+            assert isinstance(layer, Dcls1d)
+            with torch.no_grad():
+                layer.P.round_()
+                layer.SIG.zero_()
+            layer.version = layer.DCK.version = "max"
+        self.eval()
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+@pytest.mark.parametrize("sizes", [[140, 256, 256, 20], [140, 64, 35]])
+def test_outputs_equal_the_official_networks(branches: int, sizes: list[int]) -> None:
+    torch.manual_seed(0)
+    official = Official(sizes, branches).train()
+    x = torch.poisson(torch.full((40, 8, 140), 0.15))
+    with torch.no_grad():
+        for _ in range(20):
+            official(x)  # batch norm gets its statistics
+    state = official.state_dict()
+    assert set(state) >= {"blocks.0.0.0.weight", "blocks.0.0.0.P", "blocks.0.0.0.SIG", "blocks.0.0.1.running_mean"}
+    model = from_dcls_checkpoint(state, taps=TAPS, decay=DECAY)
+    assert model.delay_layers[0].sigma.item() == pytest.approx(0.5)
+    model.eval()
+    official.round_for_evaluation()
+    with torch.no_grad():
+        rasters, voltage, closest = official(x)
+        ours, our_voltage = model.record(x, torch.full((8,), 40))
+        scores = model.scores(x)
+    assert voltage.shape == (40 + 12 * (len(sizes) - 1), 8, sizes[-1])
+    # dcls's tap is 1 / (1 + 1e-7), ours is 1: where a voltage all but touches the threshold, rounding decides the spike
+    clear = closest > 3e-6
+    assert clear.sum() >= 4
+    for mine, theirs in zip(ours, rasters, strict=True):
+        assert 0.005 < theirs.mean() < 0.9
+        assert torch.equal(mine[:, clear], theirs[:, clear])
+    torch.testing.assert_close(our_voltage[:, clear], voltage[:, clear], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(scores[clear], voltage.softmax(-1).sum(0)[clear], atol=1e-4, rtol=1e-5)
+
+
+def test_keys_repeated_under_model_are_passed_over() -> None:
+    state = Official([5, 4, 3], 1).state_dict()
+    twice = {**state, **{key.replace("blocks.", "model.", 1): value for key, value in state.items()}}
+    assert len(from_dcls_checkpoint(twice, taps=TAPS, decay=0.1).blocks) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("blocks.0.0.0.P"), r"block 0 lacks linear\.P"),
+        (lambda s: s.pop("blocks.0.0.1.running_var"), r"block 0 lacks norm\.running_var"),
+        (lambda s: s.update({"blocks.0.2.weight": torch.zeros(1)}), "blocks.0.2.weight"),
+        (lambda s: s["blocks.0.0.0.SIG"].view(-1)[:1].fill_(9), "SIG differs"),
+        (lambda s: s.clear(), r"blocks \[\] found"),
+    ],
+)
+def test_other_files_are_refused_by_name(change: object, message: str) -> None:
+    assert callable(change)
+    state = Official([5, 4, 3], 1).state_dict()
+    change(state)
+    with pytest.raises(ValueError, match=message):
+        from_dcls_checkpoint(state, taps=TAPS, decay=0.1)

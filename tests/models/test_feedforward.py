@@ -1,0 +1,121 @@
+"""The paper's network: its size, its streams, and that clips do not see one another."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ranvier.models import Feedforward, detectors, feedforward
+from ranvier.network import Readout, Tail
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small(tail: Tail = "clip", **options: object) -> Feedforward:
+    model = feedforward(
+        6,
+        [12, 10],
+        4,
+        8,
+        decay=0.3,
+        dropout=0.3,
+        ending=Readout(tail_steps=5, tail=tail),
+        generator=generator(),
+        **options,  # type: ignore[arg-type]
+    )
+    model.train()
+    torch.manual_seed(0)
+    for _ in range(5):  # batch norm's running statistics away from their start
+        model.scores((torch.rand(30, 16, 6) < 0.3).float() * 2, torch.full((16,), 30))
+    return model.eval()
+
+
+def clips() -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([20, 7, 13])
+    x = (torch.rand(20, 3, 6, generator=generator(1)) < 0.4).float() * 2
+    return x * (torch.arange(20).unsqueeze(1) < lengths).unsqueeze(-1), lengths
+
+
+@pytest.mark.parametrize(
+    ("hidden", "classes", "max_delay", "branches", "parameters"),
+    [
+        ([256, 256], 20, 24, 1, 214_016),
+        ([512, 512], 35, 30, 1, 705_536),
+        ([512, 512], 35, 30, 2, 1_409_024),
+        ([512, 512, 512], 35, 30, 1, 1_230_848),
+        ([512, 512, 512], 35, 30, 2, 2_458_624),
+    ],
+)
+def test_parameter_counts_are_the_papers(
+    hidden: list[int], classes: int, max_delay: int, branches: int, parameters: int
+) -> None:
+    model = feedforward(140, hidden, classes, max_delay, decay=0.005, branches=branches)
+    assert model.parameter_count() == parameters
+
+
+@pytest.mark.parametrize("tail", ["clip", "per_layer"])
+def test_a_clip_is_worth_the_same_alone_in_any_batch_and_with_any_padding(tail: Tail) -> None:
+    model = small(tail)
+    x, lengths = clips()
+    together = model.scores(x, lengths)
+    padded = model.scores(torch.cat([x, torch.zeros(17, 3, 6)]), lengths)
+    torch.testing.assert_close(padded, together, atol=1e-6, rtol=0)
+    for clip, length in enumerate(lengths.tolist()):
+        alone = model.scores(x[:length, clip : clip + 1], lengths[clip : clip + 1])
+        torch.testing.assert_close(alone[0], together[clip], atol=1e-6, rtol=0)
+    assert together.argmax(1).unique().numel() > 1 or together.std() > 0.01
+
+
+def test_the_tail_is_heard() -> None:
+    x, lengths = clips()
+    model = small()
+    longer = small()
+    longer.ending = Readout(tail_steps=9)
+    assert not torch.allclose(model.scores(x, lengths), longer.scores(x, lengths))
+    torch.testing.assert_close(model.scores(x, lengths).sum(1), lengths + 5.0)
+
+
+def test_per_layer_tails_add_up() -> None:
+    x, lengths = clips()
+    torch.testing.assert_close(small("per_layer").scores(x, lengths).sum(1), lengths + 15.0)
+
+
+def test_a_stream_in_pieces_is_the_whole() -> None:
+    model = small()
+    x, _ = clips()
+    whole, _ = model(x)
+    state, pieces = None, []
+    for piece in x.split([3, 1, 9, 7]):
+        voltage, state = model(piece, state)
+        pieces.append(voltage)
+    torch.testing.assert_close(torch.cat(pieces), whole)
+    assert whole.abs().max() > 0.1
+
+
+def test_a_clip_with_its_tail_is_a_stream_followed_by_silence() -> None:
+    model = small()
+    x, _ = clips()
+    _, voltage = model.record(x, torch.full((3,), 20))
+    stream, _ = model(torch.cat([x, torch.zeros(5, 3, 6)]))
+    torch.testing.assert_close(voltage, stream)
+
+
+def test_sigma_reaches_every_layer() -> None:
+    model = small()
+    model.set_sigma(0.7)
+    assert [round(float(layer.sigma), 4) for layer in model.delay_layers] == [0.7] * 3
+
+
+def test_detectors_count_votes() -> None:
+    model = detectors(5, 3, 6, decay=0.005, readout_decay=0.9, vote=4.0, generator=generator()).eval()
+    spikes, voltage = model.record(torch.ones(10, 1, 5), torch.tensor([10]))
+    assert spikes[0].sum() > 0
+    expected, v = [], torch.zeros(1, 3)
+    for step in spikes[0]:
+        v = 0.9 * v + 4.0 * step
+        expected.append(v)
+    torch.testing.assert_close(voltage, torch.stack(expected))
+    assert model.parameter_count() == 2 * 5 * 3 + 3

@@ -1,0 +1,86 @@
+"""Recipes: what is refused and how it is said, and the conversions from milliseconds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ranvier.recipes.config import ConfigError, build_config, decay, load_values, recipe_names, sigma_steps, steps
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("train.epochs", "0", "train.epochs: '0' is not allowed (a whole number, 1 ... 100000)"),
+        ("train.epochs", "2.5", "train.epochs: '2.5' is not allowed (a whole number, 1 ... 100000)"),
+        ("train.epoch", "5", "train.epoch: no such field (did you mean train.epochs?)"),
+        ("model.dropout", "1", "model.dropout: '1' is not allowed (a number, 0 ... below 1)"),
+        ("model.kernel", "box", "model.kernel: 'box' is not allowed (gaussian, triangle)"),
+        ("model.hidden", "256,x", "model.hidden: 'x' is not allowed (whole numbers with commas between, not empty)"),
+        ("data.validation", "speaker", "data.validation: 'speaker' is not allowed (speakers, fraction, "),
+        ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),
+        ("model.max_delay_ms", "245", "model.max_delay_ms: 245 ms is not a whole number of 10 ms steps"),
+        ("model.tau_ms", "5", "model.tau_ms: 5 is not allowed with the euler rule (10 ms or more, one step)"),
+        ("nonsense", "1", "nonsense: no such field"),
+    ],
+)
+def test_a_fault_names_the_field_the_value_and_what_is_allowed(field: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        build_config(load_values("shd"), {field: value})
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    values = load_values("shd")
+    del values["train"]["epochs"]
+    with pytest.raises(ConfigError, match=r"train\.epochs: missing \(a whole number, 1 \.\.\. 100000\)"):
+        build_config(values)
+
+
+def test_an_unknown_recipe_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean coincidence"):
+        load_values("coincidense")
+
+
+def test_text_from_the_command_line_becomes_values() -> None:
+    config = build_config(
+        load_values("shd"),
+        {"model.hidden": "64,32", "train.epochs": "5", "data.validation_speakers": "3", "compare": ""},
+    )
+    assert config.model.hidden == (64, 32)  # type: ignore[union-attr]
+    assert (config.train.epochs, config.compare) == (5, ())
+
+
+def test_none_is_a_choice_where_it_is_one_and_nothing_where_a_value_may_be_left_out() -> None:
+    config = build_config(load_values("coincidence"), {"model.delays": "none", "compare_weight_lr": "none"})
+    assert config.model.delays == "none"
+    assert config.compare_weight_lr is None
+    assert build_config(load_values("shd"), {"data.validation": "none"}).data.validation == "none"  # type: ignore[union-attr]
+
+
+def test_the_papers_constants() -> None:
+    config = build_config(load_values("shd"))
+    assert decay(config) == pytest.approx(0.004975, abs=1e-6)
+    assert steps(config, "model.max_delay_ms") == 24
+    assert steps(config, "model.tail_ms") == 36
+    assert config.train.delay_lr_ms / config.data.dt_ms == pytest.approx(0.1)
+    exp = build_config(load_values("shd"), {"model.leak_rule": "exp"})
+    assert decay(exp) == pytest.approx(math.exp(-10 / 10.05))
+
+
+def test_sigma_shrinks_exponentially_over_its_share_and_then_stays() -> None:
+    config = build_config(load_values("shd"))
+    assert sigma_steps(config, 0) == pytest.approx(12.27)
+    assert sigma_steps(config, 0.125) == pytest.approx(math.sqrt(12.27 * 0.5))
+    assert sigma_steps(config, 0.25) == pytest.approx(0.5)
+    assert sigma_steps(config, 1) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_complete_and_survives_its_own_writing(name: str) -> None:
+    config = build_config(load_values(name))
+    assert config.name == name
+    assert config.summary
+    assert build_config(config.model_dump(mode="json", exclude_none=True)) == config

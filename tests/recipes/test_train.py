@@ -1,0 +1,290 @@
+"""Runs: what they leave, how they are validated, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.network import Network
+from ranvier.recipes import build
+from ranvier.recipes.build import build_splits
+from ranvier.recipes.checkpoint import load_checkpoint
+from ranvier.recipes.config import Config
+from ranvier.recipes.evaluate import evaluate
+from ranvier.recipes.fit import Training, predict
+from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.train import resume, train
+
+from .conftest import Quiet, write_small_recording
+
+Make = Callable[..., Config]
+TIMES = {"seconds", "finishing_seconds"}
+
+
+def untimed(value: Any) -> Any:
+    """Without what the clock decides."""
+    if isinstance(value, dict):
+        return {key: untimed(part) for key, part in value.items() if key not in TIMES}
+    return [untimed(part) for part in value] if isinstance(value, list) else value
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """Two runs ended alike, to the bit."""
+    assert (one / "network.safetensors").read_bytes() == (other / "network.safetensors").read_bytes()
+    assert untimed(read_metrics(one)) == untimed(read_metrics(other))
+    results = [untimed(json.loads((run / "result.json").read_text())) for run in (one, other)]
+    assert results[0] == results[1]
+    states = [load_checkpoint(run) for run in (one, other)]
+    for state in states:
+        assert state is not None
+        state.pop("seconds")
+        state["last_row"].pop("seconds")
+    assert_equal(*states)
+
+
+def assert_equal(a: Any, b: Any) -> None:
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_equal(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_equal(x, y)
+    else:
+        assert a == b
+
+
+def test_a_run_leaves_all_it_promises(small: Make, tmp_path: Path) -> None:
+    watcher, folder = Quiet(), tmp_path / "run"
+    result = train(small(), folder, watcher)
+    left = {file.name for file in folder.iterdir()}
+    assert left == {
+        *("config.toml", "metrics.jsonl", "checkpoint", "network.safetensors", "result.json"),
+        *("delays.png", "raster.png"),
+    }
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert result["clips"] == {"train": 48, "validation": 30, "seen": 12, "test": 0}
+    assert set(result["accuracy"]["validation"]["speakers"]) == {"2"}
+    assert set(result["accuracy"]["seen"]["speakers"]) == {"0", "1"}
+    assert result["epoch_chosen_on"] == "validation"
+    rows = read_metrics(folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    best = max(row["validation_accuracy"] for row in rows)
+    assert rows[result["best_epoch"] - 1]["validation_accuracy"] == best
+    assert result["accuracy"]["validation"]["value"] == best
+    for name in ("recipe", "seed", "parameters", "epochs", "seconds", "versions", "git_commit", "machine"):
+        assert name in result
+    assert len(watcher.rows) == 3
+
+
+def test_training_learns(small: Make, tmp_path: Path) -> None:
+    result = train(small(train__epochs="25", model__dropout="0"), tmp_path / "run", Quiet())
+    assert result["accuracy"]["validation"]["value"] > 0.8
+    rows = read_metrics(tmp_path / "run")
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+
+
+def test_the_frozen_network_is_the_best_epochs_model(small: Make, tmp_path: Path) -> None:
+    config = small()
+    result = train(config, tmp_path / "run", Quiet())
+    part = build_splits(config).validation
+    assert part is not None
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    assert evaluate(network, part.dataset, part.clips).accuracy.as_dict() == {
+        key: value for key, value in result["accuracy"]["validation"].items() if key != "speakers"
+    }
+
+
+def test_schedules_follow_the_steps_so_that_any_number_of_epochs_is_whole(small: Make) -> None:
+    for epochs in ("1", "2", "7"):
+        config = small(train__epochs=epochs, train__batch_size="4")
+        splits = build_splits(config)
+        training = Training(config, splits)
+        rates: list[tuple[float, float, float]] = []
+        for _ in range(training.steps):
+            rates.append(
+                (
+                    training.optimisers[0].param_groups[0]["lr"],
+                    training.optimisers[1].param_groups[0]["lr"],
+                    training.step / training.steps,
+                )
+            )
+            training.update(*splits.train.dataset.batch(splits.train.clips[:4]))
+        weight, delay, _ = np.array(rates).T
+        assert weight[0] == pytest.approx(5e-3 / 25)
+        assert delay[0] == pytest.approx(0.1)
+        assert weight.max() > 0.8 * 5e-3
+        assert weight[-1] < 5e-3 / 100
+        assert delay[-1] < 0.1 * 0.8
+        assert (np.diff(delay) < 0).all()
+        assert training.model.linear.sigma.item() == pytest.approx(0.5)
+
+
+def test_weight_decay_spares_batch_norm_and_delays(small: Make) -> None:
+    config = small()
+    training = Training(config, build_splits(config))
+    decayed, spared = training.optimisers[0].param_groups
+    assert decayed["weight_decay"] == 1e-5
+    assert spared["weight_decay"] == 0
+    assert {id(p) for p in decayed["params"]} == {id(layer.weight) for layer in training.model.delay_layers}
+    assert len(spared["params"]) == 4
+    assert training.optimisers[1].param_groups[0]["weight_decay"] == 0
+    assert len(training.optimisers[1].param_groups[0]["params"]) == 3
+
+
+def test_training_leaves_the_callers_randomness_alone(small: Make, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(small(train__epochs="1"), tmp_path / "run", Quiet())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_seed_decides_the_run(small: Make, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    train(small(), tmp_path / "a", Quiet())
+    torch.manual_seed(2)
+    train(small(), tmp_path / "b", Quiet())
+    train(small(train__seed="1"), tmp_path / "c", Quiet())
+    assert_same_end(tmp_path / "a", tmp_path / "b")
+    a, c = ((tmp_path / name / "network.safetensors").read_bytes() for name in "ac")
+    assert a != c
+
+
+def test_predict_does_not_change_the_model(small: Make) -> None:
+    config = small()
+    splits = build_splits(config)
+    training = Training(config, splits)
+    before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+    predict(training.model, splits.train)
+    assert_equal(before, dict(training.model.state_dict()))
+
+
+def test_fraction_and_none_validate_as_they_say(small: Make, tmp_path: Path) -> None:
+    fraction = train(
+        small(data__validation="fraction", data__validation_fraction="0.3", train__epochs="1"), tmp_path / "f", Quiet()
+    )
+    assert fraction["clips"] == {"train": 63, "validation": 27, "seen": 0, "test": 0}
+    none = train(small(data__validation="none", train__epochs="2"), tmp_path / "n", Quiet())
+    assert none["clips"] == {"train": 90, "validation": 0, "seen": 0, "test": 0}
+    assert none["best_epoch"] == 2
+    assert none["epoch_chosen_on"] == "nothing (last epoch)"
+    assert none["accuracy"] == {}
+
+
+def test_each_speaker_is_left_out_in_turn(small: Make, tmp_path: Path) -> None:
+    result = train(small(data__validation="leave-one-speaker-out", train__epochs="1"), tmp_path / "run", Quiet())
+    assert set(result["folds"]) == {"0", "1", "2"}
+    shares = []
+    for speaker, fold in result["folds"].items():
+        assert set(fold["accuracy"]["validation"]["speakers"]) == {speaker}
+        assert (tmp_path / "run" / f"speaker-{speaker}" / "network.safetensors").exists()
+        shares.append(fold["accuracy"]["validation"]["value"])
+    assert result["mean_over_speakers"] == pytest.approx(np.mean(shares))
+    assert result["accuracy"]["validation"]["clips"] == 90
+
+
+def test_the_test_split_is_read_once_and_only_after_training(
+    small: Make, small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_small_recording(small_root / "shd_test.h5", 30, 7)
+    order: list[str] = []
+    read = build.read_recording  # type: ignore[attr-defined]
+
+    def spy(path: Path, *arguments: Any, **options: Any) -> Any:
+        order.append(path.name)
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(build, "read_recording", spy)
+    watcher = Quiet()
+    watcher.epoch = lambda row: order.append("epoch")  # type: ignore[method-assign]
+    result = train(small(), tmp_path / "run", watcher)
+    assert order.count("shd_test.h5") == 1
+    assert order[-1] == "shd_test.h5"
+    assert order[-4:-1] == ["epoch"] * 3
+    assert result["accuracy"]["test"]["clips"] == 30
+
+
+def test_the_papers_protocol_chooses_on_test_and_says_so(small: Make, small_root: Path, tmp_path: Path) -> None:
+    write_small_recording(small_root / "shd_test.h5", 30, 7)
+    result = train(small(protocol="paper"), tmp_path / "run", Quiet())
+    assert result["protocol"] == "paper"
+    assert result["epoch_chosen_on"].startswith("test")
+    assert result["clips"]["train"] == 90
+    rows = read_metrics(tmp_path / "run")
+    assert result["accuracy"]["test"]["value"] == max(row["validation_accuracy"] for row in rows)
+
+
+def test_a_finished_run_is_only_told_again(small: Make, tmp_path: Path) -> None:
+    result = train(small(), tmp_path / "run", Quiet())
+    watcher = Quiet()
+    assert resume(tmp_path / "run", watcher) == result
+    assert watcher.rows == []
+
+
+class StopHereError(Exception):
+    """Stands for a kill between two epochs."""
+
+
+def test_a_run_stopped_between_epochs_continues_to_the_bit(small: Make, tmp_path: Path) -> None:
+    train(small(), tmp_path / "whole", Quiet())
+    watcher = Quiet()
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
+            raise StopHereError
+
+    watcher.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(StopHereError):
+        train(small(), tmp_path / "stopped", watcher)
+    assert not (tmp_path / "stopped" / "result.json").exists()
+    with (tmp_path / "stopped" / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "loss": 1.0}\n{"epoch": 4, "lo')  # what a kill may leave behind
+    again = Quiet()
+    resume(tmp_path / "stopped", again)
+    assert [row["epoch"] for row in again.rows] == [3]
+    assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_killed_process_continues_to_the_bit(seed: int, tmp_path: Path) -> None:
+    """Kill the real process at random moments until a try gets through, on the recipe with its comparisons."""
+    options = ["--train.epochs", "3", "--data.train-clips", "320", "--data.test-clips", "80", "--compare", "fixed"]
+    command = [sys.executable, "-m", "ranvier", "train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    started = time.monotonic()
+    subprocess.run([*command, *options, "--out", whole], env=environment, check=True, capture_output=True)
+    duration = time.monotonic() - started
+    chance = random.Random(seed)
+    kills = 0
+    while not (killed / "result.json").exists() or not (killed / "fixed" / "result.json").exists():
+        continuing = (killed / "config.toml").exists()
+        arguments = ["--resume", str(killed)] if continuing else [*options, "--out", str(killed)]
+        with subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.PIPE) as process:
+            try:
+                # later tries live longer, so that the loop ends on any machine
+                _, said = process.communicate(timeout=duration * chance.uniform(0.3, 0.7 + 0.1 * kills))
+                assert process.returncode == 0, said
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+    assert kills > 0
+    subprocess.run([*command, "--resume", killed], env=environment, check=True, capture_output=True)
+    assert_same_end(whole, killed)
+    assert_same_end(whole / "fixed", killed / "fixed")

@@ -1,0 +1,62 @@
+"""The README's commands and programs are what they say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ranvier.cli import _Parser
+from ranvier.cli.options import train_options
+from ranvier.recipes.config import build_config, load_values
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line.partition("#")[0].split() for line in re.findall(r"^    (ranvier .*)$", README, re.MULTILINE)]
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_two_commands_are_there_and_ci_runs_the_second() -> None:
+    install, test = re.findall(r"^    (pip .*)$", README, re.MULTILINE)
+    assert install == "pip install -c constraints.txt . && ranvier train"
+    assert test == 'pip install -c constraints.txt -e ".[test]" && pytest'
+    assert test.replace("pip install", "pip install -q") in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[1] == "train"], ids=" ".join)
+def test_training_commands_can_be_read(command: list[str]) -> None:
+    arguments = command[2:]
+    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "coincidence"
+    values = load_values(recipe)
+    _, overrides = train_options(_Parser, recipe, values).parse(arguments)
+    build_config(values, overrides)
+
+
+def test_the_programs_run_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    import torch
+
+    torch.manual_seed(0)
+    names: dict[str, object] = {}
+    train, freeze = PROGRAMS
+    assert len([line for line in train.splitlines() if line.strip()]) == 12
+    exec(train, names)
+    model, x, labels = (names[name] for name in ("model", "x", "labels"))
+    assert callable(getattr(model, "eval", None))
+    accuracy = (model.eval().scores(x).argmax(1) == labels).float().mean()  # type: ignore[attr-defined]
+    assert accuracy > 0.95
+    exec(freeze, names)
+    assert (tmp_path / "gap.safetensors").exists()
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_what_documents_point_to_is_there(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        assert (ROOT / target).exists(), target
+    assert "@" not in re.sub(r"\S+@\S+", "", text), "a number is missing"
+
+
+def test_the_changelog_has_numerics() -> None:
+    assert "### Numerics" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,142 @@
+"""The frozen network as a file: what goes in comes out, and damage is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from ranvier.network import Input, Layer, Network, NetworkError, Readout
+
+
+def make(branches: int = 2, hidden: int = 5) -> Network:
+    generator = np.random.default_rng(0)
+
+    def layer(sources: int, targets: int, threshold: float) -> Layer:
+        shape = (branches, targets, sources)
+        return Layer(
+            weight=generator.normal(size=shape).astype(np.float32),
+            delay_steps=generator.integers(0, 8, shape).astype(np.int16),
+            bias=generator.normal(size=targets).astype(np.float32),
+            decay=np.full(targets, 0.3, np.float32),
+            threshold=np.full(targets, threshold, np.float32),
+            max_delay=7,
+        )
+
+    return Network(
+        dt_ms=10.0,
+        layers=(layer(4, hidden, 1.0), layer(hidden, 3, np.inf)),
+        classes=("eins", "zwei", "drei"),
+        input=Input(channels=18, pool=5, alignment="first_event"),
+        readout=Readout(tail_steps=4, tail="per_layer"),
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    network = make()
+    network.write(tmp_path / "n.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["n.safetensors"]
+    again = Network.read(tmp_path / "n.safetensors")
+    assert (again.dt_ms, again.classes, again.input, again.readout) == (
+        network.dt_ms,
+        network.classes,
+        network.input,
+        network.readout,
+    )
+    for mine, theirs in zip(network.layers, again.layers, strict=True):
+        assert (mine.max_delay, mine.reset) == (theirs.max_delay, theirs.reset)
+        for name in ("weight", "delay_steps", "bias", "decay", "threshold"):
+            a, b = getattr(mine, name), getattr(theirs, name)
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+
+
+def test_writing_is_reproducible(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make().write(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_arrays_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        make().layers[0].weight[0, 0, 0] = 1
+
+
+def edited(tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Path:
+    """A network file whose tensors and header went through ``change``."""
+    path = tmp_path / "n.safetensors"
+    make().write(path)
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["ranvier"])
+    tensors = {name: array.copy() for name, array in load(raw).items()}
+    change(tensors, header)
+    path.write_bytes(save(tensors, {"ranvier": json.dumps(header)}))
+    return path
+
+
+def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(tensors: dict[str, Any], header: dict[str, Any]) -> None:
+        tensors[name].flat[0] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, h: h.update(format_version=2), "format version 2"),
+        (put("layers.0.weight", np.nan), r"layers\.0\.weight: NaN"),
+        (put("layers.1.weight", np.inf), r"layers\.1\.weight: NaN or infinite"),
+        (put("layers.0.bias", np.nan), r"layers\.0\.bias: NaN"),
+        (put("layers.0.delay_steps", 8), r"layers\.0\.delay_steps: .*0 \.\.\. 7 steps allowed"),
+        (put("layers.0.delay_steps", -1), r"layers\.0\.delay_steps: .*0 \.\.\. 7 steps allowed"),
+        (put("layers.0.decay", 1.5), r"layers\.0\.decay"),
+        (put("layers.0.decay", np.nan), r"layers\.0\.decay"),
+        (put("layers.0.threshold", np.nan), r"layers\.0\.threshold"),
+        (put("layers.0.threshold", np.inf), r"layers\.0\.threshold"),
+        (put("layers.1.threshold", 1.0), r"layers\.1\.threshold"),
+        (lambda t, h: t.pop("layers.1.bias"), r"layers\.1\.bias"),
+        (lambda t, h: h.pop("readout"), "readout"),
+        (lambda t, h: h.update(dt_ms=0), "dt_ms"),
+        (lambda t, h: h.update(classes=["a"]), "classes"),
+        (lambda t, h: h["input"].update(pool=6), "sources"),
+        (lambda t, h: h["input"].update(alignment="middle"), "alignment"),
+        (lambda t, h: h["readout"].update(tail_steps=-1), "tail_steps"),
+        (lambda t, h: t.update({"layers.0.weight": t["layers.0.weight"].astype(np.float64)}), "dtype float64"),
+        (lambda t, h: t.update({"layers.0.bias": t["layers.0.bias"][:2]}), r"bias: shape \(2,\)"),
+        (lambda t, h: h["layers"][0].update(reset="soft"), "reset"),
+        (lambda t, h: h["layers"].clear(), "layers"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    path = edited(tmp_path, change)
+    with pytest.raises(NetworkError, match=message) as error:
+        Network.read(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "n.safetensors"
+    make().write(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(NetworkError, match="not a whole safetensors file"):
+        Network.read(path)
+
+
+def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "n.safetensors"
+    path.write_bytes(save({"x": np.zeros(3)}))
+    with pytest.raises(NetworkError, match="not a Ranvier network"):
+        Network.read(path)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such network file"):
+        Network.read(tmp_path / "none")
