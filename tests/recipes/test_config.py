@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ranvier.recipes.config import ConfigError, build_config, decay, load_values, recipe_names, sigma_steps, steps
+from ranvier.recipes.config import ConfigError, build_config, decay, load_values, sigma_steps, steps
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,3 @@ def test_sigma_shrinks_exponentially_over_its_share_and_then_stays() -> None:
     assert sigma_steps(config, 0.125) == pytest.approx(math.sqrt(12.27 * 0.5))
     assert sigma_steps(config, 0.25) == pytest.approx(0.5)
     assert sigma_steps(config, 1) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_is_complete_and_survives_its_own_writing(name: str) -> None:
-    config = build_config(load_values(name))
-    assert config.name == name
-    assert config.summary
-    assert build_config(config.model_dump(mode="json", exclude_none=True)) == config

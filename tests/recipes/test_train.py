@@ -30,7 +30,7 @@ from ranvier.recipes.train import resume, train
 from .conftest import Quiet, write_small_recording
 
 Make = Callable[..., Config]
-TIMES = {"seconds", "finishing_seconds"}
+TIMES = {"seconds", "wall_seconds"}
 
 
 def untimed(value: Any) -> Any:

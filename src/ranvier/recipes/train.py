@@ -102,7 +102,7 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
         **_describe(config, splits, fitted, test),
         "accuracy": _accuracies(splits, fitted.model, tested),
         "delays_found": _found(network, before, splits.offsets),
-        "finishing_seconds": round(time.perf_counter() - started, 1),
+        "wall_seconds": round(time.perf_counter() - started, 1),
     }
 
 
