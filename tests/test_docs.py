@@ -30,7 +30,7 @@ def test_training_commands_can_be_read(command: list[str]) -> None:
     recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "coincidence"
     values = load_values(recipe)
     _, overrides = train_options(_Parser, recipe, values).parse(arguments)
-    build_config(values, overrides)
+    assert build_config(values, overrides).name == recipe
 
 
 def test_the_programs_run_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,24 @@ def test_a_clip_is_worth_the_same_alone_in_any_batch_and_with_any_padding(tail: 
     assert together.argmax(1).unique().numel() > 1 or together.std() > 0.01
 
 
+@pytest.mark.parametrize("tail", ["clip", "per_layer"])
+def test_batch_norms_statistics_do_not_see_the_padding(tail: Tail) -> None:
+    x, lengths = clips()
+    statistics = []
+    for padding in (0, 40):
+        model = small(tail).train()
+        torch.manual_seed(0)  # of dropout
+        model.record(torch.cat([x, torch.zeros(padding, 3, 6)]), lengths)
+        statistics.append({name: value for name, value in model.state_dict().items() if "running" in name})
+    for name, value in statistics[0].items():
+        torch.testing.assert_close(statistics[1][name], value, msg=f"{name} depends on the padding")
+
+
+def test_the_silence_after_a_clip_is_as_long_in_all_as_the_official_padding() -> None:
+    assert feedforward(140, [256, 256], 20, 24, decay=0.005).ending == Readout(tail_steps=36)
+    assert feedforward(140, [512, 512, 512], 35, 30, decay=1 / 3).ending == Readout(tail_steps=60)
+
+
 def test_the_tail_is_heard() -> None:
     x, lengths = clips()
     model = small()

@@ -135,6 +135,18 @@ def test_schedules_follow_the_steps_so_that_any_number_of_epochs_is_whole(small:
         assert training.model.linear.sigma.item() == pytest.approx(0.5)
 
 
+def test_delays_stay_in_their_range_after_every_step(small: Make) -> None:
+    config = small(train__delay_lr_ms="200")  # 20 steps at once, of 6 allowed
+    splits = build_splits(config)
+    training = Training(config, splits)
+    for _ in range(2):
+        training.update(*splits.train.dataset.batch(splits.train.clips[:8]))
+        for layer in training.model.delay_layers:
+            assert layer.delay.min() >= 0
+            assert layer.delay.max() <= 6
+        assert (training.model.linear.delay == 6).any()
+
+
 def test_weight_decay_spares_batch_norm_and_delays(small: Make) -> None:
     config = small()
     training = Training(config, build_splits(config))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranvier import network
 from ranvier.models.feedforward import Feedforward, feedforward
+from ranvier.nn import DelayLinear
 from ranvier.ops.delay import Kernel
 
 _KEY = re.compile(r"blocks\.(\d+)\.0\.(0|1)\.(\w+)")
@@ -46,6 +47,32 @@ def from_dcls_checkpoint(
     Raises:
         ValueError: keys or shapes are not those of the official network; the message names them.
     """
+    parts = _parts(state_dict)
+    weights = [tensors["linear.weight"] for tensors in parts]
+    model = feedforward(
+        weights[0].shape[1],
+        [weight.shape[0] for weight in weights[:-1]],
+        weights[-1].shape[0],
+        taps - 1,
+        decay=decay,
+        branches=weights[0].shape[2],
+        threshold=threshold,
+        dropout=dropout,
+        alpha=alpha,
+        kernel=kernel,
+        ending=network.Readout(tail="per_layer", tail_steps=(taps - 1) // 2),
+    )
+    for layer, tensors in zip(model.delay_layers, parts, strict=True):
+        _load_layer(layer, tensors, taps)
+    for block, tensors in zip(model.hidden, parts, strict=False):
+        assert block.norm is not None  # feedforward made it
+        norm = {key.removeprefix("norm."): value for key, value in tensors.items() if key.startswith("norm.")}
+        block.norm.load_state_dict(norm, strict=False)
+    return model
+
+
+def _parts(state_dict: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors of each block, from input to readout, as ``linear.*`` and ``norm.*``."""
     blocks: dict[int, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if match := _KEY.fullmatch(key):
@@ -62,34 +89,18 @@ def from_dcls_checkpoint(
             wanted |= {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
         if missing := wanted - set(tensors):
             raise ValueError(f"state_dict: block {number} lacks {', '.join(sorted(missing))}")
-    weights = [tensors["linear.weight"] for tensors in parts]
-    model = feedforward(
-        weights[0].shape[1],
-        [weight.shape[0] for weight in weights[:-1]],
-        weights[-1].shape[0],
-        taps - 1,
-        decay=decay,
-        branches=weights[0].shape[2],
-        threshold=threshold,
-        dropout=dropout,
-        alpha=alpha,
-        kernel=kernel,
-        ending=network.Readout(tail="per_layer", tail_steps=(taps - 1) // 2),
-    )
-    for layer, tensors in zip(model.delay_layers, parts, strict=True):
-        position = tensors["linear.P"][0]
-        layer.weight.copy_(tensors["linear.weight"].permute(2, 0, 1))
-        layer.delay.copy_(((taps - 1) - (position + taps // 2)).permute(2, 0, 1))
-        layer.clamp_delay()
-        if "linear.SIG" in tensors:
-            width = tensors["linear.SIG"].abs()
-            if not torch.all(width == width.flatten()[0]):
-                raise ValueError("state_dict: SIG differs within a layer (one width per layer allowed)")
-            layer.set_sigma(float(width.flatten()[0]) + (0.27 if kernel == "gaussian" else 0.0))
-        elif kernel == "triangle":
-            layer.set_sigma(0.0)
-    for block, tensors in zip(model.hidden, parts, strict=False):
-        assert block.norm is not None  # feedforward made it
-        norm = {key.removeprefix("norm."): value for key, value in tensors.items() if key.startswith("norm.")}
-        block.norm.load_state_dict(norm, strict=False)
-    return model
+    return parts
+
+
+def _load_layer(layer: DelayLinear, tensors: Mapping[str, Tensor], taps: int) -> None:
+    position = tensors["linear.P"][0]
+    layer.weight.copy_(tensors["linear.weight"].permute(2, 0, 1))
+    layer.delay.copy_(((taps - 1) - (position + taps // 2)).permute(2, 0, 1))
+    layer.clamp_delay()
+    if "linear.SIG" in tensors:
+        width = tensors["linear.SIG"].abs()
+        if not torch.all(width == width.flatten()[0]):
+            raise ValueError("state_dict: SIG differs within a layer (one width per layer allowed)")
+        layer.set_sigma(float(width.flatten()[0]) + (0.27 if layer.kernel == "gaussian" else 0.0))
+    elif layer.kernel == "triangle":
+        layer.set_sigma(0.0)

@@ -118,7 +118,7 @@ class DelayLinear(nn.Module):
             history=state,
         )
         past = x.new_zeros(self.max_delay, *x.shape[1:]) if state is None else state
-        return current, torch.cat([past, x])[len(x) :]
+        return current, torch.cat([past[len(x) :], x[max(0, len(x) - self.max_delay) :]])
 
     def extra_repr(self) -> str:
         return (
