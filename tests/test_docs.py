@@ -33,11 +33,12 @@ def test_training_commands_can_be_read(command: list[str]) -> None:
     assert build_config(values, overrides).name == recipe
 
 
-def test_the_programs_run_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_programs_run_and_learn(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     import torch
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     names: dict[str, object] = {}
     train, freeze = PROGRAMS
     assert len([line for line in train.splitlines() if line.strip()]) == 12

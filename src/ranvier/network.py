@@ -239,6 +239,8 @@ class Network:
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such network file")
+        if path.is_dir():
+            raise NetworkError(f"{path}: is a folder (a network.safetensors file is needed)")
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}

@@ -21,7 +21,7 @@ from ranvier.network import Network
 from ranvier.recipes import build
 from ranvier.recipes.build import build_splits
 from ranvier.recipes.checkpoint import load_checkpoint
-from ranvier.recipes.config import Config
+from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
 from ranvier.recipes.fit import Training, predict
 from ranvier.recipes.metrics import read_metrics
@@ -271,6 +271,40 @@ def test_a_run_stopped_between_epochs_continues_to_the_bit(small: Make, tmp_path
     resume(tmp_path / "stopped", again)
     assert [row["epoch"] for row in again.rows] == [3]
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_stopped_run_is_not_continued_with_another_recipe(small: Make, tmp_path: Path) -> None:
+    watcher = Quiet()
+
+    def stop(row: dict[str, Any]) -> None:
+        raise StopHereError
+
+    watcher.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(StopHereError):
+        train(small(), tmp_path / "run", watcher)
+    file = tmp_path / "run" / "config.toml"
+    file.write_text(file.read_text().replace("batch_size = 16", "batch_size = 8"))
+    with pytest.raises(ConfigError, match=r"config\.toml has been changed"):
+        resume(tmp_path / "run", Quiet())
+
+
+def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
+    """Another number of threads sums in another order."""
+    seen: list[int] = []
+    watcher = Quiet()
+
+    def stop(row: dict[str, Any]) -> None:
+        raise StopHereError
+
+    watcher.epoch = stop  # type: ignore[method-assign]
+    torch.set_num_threads(2)
+    with pytest.raises(StopHereError):
+        train(small(), tmp_path / "run", watcher)
+    torch.set_num_threads(1)
+    watcher.epoch = lambda row: seen.append(torch.get_num_threads())  # type: ignore[method-assign]
+    resume(tmp_path / "run", watcher)
+    assert seen == [2, 2]
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
-        print("\nstopped; what the last epoch left can be continued with ranvier train --resume RUN", file=sys.stderr)
+        print("\nranvier: stopped", file=sys.stderr)
         return 130
 
 
@@ -82,27 +82,34 @@ def _dispatch(given: list[str]) -> int:
 
 def _train(given: list[str]) -> int:
     from ranvier.cli.options import train_options
-    from ranvier.recipes.config import build_config, load_values
+    from ranvier.recipes.config import ConfigError, build_config, load_values
 
-    recipe = given.pop(0) if given and not given[0].startswith("-") else "coincidence"
+    named = bool(given) and not given[0].startswith("-")
+    recipe = given.pop(0) if named else "coincidence"
     values = load_values(recipe)
     options, overrides = train_options(_Parser, recipe, values).parse(given)
-    config = build_config(values, overrides)
+    if options.resume is not None and (named or overrides or options.out or options.force):
+        _fail("--resume takes the run as it is: no recipe and no other option goes with it")
+    try:
+        config = build_config(values, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
     from ranvier.cli.show import TrainingProgress, show_result
-    from ranvier.recipes.run_folder import free_folder, read_config
+    from ranvier.recipes.run_folder import free_folder
     from ranvier.recipes.train import resume, train
 
-    with TrainingProgress() as progress:
-        if options.resume is not None:
-            if overrides or options.out or options.force:
-                _fail("--resume takes the run as it is: no other option goes with it")
-            folder = options.resume
-            config = read_config(folder)
-            result = resume(folder, progress)
-        else:
-            folder = options.out or free_folder(config.name)
-            result = train(config, folder, progress, force=options.force)
+    folder = options.resume or options.out or free_folder(config.name)
+    try:
+        with TrainingProgress() as progress:
+            if options.resume is not None:
+                result = resume(folder, progress)
+            else:
+                result = train(config, folder, progress, force=options.force)
+    except KeyboardInterrupt:
+        hint = f": ranvier train --resume {folder} continues it" if (folder / "config.toml").exists() else ""
+        print(f"\nranvier: stopped{hint}", file=sys.stderr)
+        return 130
     show_result(result, folder)
     return 0
 

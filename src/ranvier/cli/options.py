@@ -30,6 +30,8 @@ class TrainOptions:
             self.parser.error(f"{name}: no such option" + (f" (did you mean {near[0]}?)" if near else ""))
         overrides = {field: getattr(options, field) for field in self.names.values()}
         given_fields = {field: value for field, value in overrides.items() if value is not None}
+        if given_fields.get("data.root") == "":
+            self.parser.error("--data-root: names no folder")
         if "data.root" in given_fields:
             given_fields["data.root"] = str(Path(given_fields["data.root"]).absolute())
         return options, given_fields
@@ -61,9 +63,9 @@ def train_options(make: type[argparse.ArgumentParser], recipe: str, values: Mapp
         given = values.get(section) if section else values
         default = given.get(name, info.default) if isinstance(given, Mapping) else info.default
         if isinstance(default, list | tuple):
-            default = ",".join(map(str, default))
+            default = ",".join(map(str, default)) or "empty"
         rule = allowed(info)
-        text = f"{info.description} ({rule + '; ' if rule else ''}default: {default if default != '' else 'none'})"
+        text = f"{info.description} ({rule + '; ' if rule else ''}default: {'not set' if default is None else default})"
         metavar = name.split("_")[-1].upper() if name else field.upper()
         groups[section].add_argument(*flags, dest=field, metavar=metavar, help=text.replace("%", "%%"))
         names.update(dict.fromkeys(flags, field))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -21,12 +21,9 @@ class ClipProgress:
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=8),
             TextColumn("{task.percentage:3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}"),
+            TimeRemainingColumn(compact=True),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -43,7 +40,7 @@ class ClipProgress:
     def clips(self, done: int, total: int) -> None:
         """So many clips of the data have been read or run."""
         if self.clip_task is None:
-            self.clip_task = self.bar.add_task(self.title, total=total, facts="")
+            self.clip_task = self.bar.add_task(self.title, total=total)
         self.bar.update(self.clip_task, completed=done, total=total)
         if done == total:
             self.bar.remove_task(self.clip_task)
@@ -61,11 +58,10 @@ class TrainingProgress(ClipProgress):
     def begin(self, title: str, epochs: int) -> None:
         """A training of that many epochs begins, or continues."""
         if self.training is not None:
-            self.bar.update(self.training, completed=1.0)
+            self.bar.remove_task(self.training)
         self.epochs = epochs
-        self.training = self.bar.add_task(title, total=1.0, facts="")
-        if not self.console.is_terminal:
-            self.console.print(f"{title}: {epochs} epochs")
+        self.console.print(f"{title}: {epochs} epoch{'s' if epochs > 1 else ''}", highlight=False)
+        self.training = self.bar.add_task("epoch 1", total=1.0)
 
     def step(self, share: float) -> None:
         """A share of the epochs is done, steps counted."""
@@ -74,16 +70,16 @@ class TrainingProgress(ClipProgress):
 
     def epoch(self, row: dict[str, Any]) -> None:
         """An epoch has ended, with these metrics."""
-        facts = [f"epoch {row['epoch']}/{self.epochs}", f"loss {row['loss']:.3f}"]
+        facts = [f"{row['epoch']}/{self.epochs}", f"loss {row['loss']:.3f}"]
         for key, name in (("validation_accuracy", "validation"), ("seen_accuracy", "seen")):
             if key in row:
                 facts.append(f"{name} {100 * row[key]:.1f}%")
         if "sigma_ms" in row:
             facts.append(f"σ {row['sigma_ms']:.2f} ms")
         assert self.training is not None
-        self.bar.update(self.training, facts="  ".join(facts))
+        self.bar.update(self.training, description=" ".join(facts))
         if not self.console.is_terminal:
-            self.console.print("  ".join([*facts, f"{row['seconds']:.0f} s"]), highlight=False, soft_wrap=True)
+            self.console.print("  ".join(["epoch", *facts, f"{row['seconds']:.0f} s"]), highlight=False, soft_wrap=True)
 
 
 def _percent(accuracy: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -133,7 +129,13 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         )
     if result["protocol"] == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
-    console.print(f"{result['parameters']:,} parameters, {result['epochs']} epochs, {result['seconds']:.0f} s")
+    trainings = result.get("comparison", {"": result}).values()
+    seconds = sum(part["seconds"] for part in trainings)
+    console.print(
+        f"{result['parameters']:,} parameters, epoch {result.get('best_epoch', '-')} of {result['epochs']} chosen, "
+        f"{seconds:.0f} s of training",
+        highlight=False,
+    )
     console.print(f"run: {folder}", highlight=False, soft_wrap=True)
 
 

@@ -62,8 +62,8 @@ class DelayLinear(nn.Module):
         for name, value in (("in_features", in_features), ("out_features", out_features), ("branches", branches)):
             if value < 1:
                 raise ValueError(f"{name}: {value} is not allowed (1 or more)")
-        if not 0 <= max_delay <= 32767:
-            raise ValueError(f"max_delay: {max_delay} is not allowed (0 ... 32767 steps)")
+        if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
+            raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
         if kernel not in KERNELS:
             raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):

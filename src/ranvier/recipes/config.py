@@ -21,8 +21,8 @@ class ConfigError(ValueError):
 
 
 def _split(value: object) -> object:
-    """``256,256`` on the command line is a list."""
-    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+    """``256,256`` on the command line is a list, and ``empty`` one without anything."""
+    return [part for part in value.split(",") if part not in ("", "empty")] if isinstance(value, str) else value
 
 
 def _none(value: object) -> object:
@@ -146,7 +146,9 @@ class Config(Section):
         "paper: chosen on the test set, as published (the result is marked)",
     )
     compare: Annotated[tuple[Literal["fixed", "none"], ...], BeforeValidator(_split)] = Field(
-        (), description="also train with these delays, for comparison"
+        (),
+        description="also train with random frozen delays (fixed), without delays (none), both (fixed,none), or "
+        "neither (empty)",
     )
     compare_weight_lr: OptionalNumber = Field(
         None, gt=0, description="peak of the weights' learning rate in the comparisons, none for train.weight_lr"
@@ -328,7 +330,9 @@ def _choices(annotation: Any) -> list[str]:
 
 def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     """The first fault in one line: field, value, what is allowed."""
-    fault = error.errors(include_url=False)[0]
+    # an unknown name explains a missing one
+    faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = faults[0]
     # pydantic names the kind of data or model as well; users do not
     place = [str(part) for part in fault["loc"] if not any(part in kinds for kinds in _KINDS.values())]
     while place and place[-1].isdigit():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -117,10 +118,22 @@ class Training:
             "seconds": self.seconds,
             "best": self.best,
             "last_row": self.last_row,
+            "config": self._settings(),
+            "threads": torch.get_num_threads(),
         }
 
+    def _settings(self) -> str:
+        # the recording may have moved; everything else must be as it was
+        return self.config.model_dump_json(exclude={"data": {"root"}, "compare": True})
+
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up where :meth:`state` was called."""
+        """Take up where :meth:`state` was called.
+
+        Raises:
+            ConfigError: it is another recipe's state.
+        """
+        if state["config"] != self._settings():
+            raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
@@ -138,14 +151,18 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
         torch.manual_seed(config.train.seed)
         training = Training(config, splits)
         if (saved := load_checkpoint(folder)) is not None:
             try:
                 training.load_state(saved)
+                # sums are split among threads: another number of them gives other last digits
+                torch.set_num_threads(saved["threads"])
+                at_end.callback(torch.set_num_threads, threads)
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise ConfigError(f"{checkpoint_file(folder)}: not a checkpoint of this recipe ({error})") from None
+                raise ConfigError(f"{checkpoint_file(folder)}: cannot be continued ({error})") from None
         watcher.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)
         while training.epoch < config.train.epochs:

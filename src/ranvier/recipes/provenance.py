@@ -23,11 +23,15 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Commit of Ranvier's own checkout, else of the folder it was started in, else None; ``+`` marks local changes."""
+    """Commit of the Ranvier checkout that this code, or the folder it was started in, lies in; ``+``: changed since.
+
+    None where neither lies in one: another project's commit would say nothing.
+    """
     for folder in (Path(ranvier.__file__).parent, Path.cwd()):
-        if (commit := _git(folder, "rev-parse", "HEAD")) is not None:
-            changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-            return commit + ("+" if changed else "")
+        top = _git(folder, "rev-parse", "--show-toplevel")
+        if top is not None and (Path(top) / "src" / "ranvier" / "__init__.py").exists():
+            commit, changed = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "-uno")
+            return commit and commit + ("+" if changed else "")
     return None
 
 

@@ -32,13 +32,13 @@ def check_folder(folder: Path, *, force: bool) -> None:
     if folder.exists():
         if folder.is_symlink() or not folder.is_dir():
             raise ConfigError(f"{folder}: a file or link of that name is in the way")
-        if not force:
-            raise ConfigError(f"{folder}: exists already (--force replaces it, --resume {folder} continues it)")
         if any(folder.iterdir()):
             try:
                 read_config(folder)
             except ConfigError as error:
-                raise ConfigError(f"{folder}: not replaced by --force, for it holds no run ({error})") from None
+                raise ConfigError(f"{folder}: exists already and holds no run, so it stays ({error})") from None
+        if not force:
+            raise ConfigError(f"{folder}: exists already (--force replaces it, --resume {folder} continues a run)")
     parent = folder.absolute()
     while not parent.exists():
         parent = parent.parent
