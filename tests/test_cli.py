@@ -314,7 +314,7 @@ def test_a_recipe_file_with_a_value_for_a_section(refused: Refused, section: str
     rest = [text for text in sections if not text.startswith(f"[{section}]")]
     assert len(rest) == 2
     line = refused("train", recipe(f"{section} = {value}\n{head}{''.join(rest)}"))
-    assert line.startswith(f"ranvier: {section}")
+    assert line.startswith(f"ranvier: mine.toml: {section}")
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ def test_resume_goes_alone(refused: Refused, work: Path, more: list[str]) -> Non
         ("epochs = 1\n", "epochs = 0\n", ["train.epochs", "0", "1 ... 100000"]),
         ("epochs = 1\n", "epochs = 1\nepoch = 2\n", ["train.epoch", "no such field"]),
         ("epochs = 1\n", "", ["train.epochs", "missing"]),
-        ("[data]", "[date]", ["data", "missing"]),
+        ("[data]", "[date]", ["date: no such field", "data"]),
         ("\n", "\0", []),
     ],
 )
@@ -692,7 +692,7 @@ LAYERS = [{"max_delay": 2, "reset": "hard"}, {"max_delay": 0, "reset": "hard"}]
 
 NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "missing": (Path.unlink, ["no such network file"]),
-    "a folder": (a_folder, ["not a whole safetensors file"]),
+    "a folder": (a_folder, ["is a folder", "network.safetensors"]),
     "empty": (empty, ["not a whole safetensors file"]),
     "cut": (cut, ["not a whole safetensors file"]),
     "garbage": (garbage, ["not a whole safetensors file"]),
@@ -908,7 +908,7 @@ def test_help_shows_every_field_with_its_default_and_unit(capsys: pytest.Capture
     for field, value in fields.items():
         text = shown["--" + field.replace("_", "-")]
         default = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        assert f"default: {default or 'none'})" in text
+        assert f"default: {default or 'empty'})" in text
         assert ("[ms" in text) == field.endswith("_ms"), field
 
 

@@ -36,7 +36,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
             try:
                 read_config(folder)
             except ConfigError as error:
-                raise ConfigError(f"{folder}: exists already and holds no run, so it stays ({error})") from None
+                raise ConfigError(f"{folder}: holds no run, so --force does not replace it ({error})") from None
         if not force:
             raise ConfigError(f"{folder}: exists already (--force replaces it, --resume {folder} continues a run)")
     parent = folder.absolute()
