@@ -1,0 +1,68 @@
+"""What a recipe says reaches the model, the batches and the comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.recipes.build import build_model, build_splits
+from ranvier.recipes.config import Config, build_config, load_values
+from ranvier.recipes.fit import Training, _batches
+from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.train import train
+
+from .conftest import Quiet
+
+Make = Callable[..., Config]
+
+
+def test_every_field_of_the_model_reaches_it(small: Make) -> None:
+    config = small(
+        model__dropout="0.35",
+        model__branches="2",
+        model__kernel="triangle",
+        model__surrogate="triangle",
+        model__surrogate_alpha="2.5",
+        model__threshold="1.5",
+        model__tau_ms="20",
+        model__delay_type="axonal",
+        model__tail="per_layer",
+    )
+    model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
+    assert [block.linear.out_features for block in model.hidden] == [12, 10]
+    assert model.linear.out_features == 3
+    for block in model.hidden:
+        assert block.dropout.p == 0.35
+        assert (block.neuron.surrogate, block.neuron.alpha) == ("triangle", 2.5)
+        assert block.neuron.threshold.item() == 1.5
+        assert block.neuron.decay.item() == pytest.approx(0.5)
+    for layer in model.delay_layers:
+        assert (layer.max_delay, layer.kernel, layer.delay_type) == (6, "triangle", "axonal")
+        assert len(layer.weight) == 2
+    assert (model.ending.tail, model.ending.tail_steps) == ("per_layer", 6)
+    assert model.readout.decay.item() == pytest.approx(0.5)
+
+
+def test_every_epoch_takes_every_clip_once_in_a_new_order(small: Make) -> None:
+    config = small()
+    splits = build_splits(config)
+    training = Training(config, splits)
+    first, second = (np.concatenate(list(_batches(training, splits.train))) for _ in range(2))
+    assert sorted(first) == sorted(second) == splits.train.clips.tolist()
+    assert first.tolist() != second.tolist()
+    assert first.tolist() != splits.train.clips.tolist()
+
+
+def test_comparisons_train_at_their_own_rate(tmp_path: Path) -> None:
+    few = {"train.epochs": "1", "data.train_clips": "64", "data.validation_clips": "16", "data.test_clips": "16"}
+    config = build_config(load_values("coincidence"), {**few, "compare": "none"})
+    result = train(config, tmp_path / "run", Quiet())
+    compared = read_config(tmp_path / "run" / "none")
+    assert (compared.model.delays, compared.train.weight_lr) == ("none", 3e-2)
+    assert compared.compare == ()
+    assert set(result["comparison"]) == {"learned", "none"}
+    assert read_config(tmp_path / "run").train.weight_lr == 5e-4
