@@ -66,3 +66,11 @@ def test_comparisons_train_at_their_own_rate(tmp_path: Path) -> None:
     assert compared.compare == ()
     assert set(result["comparison"]) == {"learned", "none"}
     assert read_config(tmp_path / "run").train.weight_lr == 5e-4
+
+
+def test_the_delays_before_training_are_those_it_began_with(tmp_path: Path) -> None:
+    few = {"train.epochs": "1", "data.train_clips": "64", "data.validation_clips": "16", "data.test_clips": "16"}
+    config = build_config(load_values("coincidence"), {**few, "compare": "empty", "model.delays": "fixed"})
+    found = train(config, tmp_path / "run", Quiet())["delays_found"]
+    assert found["found"] == found["at_start"] == 22
+    assert found["decisive"] == 80
