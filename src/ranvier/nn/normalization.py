@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ranvier.ops.norm import sequence_norm
+
 
 class SequenceBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the steps and clips of ``[time, batch, neuron]``.
@@ -17,5 +19,15 @@ class SequenceBatchNorm(nn.BatchNorm1d):
         """Normalised ``x``; in training, steps from ``steps [batch]`` on are left out of the statistics and are 0."""
         if not self.training or steps is None:
             return super().forward(x.flatten(0, 1)).view_as(x)
-        belongs = torch.arange(len(x), device=x.device).unsqueeze(-1) < steps
-        return torch.zeros_like(x).masked_scatter(belongs.unsqueeze(-1), super().forward(x[belongs]))
+        y, mean, variance = sequence_norm(x, steps, self.weight, self.bias, eps=self.eps)
+        self._follow(mean, variance, steps.sum())
+        return y
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running statistics towards these, as torch does: the variance unbiased."""
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)

@@ -45,6 +45,14 @@ class _Spike(torch.autograd.Function):
         return grad * _DERIVATIVES[ctx.surrogate](u, ctx.alpha), None, None
 
 
+def check_surrogate(surrogate: str, alpha: float) -> None:
+    """Raise ValueError unless the surrogate is known and alpha above 0."""
+    if surrogate not in _DERIVATIVES:
+        raise ValueError(f"surrogate: {surrogate!r} is not allowed ({', '.join(SURROGATES)})")
+    if not alpha > 0:
+        raise ValueError(f"alpha: {alpha} is not allowed (above 0)")
+
+
 def spike(u: Tensor, surrogate: Surrogate = "arctan", alpha: float = 5.0) -> Tensor:
     """1 where u >= 0, else 0; backward the derivative named by ``surrogate``.
 
@@ -63,9 +71,6 @@ def spike(u: Tensor, surrogate: Surrogate = "arctan", alpha: float = 5.0) -> Ten
     Raises:
         ValueError: unknown surrogate, or alpha not above 0.
     """
-    if surrogate not in _DERIVATIVES:
-        raise ValueError(f"surrogate: {surrogate!r} is not allowed ({', '.join(SURROGATES)})")
-    if not alpha > 0:
-        raise ValueError(f"alpha: {alpha} is not allowed (above 0)")
+    check_surrogate(surrogate, alpha)
     result: Tensor = _Spike.apply(u, surrogate, alpha)  # type: ignore[no-untyped-call]
     return result

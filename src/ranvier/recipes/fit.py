@@ -21,6 +21,7 @@ from ranvier.models import Feedforward
 from ranvier.recipes.build import Part, Splits, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
+from ranvier.recipes.memory import keep_memory
 from ranvier.recipes.metrics import append_metrics, keep_metrics
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
@@ -151,6 +152,7 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
     """
+    keep_memory()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
         torch.manual_seed(config.train.seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
-from ranvier.ops.delay import reference
+from ranvier.ops.delay import events, reference, spectral
+from ranvier.ops.delay.taps import weighted_taps
 
 Kernel = Literal["gaussian", "triangle"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
@@ -63,6 +65,75 @@ def delayed_current(
         raise ValueError(f"bias: shape {tuple(bias.shape)} is not [{weight.shape[1]}]")
     if history is not None and history.shape != (max_delay, *x.shape[1:]):
         raise ValueError(f"history: shape {tuple(history.shape)} is not {(max_delay, *x.shape[1:])}")
-    return reference.delayed_current(
-        x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
+    way = choose_way(x, weight, delay, sigma, max_delay=max_delay, history=history)
+    if way.name == "dense":
+        return reference.delayed_current(
+            x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
+        )
+    heard = x if history is None else torch.cat([history, x])
+    offset, delay = len(heard) - len(x), delay.expand_as(weight)
+    if way.name == "events":
+        current = events.frozen_current(heard, weight, delay, max_delay, offset)
+    else:
+        kept = min(max_delay + 1, len(heard))
+        if x.device.type == "cpu":
+            width = None if sigma is None else torch.as_tensor(sigma)
+            taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
+        else:
+            g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
+            taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+        current = spectral.convolution(heard, taps, offset)
+    return current if bias is None else current + bias
+
+
+class Way(NamedTuple):
+    """A way to compute the delayed current, and why it was chosen."""
+
+    name: str
+    why: str
+
+
+# What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time.
+_PER_FREQUENCY = 5e6
+
+
+def choose_way(
+    x: Tensor,
+    weight: Tensor,
+    delay: Tensor,
+    sigma: Tensor | float | None,
+    *,
+    max_delay: int,
+    history: Tensor | None = None,
+) -> Way:
+    """The way :func:`delayed_current` takes for these arguments.
+
+    - ``events``: on a CPU, where delays are frozen and no gradient is wanted. Direct sums in double precision, so that
+      a frozen network's spikes do not depend on the way.
+    - ``spectral``: where it takes fewer multiply-adds, counted with what each frequency costs beside them. Forward, for
+      K taps and F = (time + K - 1) / 2 frequencies: F (4 batch source target + 2 time batch (source + target) +
+      2 K source target), against batch source target K time of the dense convolution.
+    - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
+    """
+    (time, batch, sources), targets = x.shape, weight.shape[1]
+    if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
+        return Way("dense", f"{x.dtype} is convolved directly")
+    if 0 in (x.numel(), weight.numel()):
+        return Way("dense", "nothing to compute")
+    if torch.is_grad_enabled() and isinstance(sigma, Tensor) and sigma.requires_grad:
+        return Way("dense", "a gradient to sigma is wanted")
+    wants_gradient = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (x, weight, delay, history)
     )
+    if sigma is None and not wants_gradient and x.device.type == "cpu":
+        return Way("events", "frozen delays without gradients are summed directly")
+    offset = 0 if history is None else len(history)
+    taps = min(max_delay + 1, time + offset)
+    frequencies = spectral.frequencies(time + offset, taps, offset)
+    pairs = sources * targets
+    dense = batch * pairs * (max_delay + 1) * time
+    spectral_ = frequencies * (
+        4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + _PER_FREQUENCY
+    )
+    counted = f"{spectral_ / 1e9:.3g} against {dense / 1e9:.3g} billion multiply-adds"
+    return Way("spectral", counted) if spectral_ < dense else Way("dense", counted)

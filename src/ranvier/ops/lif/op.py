@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ranvier.ops.lif import reference
-from ranvier.ops.surrogate import Surrogate
+from ranvier.ops.lif.scan import integrator_scan, lif_scan
+from ranvier.ops.surrogate import Surrogate, check_surrogate
 
 
 def _check(current: Tensor, state: Tensor | None, **per_neuron: Tensor) -> None:
@@ -16,6 +18,20 @@ def _check(current: Tensor, state: Tensor | None, **per_neuron: Tensor) -> None:
             raise ValueError(f"{name}: shape {tuple(value.shape)} is neither a scalar nor [{current.shape[2]}]")
     if state is not None and state.shape != current.shape[1:]:
         raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(current.shape[1:])}")
+
+
+def _is_scanned(current: Tensor, *others: Tensor | None) -> bool:
+    """Whether the compiled scan takes these: real numbers of one type on a CPU, and something to compute."""
+    kinds = {(t.device.type, t.dtype) for t in (current, *others) if t is not None}
+    return kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) and current.numel() > 0
+
+
+def _per_neuron(current: Tensor, *values: Tensor) -> list[Tensor]:
+    return [value.expand(current.shape[2]) for value in values]
+
+
+def _start(current: Tensor, state: Tensor | None) -> Tensor:
+    return current.new_zeros(current.shape[1:]) if state is None else state
 
 
 def lif(
@@ -48,6 +64,9 @@ def lif(
     Source: arXiv 2306.17670, equations 1 to 3; as SpikingJelly's LIFNode with decay_input=False, detach_reset=True.
     """
     _check(current, state, decay=decay, threshold=threshold)
+    check_surrogate(surrogate, alpha)
+    if _is_scanned(current, decay, threshold, state):
+        return lif_scan(current, *_per_neuron(current, decay, threshold), _start(current, state), surrogate, alpha)
     return reference.lif(current, decay, threshold, state, surrogate=surrogate, alpha=alpha)
 
 
@@ -66,4 +85,7 @@ def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None = None
         ValueError: a shape does not fit.
     """
     _check(current, state, decay=decay)
+    if _is_scanned(current, decay, state):
+        voltage = integrator_scan(current, *_per_neuron(current, decay), _start(current, state))
+        return voltage, voltage[-1]
     return reference.leaky_integrator(current, decay, state)

@@ -1,0 +1,55 @@
+"""The frozen delayed current as sums over events; without gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.delay import reference
+from ranvier.ops.parallel import in_parallel
+
+# Additions to scattered places against multiply-adds of a dense convolution, of equal time: see benchmarks/results.
+_SCATTER = 60
+
+
+@torch.library.custom_op("ranvier::frozen_current", mutates_args=(), device_types="cpu")
+def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, offset: int) -> Tensor:
+    """sum_branch sum_i weight[j, i] x[t - round(delay[j, i]), i] for t = offset ... time - 1, summed directly.
+
+    Event by event, or as a dense convolution where most of x is not 0.
+
+    Args:
+        x: ``[time, batch, source]``.
+        weight, delay: ``[branch, target, source]``.
+        max_delay: longest delay in steps; a synapse whose rounded delay lies outside 0 ... max_delay is silent.
+        offset: steps at the start of which no output is wanted.
+
+    Returns:
+        ``[time - offset, batch, target]``.
+    """
+    from ranvier.ops.delay import events_cpu
+
+    branches = len(weight)
+    if torch.count_nonzero(x) * branches * _SCATTER > x.numel() * (max_delay + 1):
+        return reference.delayed_current(
+            x, weight, delay, None, max_delay=max_delay, kernel="gaussian", bias=None, history=None
+        )[offset:]
+    steps = delay.round().to(torch.int64)
+    inside = (steps >= 0) & (steps <= max_delay)
+    out = torch.empty(len(x) - offset, x.shape[1], weight.shape[1], dtype=x.dtype)
+    by_source = (weight * inside, steps.clamp(0, max_delay))
+    in_parallel(
+        events_cpu.add_events,
+        x.shape[1],
+        x.contiguous().numpy(),
+        *(tensor.mT.contiguous().numpy() for tensor in by_source),
+        max_delay,
+        offset,
+        out.numpy(),
+    )
+    return out
+
+
+@frozen_current.register_fake
+def _(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, offset: int) -> Tensor:
+    return x.new_empty(x.shape[0] - offset, x.shape[1], weight.shape[1])

@@ -1,0 +1,150 @@
+"""The scans over time as operators of torch: compiled loops forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.parallel import in_parallel
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _scalar(current: Tensor, value: float) -> Any:
+    # of the current's own type: a double would widen every operation of the loop
+    return torch.tensor(value, dtype=current.dtype).numpy()[()]
+
+
+@torch.library.custom_op("ranvier::lif_scan", mutates_args=(), device_types="cpu")
+def lif_scan(
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """:func:`ranvier.ops.lif.lif` with decay and threshold ``[neuron]`` and state ``[batch, neuron]``."""
+    from ranvier.ops.lif import scan_cpu
+
+    spikes = torch.empty(current.shape, dtype=current.dtype)
+    end = torch.empty(state.shape, dtype=state.dtype)
+    arrays = _arrays(current, decay, threshold, state, spikes, end)
+    in_parallel(scan_cpu.lif, current.shape[1], *arrays)
+    return spikes, end
+
+
+@lif_scan.register_fake
+def _(
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float
+) -> tuple[Tensor, Tensor]:
+    return current.new_empty(current.shape), state.new_empty(state.shape)
+
+
+@torch.library.custom_op("ranvier::lif_scan_backward", mutates_args=(), device_types="cpu")
+def lif_scan_backward(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    current: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to current, decay, threshold and state; 0 for decay and threshold unless ``parameters``."""
+    from ranvier.ops.lif import scan_cpu
+
+    to_current = torch.empty(current.shape, dtype=current.dtype)
+    to_state, to_decay, to_threshold = (torch.empty(state.shape, dtype=state.dtype) for _ in range(3))
+    in_parallel(
+        scan_cpu.lif_backward,
+        current.shape[1],
+        *_arrays(grad_spikes, grad_end, current, decay, threshold, state),
+        scan_cpu.SURROGATES.index(surrogate),
+        _scalar(current, alpha),
+        parameters,
+        *_arrays(to_current, to_state, to_decay, to_threshold),
+    )
+    return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
+
+
+@lif_scan_backward.register_fake
+def _(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    current: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    tensors = (current, decay, threshold, state)
+    to_current, to_decay, to_threshold, to_state = (tensor.new_empty(tensor.shape) for tensor in tensors)
+    return to_current, to_decay, to_threshold, to_state
+
+
+def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.surrogate, ctx.alpha = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _lif_gradients(ctx: Any, grad_spikes: Tensor, grad_end: Tensor) -> tuple[Tensor | None, ...]:
+    parameters = any(ctx.needs_input_grad[1:3])
+    gradients = lif_scan_backward(grad_spikes, grad_end, *ctx.saved_tensors, ctx.surrogate, ctx.alpha, parameters)
+    return *gradients, None, None
+
+
+lif_scan.register_autograd(_lif_gradients, setup_context=_setup_lif)
+
+
+@torch.library.custom_op("ranvier::integrator_scan", mutates_args=(), device_types="cpu")
+def integrator_scan(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
+    """Voltages of :func:`ranvier.ops.lif.leaky_integrator` with decay ``[neuron]`` and state ``[batch, neuron]``."""
+    from ranvier.ops.lif import scan_cpu
+
+    voltage = torch.empty(current.shape, dtype=current.dtype)
+    in_parallel(scan_cpu.integrate, current.shape[1], *_arrays(current, decay, state, voltage))
+    return voltage
+
+
+@integrator_scan.register_fake
+def _(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
+    return current.new_empty(current.shape)
+
+
+@torch.library.custom_op("ranvier::integrator_scan_backward", mutates_args=(), device_types="cpu")
+def integrator_scan_backward(
+    grad: Tensor, voltage: Tensor, decay: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients to current, decay and state."""
+    from ranvier.ops.lif import scan_cpu
+
+    to_current = torch.empty(voltage.shape, dtype=voltage.dtype)
+    to_state, to_decay = (torch.empty(state.shape, dtype=state.dtype) for _ in range(2))
+    in_parallel(
+        scan_cpu.integrate_backward,
+        voltage.shape[1],
+        *_arrays(grad, voltage, decay, state, to_current, to_state, to_decay),
+    )
+    return to_current, to_decay.sum(0), to_state
+
+
+@integrator_scan_backward.register_fake
+def _(grad: Tensor, voltage: Tensor, decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return voltage.new_empty(voltage.shape), decay.new_empty(decay.shape), state.new_empty(state.shape)
+
+
+def _setup_integrator(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    _, decay, state = inputs
+    ctx.save_for_backward(output, decay, state)
+
+
+def _integrator_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    to_current, to_decay, to_state = integrator_scan_backward(grad, *ctx.saved_tensors)
+    return to_current, to_decay, to_state
+
+
+integrator_scan.register_autograd(_integrator_gradients, setup_context=_setup_integrator)

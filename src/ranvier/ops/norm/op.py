@@ -1,0 +1,46 @@
+"""The contract of sequence normalisation: checks, then the way to compute it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.norm import reference
+from ranvier.ops.norm.passes import normalise
+
+
+def sequence_norm(
+    x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, *, eps: float = 1e-5
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation over clips and over each clip's own steps; the padding of a batch is left out and becomes 0.
+
+        mean, variance: over all t < steps[clip], biased
+        y[t] = weight * (x[t] - mean) / sqrt(variance + eps) + bias    where t < steps[clip], else 0
+
+    Args:
+        x: ``[time, batch, neuron]``.
+        steps: int64 ``[batch]``, steps that belong to each clip, in [0, time], together at least 1.
+        weight, bias: ``[neuron]``.
+        eps: added to the variance, > 0.
+
+    Returns:
+        y, and the mean and the variance ``[neuron]`` (for running statistics: no gradient flows through these two).
+
+    Raises:
+        ValueError: a shape does not fit.
+
+    Source: Ioffe & Szegedy 2015 (arXiv 1502.03167), over sequences as the official DCLS-Delays code does, but for the
+    padding, which that code counts.
+    """
+    if x.ndim != 3:
+        raise ValueError(f"x: shape {tuple(x.shape)} is not [time, batch, neuron]")
+    if steps.shape != x.shape[1:2]:
+        raise ValueError(f"steps: shape {tuple(steps.shape)} is not [{x.shape[1]}]")
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value.shape != x.shape[2:]:
+            raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")
+    real = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype == bias.dtype
+    if x.device.type == "cpu" and real and x.numel():
+        y, mean, variance = normalise(x, steps.to(torch.int64), weight, bias, eps)
+        return y, mean, variance
+    return reference.sequence_norm(x, steps, weight, bias, eps)

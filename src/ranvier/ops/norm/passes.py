@@ -1,0 +1,89 @@
+"""Batch normalisation of sequences as operators of torch: compiled passes forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.parallel import in_parallel
+
+
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+@torch.library.custom_op("ranvier::sequence_norm", mutates_args=(), device_types="cpu")
+def normalise(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`ranvier.ops.norm.sequence_norm`."""
+    from ranvier.ops.norm import passes_cpu
+
+    batch, neurons = x.shape[1:]
+    total, squares = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
+    values, own = _arrays(x, steps)
+    in_parallel(passes_cpu.sums, batch, values, own, *_arrays(total, squares))
+    count = steps.sum()
+    mean = total.sum(0) / count
+    variance = (squares.sum(0) / count - mean**2).clamp(min=0)
+    scale = weight.detach() / torch.sqrt(variance + eps)
+    shift = bias.detach() - mean * scale
+    y = torch.empty(x.shape, dtype=x.dtype)
+    scales = _arrays(scale.to(x.dtype), shift.to(x.dtype))
+    in_parallel(passes_cpu.scale_and_shift, batch, values, own, *scales, *_arrays(y))
+    return y, mean.to(x.dtype), variance.to(x.dtype)
+
+
+@normalise.register_fake
+def _(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
+
+
+@torch.library.custom_op("ranvier::sequence_norm_backward", mutates_args=(), device_types="cpu")
+def normalise_backward(
+    grad: Tensor, x: Tensor, steps: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients to x, weight and bias.
+
+    With n = (x - mean) / s, s = sqrt(variance + eps), means over the steps that belong to clips:
+    grad x = weight / s (grad - mean(grad) - n mean(grad n)); to weight sum(grad n), to bias sum(grad).
+    """
+    from ranvier.ops.norm import passes_cpu
+
+    batch, neurons = x.shape[1:]
+    total, along = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
+    gradient, values, own = _arrays(grad, x, steps)
+    in_parallel(passes_cpu.backward_sums, batch, gradient, values, own, *_arrays(total, along))
+    count, middle = steps.sum(), mean.double()
+    inverse = 1 / torch.sqrt(variance.double() + eps)
+    to_bias = total.sum(0)
+    to_weight = (along.sum(0) - middle * to_bias) * inverse
+    of_grad = weight.detach() * inverse
+    of_x = -of_grad * inverse * to_weight / count
+    constant = -of_grad * to_bias / count - of_x * middle
+    to_x = torch.empty(x.shape, dtype=x.dtype)
+    parts = _arrays(*(part.to(x.dtype) for part in (of_grad, of_x, constant)))
+    in_parallel(passes_cpu.combine, batch, gradient, values, own, *parts, *_arrays(to_x))
+    return to_x, to_weight.to(x.dtype), to_bias.to(x.dtype)
+
+
+@normalise_backward.register_fake
+def _(
+    grad: Tensor, x: Tensor, steps: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    x, steps, weight, _, ctx.eps = inputs
+    _, mean, variance = output
+    ctx.mark_non_differentiable(mean, variance)
+    ctx.save_for_backward(x, steps, weight, mean, variance)
+
+
+def _gradients(ctx: Any, grad: Tensor, _mean: Tensor, _variance: Tensor) -> tuple[Tensor | None, ...]:
+    to_x, to_weight, to_bias = normalise_backward(grad, *ctx.saved_tensors, ctx.eps)
+    return to_x, None, to_weight, to_bias, None
+
+
+normalise.register_autograd(_gradients, setup_context=_setup)

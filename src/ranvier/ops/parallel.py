@@ -1,0 +1,28 @@
+"""Compiled loops over pieces of a range, on as many threads as torch uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Thread
+from typing import Any
+
+import torch
+
+
+def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> None:
+    """``kernel(*arguments, start, stop)`` over pieces of 0 ... total, one per thread of torch, and wait for all.
+
+    ``kernel`` has to let go of the interpreter's lock and to write only what belongs to its own piece.
+    """
+    # threads of our own: a pool of numba's allows one caller at a time, and no pool outlives a fork
+    threads = max(1, min(torch.get_num_threads(), total))
+    edges = [total * number // threads for number in range(threads + 1)]
+    others = [
+        Thread(target=kernel, args=(*arguments, start, stop))
+        for start, stop in zip(edges[1:-1], edges[2:], strict=True)
+    ]
+    for thread in others:
+        thread.start()
+    kernel(*arguments, edges[0], edges[1])
+    for thread in others:
+        thread.join()
