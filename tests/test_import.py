@@ -26,6 +26,7 @@ def test_importing_ranvier_loads_nothing_else() -> None:
     [
         ("import ranvier", {"torch", "numba", "numpy", "h5py", "pydantic"}),
         ("import ranvier.network, ranvier.engine", {"torch", "numba", "h5py", "pydantic", "matplotlib"}),
+        ("import ranvier.models", {"numba", "triton", "h5py", "pydantic", "matplotlib"}),
         ("import ranvier.data", {"torch", "numba", "matplotlib"}),
         ("import ranvier.recipes.evaluate", {"torch", "numba", "matplotlib"}),
         ("from ranvier.cli import main; main(['ls'])", {"torch", "numba", "matplotlib"}),

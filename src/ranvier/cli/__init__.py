@@ -21,10 +21,12 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 2 bad input, 130 stopped by the user."""
+    from ranvier.cli.threads import let_idle_threads_sleep
     from ranvier.data import DataError
     from ranvier.network import NetworkError
     from ranvier.recipes.config import ConfigError
 
+    let_idle_threads_sleep()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(given)
@@ -73,11 +75,17 @@ def _dispatch(given: list[str]) -> int:
     )
     copy.add_argument("recipe", metavar="RECIPE", help="name of a recipe (ranvier ls)")
     copy.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist")
+    bench = commands.add_parser(
+        "bench", help="what a training step costs on this machine", description="Measure speed on this machine."
+    )
+    questions = bench.add_subparsers(dest="question", required=True, metavar="WHAT", parser_class=_Parser)
+    if given[:1] == ["bench"]:
+        _add_bench_step(questions)
 
     if given[:1] == ["train"]:
         return _train(given[1:])
     options = parser.parse_args(given)
-    return {"eval": _eval, "ls": _ls, "cp": _cp}[options.command](options)
+    return {"eval": _eval, "ls": _ls, "cp": _cp, "bench": _bench}[options.command](options)
 
 
 def _train(given: list[str]) -> int:
@@ -125,6 +133,37 @@ def _eval(options: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=2))
     else:
         show_evaluation(evaluation)
+    return 0
+
+
+def _add_bench_step(questions: Any) -> None:
+    from ranvier.recipes.config import allowed
+    from ranvier.recipes.step_cost import StepSettings
+
+    step = questions.add_parser(
+        "step",
+        help="one training step of the SHD network, 140-HIDDEN-HIDDEN-20",
+        description="Median time of one training step of the SHD network (140-HIDDEN-HIDDEN-20, delays in every "
+        "layer), its memory, and which way the delayed currents are computed.",
+        allow_abbrev=False,
+    )
+    for name, field in StepSettings.model_fields.items():
+        text = f"{field.description} ({allowed(field)}; default: {field.default})"
+        flag = f"--{name.replace('_', '-')}"
+        step.add_argument(flag, dest=name, metavar=name.split("_")[-1].upper(), help=text)
+    step.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import show_step_cost
+    from ranvier.recipes.step_cost import StepSettings, measure_step, step_settings
+
+    given = {name: value for name in StepSettings.model_fields if (value := getattr(options, name)) is not None}
+    cost = measure_step(step_settings(given))
+    if options.json:
+        print(json.dumps(cost, indent=2))
+    else:
+        show_step_cost(cost)
     return 0
 
 

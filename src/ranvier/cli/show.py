@@ -159,3 +159,32 @@ def show_recipes(summaries: Mapping[str, str]) -> None:
     for name, summary in summaries.items():
         table.add_row(name, summary)
     Console().print(table)
+
+
+def show_step_cost(cost: Mapping[str, Any]) -> None:
+    """Where the time of a training step goes, and how its delayed currents are computed."""
+    console = Console()
+    settings = cost["settings"]
+    console.print(
+        f"a training step of 140-{settings['hidden']}-{settings['hidden']}-20: {settings['time']} steps of time, "
+        f"{settings['batch']} clips, longest delay {settings['max_delay']} steps",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table()
+    for name, justify in (("", "left"), ("ms", "right"), ("share", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for part in ("forward", "backward", "optimiser"):
+        table.add_row(part, f"{1000 * cost[part]:.1f}", f"{100 * cost[part] / cost['seconds']:.0f}%")
+    table.add_row("step", f"{1000 * cost['seconds']:.1f}", "")
+    console.print(table)
+    for layer in cost["layers"]:
+        text = f"{layer['sources']} → {layer['targets']}: {layer['way']} ({layer['why']})"
+        console.print(text, highlight=False, soft_wrap=True)
+    peak = "not known here" if cost["peak_mb"] is None else f"{cost['peak_mb']:.0f} MB"
+    console.print(
+        f"median of {settings['repeats']} steps; memory at most {peak}; {cost['machine']}, {cost['threads']} threads, "
+        f"torch {cost['versions']['torch']}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -29,15 +29,21 @@ class Block(nn.Module):
         super().__init__()
         self.linear, self.norm, self.neuron, self.dropout = linear, norm, neuron, ClipDropout(dropout)
 
-    def forward(
-        self, x: Tensor, state: BlockState | None = None, steps: Tensor | None = None
-    ) -> tuple[Tensor, BlockState]:
-        """Spikes ``[time, batch, out]`` of ``x [time, batch, in]``; ``steps`` as in :class:`SequenceBatchNorm`."""
+    def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState]:
+        """Spikes ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
         current, past = self.linear(x, None if state is None else state.linear)
+        spikes, voltage = self._spikes(current, None if state is None else state.neuron, None)
+        return spikes, BlockState(past, voltage)
+
+    def clips(self, x: Tensor, steps: Tensor) -> Tensor:
+        """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`."""
+        return self._spikes(self.linear.current(x), None, steps)[0]
+
+    def _spikes(self, current: Tensor, state: Tensor | None, steps: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.norm is not None:
             current = self.norm(current, steps)
-        spikes, voltage = self.neuron(current, None if state is None else state.neuron)
-        return self.dropout(spikes), BlockState(past, voltage)
+        spikes, voltage = self.neuron(current, state)
+        return self.dropout(spikes), voltage
 
 
 class Feedforward(nn.Module):
@@ -102,12 +108,12 @@ class Feedforward(nn.Module):
             ``ending.steps(length, layer)`` mean nothing.
         """
         rasters = []
-        for number, block in enumerate(self.blocks):
+        for number, block in enumerate(self.hidden):
             x, steps = self._extend(x, lengths, number)
-            x, _ = block(x, steps=steps)
+            x = block.clips(x, steps)
             rasters.append(x)
         x, _ = self._extend(x, lengths, len(self.blocks))
-        voltage, _ = self.readout(self.linear(x)[0])
+        voltage, _ = self.readout(self.linear.current(x))
         return rasters, voltage
 
     def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:

@@ -106,8 +106,13 @@ class DelayLinear(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs."""
+        past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]
+        return self.current(x, state), torch.cat([past, x[max(0, len(x) - self.max_delay) :]])
+
+    def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
         blurred = self.training and self.learn_delay
-        current = delayed_current(
+        return delayed_current(
             x,
             self.weight,
             self.delay if blurred else self.delay_steps().to(self.weight.dtype),
@@ -117,8 +122,6 @@ class DelayLinear(nn.Module):
             bias=self.bias,
             history=state,
         )
-        past = x.new_zeros(self.max_delay, *x.shape[1:]) if state is None else state
-        return current, torch.cat([past[len(x) :], x[max(0, len(x) - self.max_delay) :]])
 
     def extra_repr(self) -> str:
         return (

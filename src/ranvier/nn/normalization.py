@@ -19,15 +19,18 @@ class SequenceBatchNorm(nn.BatchNorm1d):
         """Normalised ``x``; in training, steps from ``steps [batch]`` on are left out of the statistics and are 0."""
         if not self.training or steps is None:
             return super().forward(x.flatten(0, 1)).view_as(x)
-        y, mean, variance = sequence_norm(x, steps, self.weight, self.bias, eps=self.eps)
+        weight = self.weight if self.affine else x.new_ones(self.num_features)
+        bias = self.bias if self.affine else x.new_zeros(self.num_features)
+        y, mean, variance = sequence_norm(x, steps, weight, bias, eps=self.eps)
         self._follow(mean, variance, steps.sum())
         return y
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics towards these, as torch does: the variance unbiased."""
-        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        assert self.num_batches_tracked is not None
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.add_((mean - self.running_mean) * share)
+        self.running_var.add_((variance * count / (count - 1).clamp(min=1) - self.running_var) * share)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from threading import Thread
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> None:
@@ -17,12 +19,14 @@ def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> Non
     # threads of our own: a pool of numba's allows one caller at a time, and no pool outlives a fork
     threads = max(1, min(torch.get_num_threads(), total))
     edges = [total * number // threads for number in range(threads + 1)]
-    others = [
-        Thread(target=kernel, args=(*arguments, start, stop))
-        for start, stop in zip(edges[1:-1], edges[2:], strict=True)
-    ]
+    others = [Thread(target=kernel, args=(*arguments, *piece)) for piece in pairwise(edges[1:])]
     for thread in others:
         thread.start()
-    kernel(*arguments, edges[0], edges[1])
+    kernel(*arguments, 0, edges[1])
     for thread in others:
         thread.join()
+
+
+def arrays(*tensors: Tensor) -> list[Any]:
+    """Tensors on the CPU as NumPy arrays for such a loop: the same memory, or a copy where it is not contiguous."""
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]

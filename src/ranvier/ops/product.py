@@ -12,7 +12,8 @@ from torch import Tensor
 def _onednn() -> bool:
     # what torch's own compiler calls for a linear layer: two to three times the speed of torch.mm where MKL does not
     # use the processor's widest registers (measured in benchmarks/results); it is not in every build of torch
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not (available and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False
     a, b = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(4, 3)
     try:
@@ -28,7 +29,8 @@ def _linear(a: Tensor, b: Tensor) -> Tensor:
 
 def uses_onednn(a: Tensor) -> bool:
     """Whether :func:`product` of a matrix like ``a`` goes through oneDNN, one matrix at a time."""
-    return a.device.type == "cpu" and a.dtype == torch.float32 and torch.backends.mkldnn.enabled and _onednn()
+    allowed = bool(torch.backends.mkldnn.enabled)
+    return a.device.type == "cpu" and a.dtype == torch.float32 and allowed and _onednn()
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:

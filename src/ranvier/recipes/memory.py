@@ -1,9 +1,13 @@
-"""Let a training keep the memory it has, instead of asking the system for the same pages again at every step."""
+"""The memory of a training: keep what the system has given, and tell how much it was."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
+from contextlib import suppress
+from pathlib import Path
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -19,3 +23,41 @@ def keep_memory() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_MMAP_MAX, 0) and libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+class PeakMemory:
+    """The most memory held inside a ``with`` above what was held on entering it.
+
+    Attributes:
+        megabytes: after the ``with``; None where the system does not tell (a CPU, other than on Linux).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.megabytes: float | None = None
+        self._before: int | None = None
+
+    def __enter__(self) -> PeakMemory:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._before = torch.cuda.memory_allocated(self.device)
+            return self
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is held now
+        self._before = _resident("VmRSS")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        cuda = self.device.type == "cuda"
+        highest = torch.cuda.max_memory_allocated(self.device) if cuda else _resident("VmHWM")
+        if highest is not None and self._before is not None:
+            self.megabytes = round((highest - self._before) / 1e6, 1)
+
+
+def _resident(name: str) -> int | None:
+    """Bytes of the process in memory: ``VmRSS`` now, ``VmHWM`` at most."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines[name].split()[0]) * 1024

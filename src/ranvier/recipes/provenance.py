@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ranvier
 
-_PACKAGES = ("torch", "numpy", "h5py", "safetensors")
+_PACKAGES = ("torch", "numpy", "numba", "h5py", "safetensors")
 
 
 def versions() -> dict[str, str]:

@@ -5,19 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ranvier.ops.delay import reference
-from ranvier.ops.parallel import in_parallel
-
-# Additions to scattered places against multiply-adds of a dense convolution, of equal time: see benchmarks/results.
-_SCATTER = 60
+from ranvier.ops.parallel import arrays, in_parallel
 
 
 @torch.library.custom_op("ranvier::frozen_current", mutates_args=(), device_types="cpu")
 def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, offset: int) -> Tensor:
     """sum_branch sum_i weight[j, i] x[t - round(delay[j, i]), i] for t = offset ... time - 1, summed directly.
-
-    Event by event, or as a dense convolution where most of x is not 0.
-
     Args:
         x: ``[time, batch, source]``.
         weight, delay: ``[branch, target, source]``.
@@ -29,11 +22,6 @@ def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, off
     """
     from ranvier.ops.delay import events_cpu
 
-    branches = len(weight)
-    if torch.count_nonzero(x) * branches * _SCATTER > x.numel() * (max_delay + 1):
-        return reference.delayed_current(
-            x, weight, delay, None, max_delay=max_delay, kernel="gaussian", bias=None, history=None
-        )[offset:]
     steps = delay.round().to(torch.int64)
     inside = (steps >= 0) & (steps <= max_delay)
     out = torch.empty(len(x) - offset, x.shape[1], weight.shape[1], dtype=x.dtype)
@@ -41,11 +29,10 @@ def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, off
     in_parallel(
         events_cpu.add_events,
         x.shape[1],
-        x.contiguous().numpy(),
-        *(tensor.mT.contiguous().numpy() for tensor in by_source),
+        *arrays(x, *(tensor.mT for tensor in by_source)),
         max_delay,
         offset,
-        out.numpy(),
+        *arrays(out),
     )
     return out
 

@@ -6,11 +6,12 @@ Sums are in double precision and rounded once, so that they do not depend on the
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ranvier.ops.compiled_cpu import compiled
 
-@njit(nogil=True, cache=True, error_model="numpy")
+
+@compiled
 def add_events(
     x: NDArray[np.floating], weight: NDArray[np.floating], delay: NDArray[np.int64], max_delay: int, offset: int,
     out: NDArray[np.floating], start: int, stop: int,

@@ -72,12 +72,13 @@ def delayed_current(
         )
     heard = x if history is None else torch.cat([history, x])
     offset, delay = len(heard) - len(x), delay.expand_as(weight)
+    current: Tensor
     if way.name == "events":
         current = events.frozen_current(heard, weight, delay, max_delay, offset)
     else:
         kept = min(max_delay + 1, len(heard))
         if x.device.type == "cpu":
-            width = None if sigma is None else torch.as_tensor(sigma)
+            width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
             taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
         else:
             g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)

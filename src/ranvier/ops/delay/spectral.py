@@ -9,7 +9,6 @@ Time is the first axis, so the transform and its inverse are plain matrix produc
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ranvier.ops.parallel import in_parallel
 from ranvier.ops.product import product, uses_onednn
 
 _BLOCK_BYTES = 96 * 2**20  # of one spectrum; more frequencies than that are taken in turns
@@ -74,16 +72,17 @@ def _to_source(grad: Tensor, k: Tensor, out: Tensor) -> None:
 
 
 def _to_kernel(grad: Tensor, x: Tensor, out: Tensor) -> None:
-    """out = sum over the batch of grad conj(x): the gradient to the kernel's spectrum ``[frequency, 2, target, source]``."""
+    """out = sum over the batch of grad conj(x), ``[frequency, 2, target, source]``: the gradient to the kernel."""
     if not uses_onednn(grad):
         torch.bmm(grad[:, 0].mT, x[:, 0], out=out[:, 0]).baddbmm_(grad[:, 1].mT, x[:, 1])
         torch.bmm(grad[:, 1].mT, x[:, 0], out=out[:, 1]).baddbmm_(grad[:, 0].mT, x[:, 1], alpha=-1)
         return
+    batch = x.shape[2]
     for grad_f, x_f, out_f in zip(grad, x, out, strict=True):
-        targets_first = grad_f.flatten(0, 1).t().contiguous()
-        turned = torch.cat([-x_f[1], x_f[0]])
-        out_f[0] = product(targets_first, x_f.flatten(0, 1).t())
-        out_f[1] = product(targets_first, turned.t())
+        # the sum runs over the outer axis of both, which the product does best with one of them turned in memory
+        real = grad_f.flatten(0, 1).t().contiguous()
+        imaginary = torch.cat([real[:, batch:], -real[:, :batch]], 1)
+        out_f.copy_(product(torch.cat([real, imaginary]), x_f.flatten(0, 1).t()).view_as(out_f))
 
 
 @torch.library.custom_op("ranvier::spectral_convolution", mutates_args=())
@@ -123,7 +122,7 @@ def _(x: Tensor, taps: Tensor, offset: int) -> Tensor:
 def convolution_backward(
     grad: Tensor, x: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of :func:`convolution` to x and to the taps, these as ``[tap, target, source]``; empty if not needed."""
+    """Gradients of :func:`convolution` to x, and to the taps as ``[tap, target, source]``; empty if not needed."""
     time, batch, sources = x.shape
     targets, _, count_taps = taps.shape
     count = frequencies(time, count_taps, offset)
@@ -135,14 +134,15 @@ def convolution_backward(
         rows = basis[2 * block.start : 2 * block.stop]
         kernel_rows = rows[:, :count_taps].contiguous() / count
         grad_spectrum = _spectrum(rows[:, offset:time].contiguous(), grad)
+        if need_taps:
+            to_k = x.new_empty(len(rows) // 2, 2, targets, sources)
+            _to_kernel(grad_spectrum, _spectrum(rows[:, :time].contiguous(), x), to_k)
+            grad_taps += product(kernel_rows.t().contiguous(), to_k.view(len(rows), -1).t()).view_as(grad_taps)
+            del to_k  # before as much again is needed for x
         if need_x:
             k = product(kernel_rows, taps.view(-1, count_taps)).view(-1, 2, targets, sources)
             _to_source(grad_spectrum, k, to_x[2 * block.start : 2 * block.stop].view(-1, 2, batch, sources))
-        if need_taps:
-            x_spectrum = _spectrum(rows[:, :time].contiguous(), x)
-            to_k = x.new_empty(len(rows) // 2, 2, targets, sources)
-            _to_kernel(grad_spectrum, x_spectrum, to_k)
-            grad_taps += product(kernel_rows.t().contiguous(), to_k.view(len(rows), -1).t()).view_as(grad_taps)
+    del grad_spectrum
     grad_x = x.new_empty(0)
     if need_x:
         grad_x = product(basis[:, :time].t().contiguous(), to_x.t()).view_as(x)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.ops.parallel import in_parallel
+from ranvier.ops.parallel import arrays, in_parallel
 
 
 @torch.library.custom_op("ranvier::delay_taps", mutates_args=(), device_types="cpu")
@@ -32,12 +32,12 @@ def weighted_taps(
     in_parallel(
         taps_cpu.taps,
         weight[0].numel(),
-        *_flat(weight, delay),
+        *arrays(weight.flatten(1), delay.flatten(1)),
         0.0 if sigma is None else float(sigma),
         kernel == "triangle",
         sigma is None,
         max_delay,
-        out.view(-1, kept).numpy(),
+        *arrays(out.view(-1, kept)),
     )
     return out
 
@@ -59,13 +59,13 @@ def weighted_taps_backward(
     in_parallel(
         taps_cpu.taps_backward,
         weight[0].numel(),
-        *_flat(weight, delay),
+        *arrays(weight.flatten(1), delay.flatten(1)),
         0.0 if sigma is None else float(sigma),
         kernel == "triangle",
         sigma is None,
         max_delay,
-        taps_first.flatten(1).numpy(),
-        *_flat(to_weight, to_delay),
+        *arrays(taps_first.flatten(1)),
+        *arrays(to_weight.flatten(1), to_delay.flatten(1)),
     )
     return to_weight, to_delay
 
@@ -75,11 +75,6 @@ def _(
     grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int
 ) -> tuple[Tensor, Tensor]:
     return weight.new_empty(weight.shape), weight.new_empty(weight.shape)
-
-
-def _flat(*tensors: Tensor) -> list[Any]:
-    """``[branch, pair]`` arrays that share their tensors' memory where that is contiguous."""
-    return [tensor.detach().contiguous().flatten(1).numpy() for tensor in tensors]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

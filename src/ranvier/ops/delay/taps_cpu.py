@@ -10,66 +10,64 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ranvier.ops.compiled_cpu import compiled
 
 Array = NDArray[np.floating]
 _EPSILON = 1e-7
 _REACH = 8.6  # in sigma: exp(-8.6^2 / 2) = 9e-17
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _middle_and_reach(delay: float, sigma: float, triangle: bool, max_delay: int) -> tuple[int, int, int]:
-    middle = min(max(int(round(delay)), 0), max_delay)
+    middle = min(max(int(np.rint(delay)), 0), max_delay)
     reach = int(sigma) + 2 if triangle else int(min(_REACH * sigma, 1e6)) + 1
     return middle, max(0, middle - reach), min(max_delay, middle + reach)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _shape(
-    delay: float, sigma: float, triangle: bool, middle: int, first: int, last: int, g: Array, slope: Array
-) -> tuple[float, float]:
-    """g and its derivative by the delay for taps first ... last, not normalised; returns their sums."""
-    total = slopes = 0.0
-    if triangle:
-        for m in range(first, last + 1):
-            inside = 1.0 + sigma - abs(m - delay) >= 0.0
-            g[m] = 1.0 + sigma - abs(m - delay) if inside else 0.0
-            slope[m] = float((m > delay) - (m < delay)) if inside else 0.0
-            total += g[m]
-            slopes += slope[m]
-        return total, slopes
-    narrow = 1.0 / (sigma * sigma)
+@compiled
+def _gaussian(
+    delay: float, narrow: float, shrink: float, middle: int, first: int, last: int, g: NDArray[np.float64]
+) -> float:
+    """g for taps first ... last, not normalised; returns their sum. narrow = 1 / sigma^2, shrink = exp(-narrow)."""
     distance = middle - delay
     peak = math.exp(-0.5 * distance * distance * narrow)
-    shrink = math.exp(-narrow)
+    g[middle] = total = peak
     value, ratio = peak, math.exp(-(distance + 0.5) * narrow)
-    for m in range(middle, last + 1):
-        g[m] = value
-        slope[m] = value * (m - delay) * narrow
-        total += value
-        slopes += slope[m]
+    for m in range(middle + 1, last + 1):
         value *= ratio
         ratio *= shrink
+        g[m] = value
+        total += value
     value, ratio = peak, math.exp((distance - 0.5) * narrow)
     for m in range(middle - 1, first - 1, -1):
         value *= ratio
         ratio *= shrink
         g[m] = value
-        slope[m] = value * (m - delay) * narrow
         total += value
-        slopes += slope[m]
-    return total, slopes
+    return total
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
+def _triangle(delay: float, sigma: float, first: int, last: int, g: NDArray[np.float64]) -> float:
+    total = 0.0
+    for m in range(first, last + 1):
+        g[m] = max(0.0, 1.0 + sigma - abs(m - delay))
+        total += g[m]
+    return total
+
+
+@compiled
 def taps(
     weight: Array, delay: Array, sigma: float, triangle: bool, frozen: bool, max_delay: int, out: Array,
     start: int, stop: int,
 ) -> None:  # fmt: skip
     """Add sum_branch weight g(m; delay, sigma) to ``out [pair, tap]``; weight and delay ``[branch, pair]``."""
     kept = out.shape[1]
-    g, slope = np.empty(max_delay + 1), np.empty(max_delay + 1)
+    g = np.empty(max_delay + 1)
+    narrow = 1.0 / (sigma * sigma)
+    shrink = math.exp(-narrow)
     for pair in range(start, stop):
         for branch in range(weight.shape[0]):
             w, d = float(weight[branch, pair]), float(delay[branch, pair])
@@ -79,23 +77,28 @@ def taps(
                     out[pair, m] += w
                 continue
             middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay)
-            total, _ = _shape(d, sigma, triangle, middle, first, last, g, slope)
+            if triangle:
+                total = _triangle(d, sigma, first, last, g)
+            else:
+                total = _gaussian(d, narrow, shrink, middle, first, last, g)
             scale = w / (_EPSILON + total)
             for m in range(first, min(last + 1, kept)):
                 out[pair, m] += scale * g[m]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def taps_backward(
     weight: Array, delay: Array, sigma: float, triangle: bool, frozen: bool, max_delay: int, grad: Array,
     grad_weight: Array, grad_delay: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Gradients ``[branch, pair]`` from ``grad [tap, pair]``, by n = g / (eps + sum g):
+    """Gradients ``[branch, pair]`` from ``grad [tap, pair]``, by n = g / (eps + sum g) and the slopes g' = dg/dd:
 
     dL/dw = sum_m n grad,  dL/dd = w (sum_m g' grad - sum_m n grad * sum_m g') / (eps + sum g)
     """
     kept = grad.shape[0]
-    g, slope = np.empty(max_delay + 1), np.empty(max_delay + 1)
+    g = np.empty(max_delay + 1)
+    narrow = 1.0 / (sigma * sigma)
+    shrink = math.exp(-narrow)
     for pair in range(start, stop):
         for branch in range(weight.shape[0]):
             w, d = float(weight[branch, pair]), float(delay[branch, pair])
@@ -105,11 +108,26 @@ def taps_backward(
                 grad_delay[branch, pair] = 0.0
                 continue
             middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay)
-            total, slopes = _shape(d, sigma, triangle, middle, first, last, g, slope)
-            along_g = along_slope = 0.0
-            for m in range(first, min(last + 1, kept)):
-                along_g += g[m] * grad[m, pair]
-                along_slope += slope[m] * grad[m, pair]
+            slopes = along_g = along_slope = 0.0
+            if triangle:
+                total = _triangle(d, sigma, first, last, g)
+                for m in range(first, last + 1):
+                    # one-sided where the triangle ends, as torch's clamp has it
+                    slope = float((m > d) - (m < d)) if 1.0 + sigma - abs(m - d) >= 0.0 else 0.0
+                    slopes += slope
+                    if m < kept:
+                        along_g += g[m] * grad[m, pair]
+                        along_slope += slope * grad[m, pair]
+            else:
+                total = _gaussian(d, narrow, shrink, middle, first, last, g)
+                for m in range(first, last + 1):
+                    slope = g[m] * (m - d)
+                    slopes += slope
+                    if m < kept:
+                        along_g += g[m] * grad[m, pair]
+                        along_slope += slope * grad[m, pair]
+                slopes *= narrow
+                along_slope *= narrow
             along_g /= _EPSILON + total
             grad_weight[branch, pair] = along_g
             grad_delay[branch, pair] = w * (along_slope - along_g * slopes) / (_EPSILON + total)

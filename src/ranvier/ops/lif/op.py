@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor
 
@@ -21,9 +24,16 @@ def _check(current: Tensor, state: Tensor | None, **per_neuron: Tensor) -> None:
 
 
 def _is_scanned(current: Tensor, *others: Tensor | None) -> bool:
-    """Whether the compiled scan takes these: real numbers of one type on a CPU, and something to compute."""
-    kinds = {(t.device.type, t.dtype) for t in (current, *others) if t is not None}
-    return kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}) and current.numel() > 0
+    """Whether a compiled scan takes these: real numbers of one type on one device, and something to compute."""
+    compiled = current.device.type == "cpu" or (current.device.type == "cuda" and _has_triton())
+    real = current.dtype in (torch.float32, torch.float64)
+    alike = all(t is None or (t.device, t.dtype) == (current.device, current.dtype) for t in others)
+    return compiled and real and alike and current.numel() > 0
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None  # comes with torch's CUDA builds for Linux
 
 
 def _per_neuron(current: Tensor, *values: Tensor) -> list[Tensor]:
@@ -66,7 +76,11 @@ def lif(
     _check(current, state, decay=decay, threshold=threshold)
     check_surrogate(surrogate, alpha)
     if _is_scanned(current, decay, threshold, state):
-        return lif_scan(current, *_per_neuron(current, decay, threshold), _start(current, state), surrogate, alpha)
+        per_neuron = _per_neuron(current, decay, threshold)
+        given = (current, decay, threshold, state)
+        keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)
+        spikes, end, _ = lif_scan(current, *per_neuron, _start(current, state), surrogate, alpha, keep)
+        return spikes, end
     return reference.lif(current, decay, threshold, state, surrogate=surrogate, alpha=alpha)
 
 

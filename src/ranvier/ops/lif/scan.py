@@ -1,17 +1,14 @@
-"""The scans over time as operators of torch: compiled loops forward and backward."""
+"""The scans over time as operators of torch: compiled loops on a CPU (numba) and on a GPU (triton)."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ranvier.ops.parallel import in_parallel
-
-
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+from ranvier.ops.parallel import arrays, in_parallel
 
 
 def _scalar(current: Tensor, value: float) -> Any:
@@ -21,30 +18,46 @@ def _scalar(current: Tensor, value: float) -> Any:
 
 @torch.library.custom_op("ranvier::lif_scan", mutates_args=(), device_types="cpu")
 def lif_scan(
-    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float
-) -> tuple[Tensor, Tensor]:
-    """:func:`ranvier.ops.lif.lif` with decay and threshold ``[neuron]`` and state ``[batch, neuron]``."""
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`ranvier.ops.lif.lif` with decay and threshold ``[neuron]`` and state ``[batch, neuron]``.
+
+    Returns:
+        Spikes, the state after the last step, and the voltages before reset if they are to be ``kept`` for backward
+        (else an empty tensor).
+    """
     from ranvier.ops.lif import scan_cpu
 
     spikes = torch.empty(current.shape, dtype=current.dtype)
     end = torch.empty(state.shape, dtype=state.dtype)
-    arrays = _arrays(current, decay, threshold, state, spikes, end)
-    in_parallel(scan_cpu.lif, current.shape[1], *arrays)
-    return spikes, end
+    voltage = torch.empty(current.shape if keep else (0, 0, 0), dtype=current.dtype)
+    inputs = arrays(current, decay, threshold, state)
+    in_parallel(scan_cpu.lif, current.shape[1], *inputs, keep, *arrays(spikes, end, voltage))
+    return spikes, end, voltage
+
+
+@lif_scan.register_kernel("cuda")
+def _(
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    from ranvier.ops.lif import scan_cuda
+
+    return scan_cuda.lif(current, decay, threshold, state, keep)
 
 
 @lif_scan.register_fake
 def _(
-    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float
-) -> tuple[Tensor, Tensor]:
-    return current.new_empty(current.shape), state.new_empty(state.shape)
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    voltage = current.new_empty(current.shape if keep else (0, 0, 0))
+    return current.new_empty(current.shape), state.new_empty(state.shape), voltage
 
 
 @torch.library.custom_op("ranvier::lif_scan_backward", mutates_args=(), device_types="cpu")
 def lif_scan_backward(
     grad_spikes: Tensor,
     grad_end: Tensor,
-    current: Tensor,
+    voltage: Tensor,
     decay: Tensor,
     threshold: Tensor,
     state: Tensor,
@@ -55,25 +68,33 @@ def lif_scan_backward(
     """Gradients to current, decay, threshold and state; 0 for decay and threshold unless ``parameters``."""
     from ranvier.ops.lif import scan_cpu
 
-    to_current = torch.empty(current.shape, dtype=current.dtype)
-    to_state, to_decay, to_threshold = (torch.empty(state.shape, dtype=state.dtype) for _ in range(3))
+    to_current = torch.empty(voltage.shape, dtype=voltage.dtype)
+    to_state = torch.empty(state.shape, dtype=state.dtype)
+    to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
+    batch, grad, kind = voltage.shape[1], arrays(grad_spikes)[0], scan_cpu.SURROGATES.index(surrogate)
+    shape = (kind, _scalar(voltage, alpha), _scalar(voltage, math.pi / 2 * alpha))
+    voltages = arrays(voltage)[0]
     in_parallel(
         scan_cpu.lif_backward,
-        current.shape[1],
-        *_arrays(grad_spikes, grad_end, current, decay, threshold, state),
-        scan_cpu.SURROGATES.index(surrogate),
-        _scalar(current, alpha),
-        parameters,
-        *_arrays(to_current, to_state, to_decay, to_threshold),
+        batch,
+        grad,
+        *arrays(grad_end),
+        voltages,
+        *arrays(decay, threshold),
+        *shape,
+        *arrays(to_current, to_state),
     )
+    if parameters:
+        inputs = [grad, *arrays(to_current), voltages, *arrays(threshold, state)]
+        in_parallel(scan_cpu.lif_parameters_backward, batch, *inputs, *shape, *arrays(to_decay, to_threshold))
     return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
 
 
-@lif_scan_backward.register_fake
+@lif_scan_backward.register_kernel("cuda")
 def _(
     grad_spikes: Tensor,
     grad_end: Tensor,
-    current: Tensor,
+    voltage: Tensor,
     decay: Tensor,
     threshold: Tensor,
     state: Tensor,
@@ -81,20 +102,39 @@ def _(
     alpha: float,
     parameters: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    tensors = (current, decay, threshold, state)
+    from ranvier.ops.lif import scan_cuda
+
+    return scan_cuda.lif_backward(grad_spikes, grad_end, voltage, decay, threshold, state, surrogate, alpha, parameters)
+
+
+@lif_scan_backward.register_fake
+def _(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    voltage: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    tensors = (voltage, decay, threshold, state)
     to_current, to_decay, to_threshold, to_state = (tensor.new_empty(tensor.shape) for tensor in tensors)
     return to_current, to_decay, to_threshold, to_state
 
 
-def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.surrogate, ctx.alpha = inputs
-    ctx.save_for_backward(*tensors)
+def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    _, decay, threshold, state, ctx.surrogate, ctx.alpha, _ = inputs
+    voltage = output[2]
+    ctx.mark_non_differentiable(voltage)
+    ctx.save_for_backward(voltage, decay, threshold, state)
 
 
-def _lif_gradients(ctx: Any, grad_spikes: Tensor, grad_end: Tensor) -> tuple[Tensor | None, ...]:
+def _lif_gradients(ctx: Any, grad_spikes: Tensor, grad_end: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     parameters = any(ctx.needs_input_grad[1:3])
     gradients = lif_scan_backward(grad_spikes, grad_end, *ctx.saved_tensors, ctx.surrogate, ctx.alpha, parameters)
-    return *gradients, None, None
+    return *gradients, None, None, None
 
 
 lif_scan.register_autograd(_lif_gradients, setup_context=_setup_lif)
@@ -106,8 +146,15 @@ def integrator_scan(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
     from ranvier.ops.lif import scan_cpu
 
     voltage = torch.empty(current.shape, dtype=current.dtype)
-    in_parallel(scan_cpu.integrate, current.shape[1], *_arrays(current, decay, state, voltage))
+    in_parallel(scan_cpu.integrate, current.shape[1], *arrays(current, decay, state, voltage))
     return voltage
+
+
+@integrator_scan.register_kernel("cuda")
+def _(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
+    from ranvier.ops.lif import scan_cuda
+
+    return scan_cuda.integrate(current, decay, state)
 
 
 @integrator_scan.register_fake
@@ -127,9 +174,16 @@ def integrator_scan_backward(
     in_parallel(
         scan_cpu.integrate_backward,
         voltage.shape[1],
-        *_arrays(grad, voltage, decay, state, to_current, to_state, to_decay),
+        *arrays(grad, voltage, decay, state, to_current, to_state, to_decay),
     )
     return to_current, to_decay.sum(0), to_state
+
+
+@integrator_scan_backward.register_kernel("cuda")
+def _(grad: Tensor, voltage: Tensor, decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    from ranvier.ops.lif import scan_cuda
+
+    return scan_cuda.integrate_backward(grad, voltage, decay, state)
 
 
 @integrator_scan_backward.register_fake

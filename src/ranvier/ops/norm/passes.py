@@ -7,11 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.ops.parallel import in_parallel
-
-
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+from ranvier.ops.parallel import arrays, in_parallel
 
 
 @torch.library.custom_op("ranvier::sequence_norm", mutates_args=(), device_types="cpu")
@@ -21,17 +17,16 @@ def normalise(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float
 
     batch, neurons = x.shape[1:]
     total, squares = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
-    values, own = _arrays(x, steps)
-    in_parallel(passes_cpu.sums, batch, values, own, *_arrays(total, squares))
+    values, own = arrays(x, steps)
+    in_parallel(passes_cpu.sums, batch, values, own, *arrays(total, squares))
     count = steps.sum()
     mean = total.sum(0) / count
     variance = (squares.sum(0) / count - mean**2).clamp(min=0)
     scale = weight.detach() / torch.sqrt(variance + eps)
-    shift = bias.detach() - mean * scale
+    mean, variance = mean.to(x.dtype), variance.to(x.dtype)
     y = torch.empty(x.shape, dtype=x.dtype)
-    scales = _arrays(scale.to(x.dtype), shift.to(x.dtype))
-    in_parallel(passes_cpu.scale_and_shift, batch, values, own, *scales, *_arrays(y))
-    return y, mean.to(x.dtype), variance.to(x.dtype)
+    in_parallel(passes_cpu.scale_and_shift, batch, values, own, *arrays(mean, scale.to(x.dtype), bias, y))
+    return y, mean, variance
 
 
 @normalise.register_fake
@@ -52,18 +47,18 @@ def normalise_backward(
 
     batch, neurons = x.shape[1:]
     total, along = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
-    gradient, values, own = _arrays(grad, x, steps)
-    in_parallel(passes_cpu.backward_sums, batch, gradient, values, own, *_arrays(total, along))
-    count, middle = steps.sum(), mean.double()
+    gradient, values, own = arrays(grad, x, steps)
+    in_parallel(passes_cpu.backward_sums, batch, gradient, values, own, *arrays(mean, total, along))
+    count = steps.sum()
     inverse = 1 / torch.sqrt(variance.double() + eps)
     to_bias = total.sum(0)
-    to_weight = (along.sum(0) - middle * to_bias) * inverse
+    to_weight = along.sum(0) * inverse
     of_grad = weight.detach() * inverse
     of_x = -of_grad * inverse * to_weight / count
-    constant = -of_grad * to_bias / count - of_x * middle
+    constant = -of_grad * to_bias / count
     to_x = torch.empty(x.shape, dtype=x.dtype)
-    parts = _arrays(*(part.to(x.dtype) for part in (of_grad, of_x, constant)))
-    in_parallel(passes_cpu.combine, batch, gradient, values, own, *parts, *_arrays(to_x))
+    parts = arrays(mean, *(part.to(x.dtype) for part in (of_grad, of_x, constant)))
+    in_parallel(passes_cpu.combine, batch, gradient, values, own, *parts, *arrays(to_x))
     return to_x, to_weight.to(x.dtype), to_bias.to(x.dtype)
 
 

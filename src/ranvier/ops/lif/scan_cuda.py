@@ -1,0 +1,188 @@
+"""The scans over time on a GPU, one kernel forward and one backward: a program takes some neurons through all steps.
+
+Products and sums are not fused, so that a voltage is the same number here, in the reference and on a CPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as _slope takes them
+_BLOCK = 128
+_HALF_PI = tl.constexpr(1.5707963267948966)
+
+
+@triton.jit
+def _lif(
+    current,
+    decay,
+    threshold,
+    state,
+    spikes,
+    end,
+    voltage,
+    time,
+    width,
+    neurons,
+    KEEP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
+    limit = tl.load(threshold + place % neurons, mask=inside, other=1.0)
+    v = tl.load(state + place, mask=inside, other=0.0)
+    for t in range(time):
+        row = place + width * t
+        v = d * v + tl.load(current + row, mask=inside, other=0.0)
+        if KEEP:
+            tl.store(voltage + row, v, mask=inside)
+        s = (v >= limit).to(v.dtype)
+        tl.store(spikes + row, s, mask=inside)
+        v = v * (1 - s)
+    tl.store(end + place, v, mask=inside)
+
+
+@triton.jit
+def _slope(u, alpha, KIND: tl.constexpr):
+    if KIND == 0:
+        a = _HALF_PI * alpha * u
+        slope = 0.5 * alpha / (1 + a * a)
+    elif KIND == 1:
+        a = 1 + alpha * tl.abs(u)
+        slope = 1 / (a * a)
+    else:
+        a = 1 - alpha * tl.abs(u)
+        slope = alpha * tl.where(a > 0, a, 0.0)
+    return slope
+
+
+@triton.jit
+def _lif_backward(
+    grad_spikes, grad_end, voltage, decay, threshold, state,
+    grad_current, grad_decay, grad_threshold, grad_state, alpha, time, width, neurons,
+    KIND: tl.constexpr, PARAMETERS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
+    limit = tl.load(threshold + place % neurons, mask=inside, other=1.0)
+    first = tl.load(state + place, mask=inside, other=0.0)
+    carry = tl.load(grad_end + place, mask=inside, other=0.0)
+    to_decay = tl.zeros_like(carry)
+    to_threshold = tl.zeros_like(carry)
+    for back in range(time):
+        t = time - 1 - back
+        row = place + width * t
+        v = tl.load(voltage + row, mask=inside, other=0.0)
+        through = tl.load(grad_spikes + row, mask=inside, other=0.0) * _slope(v - limit, alpha, KIND)
+        grad_v = through + tl.where(v >= limit, 0.0, carry)
+        tl.store(grad_current + row, grad_v, mask=inside)
+        if PARAMETERS:
+            later = row >= width
+            begin = tl.load(voltage + row - width, mask=inside & later, other=0.0)
+            begin = tl.where(begin >= limit, 0.0, begin)
+            begin = tl.where(later, begin, first)
+            to_decay += grad_v * begin
+            to_threshold -= through
+        carry = d * grad_v
+    tl.store(grad_decay + place, to_decay, mask=inside)
+    tl.store(grad_threshold + place, to_threshold, mask=inside)
+    tl.store(grad_state + place, carry, mask=inside)
+
+
+@triton.jit
+def _integrate(current, decay, state, voltage, time, width, neurons, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
+    v = tl.load(state + place, mask=inside, other=0.0)
+    for t in range(time):
+        row = place + width * t
+        v = d * v + tl.load(current + row, mask=inside, other=0.0)
+        tl.store(voltage + row, v, mask=inside)
+
+
+@triton.jit
+def _integrate_backward(
+    grad, voltage, decay, state, grad_current, grad_decay, grad_state, time, width, neurons, BLOCK: tl.constexpr
+):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
+    first = tl.load(state + place, mask=inside, other=0.0)
+    carry = tl.zeros_like(d)
+    to_decay = tl.zeros_like(d)
+    for back in range(time):
+        t = time - 1 - back
+        row = place + width * t
+        grad_v = tl.load(grad + row, mask=inside, other=0.0) + carry
+        tl.store(grad_current + row, grad_v, mask=inside)
+        later = row >= width
+        begin = tl.load(voltage + row - width, mask=inside & later, other=0.0)
+        begin = tl.where(later, begin, first)
+        to_decay += grad_v * begin
+        carry = d * grad_v
+    tl.store(grad_decay + place, to_decay, mask=inside)
+    tl.store(grad_state + place, carry, mask=inside)
+
+
+def _launch(kernel: Any, current: Tensor, *arguments: Any, **constants: Any) -> None:
+    time, batch, neurons = current.shape
+    width = batch * neurons
+    kernel[(triton.cdiv(width, _BLOCK),)](
+        *arguments, time, width, neurons, **constants, BLOCK=_BLOCK, enable_fp_fusion=False
+    )
+
+
+def lif(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes, the state after the last step and the voltages, as :func:`ranvier.ops.lif.scan.lif_scan`."""
+    inputs = [tensor.contiguous() for tensor in (current, decay, threshold, state)]
+    spikes = torch.empty_like(inputs[0])
+    end = torch.empty_like(inputs[3])
+    voltage = torch.empty_like(inputs[0]) if keep else current.new_empty(0, 0, 0)
+    _launch(_lif, current, *inputs, spikes, end, voltage, KEEP=keep)
+    return spikes, end, voltage
+
+
+def lif_backward(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    voltage: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to current, decay, threshold and state, as :func:`ranvier.ops.lif.scan.lif_scan_backward`."""
+    inputs = [tensor.contiguous() for tensor in (grad_spikes, grad_end, voltage, decay, threshold, state)]
+    to_current = torch.empty_like(inputs[2])
+    to_decay, to_threshold, to_state = (torch.empty_like(inputs[5]) for _ in range(3))
+    outputs = (to_current, to_decay, to_threshold, to_state)
+    kind = SURROGATES.index(surrogate)
+    _launch(_lif_backward, voltage, *inputs, *outputs, alpha, KIND=kind, PARAMETERS=parameters)
+    return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
+
+
+def integrate(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
+    """Voltages, as :func:`ranvier.ops.lif.scan.integrator_scan`."""
+    inputs = [tensor.contiguous() for tensor in (current, decay, state)]
+    voltage = torch.empty_like(inputs[0])
+    _launch(_integrate, current, *inputs, voltage)
+    return voltage
+
+
+def integrate_backward(grad: Tensor, voltage: Tensor, decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients to current, decay and state, as :func:`ranvier.ops.lif.scan.integrator_scan_backward`."""
+    inputs = [tensor.contiguous() for tensor in (grad, voltage, decay, state)]
+    to_current = torch.empty_like(inputs[1])
+    to_decay, to_state = torch.empty_like(inputs[3]), torch.empty_like(inputs[3])
+    _launch(_integrate_backward, voltage, *inputs, to_current, to_decay, to_state)
+    return to_current, to_decay.sum(0), to_state

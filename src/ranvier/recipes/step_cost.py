@@ -1,0 +1,157 @@
+"""What one training step of an SHD-shaped network costs on this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, ValidationError
+from torch import Tensor
+from torch.optim import Adam
+
+from ranvier import network
+from ranvier.models import Feedforward, feedforward
+from ranvier.ops.delay.op import Way, choose_way
+from ranvier.recipes.config import LONGEST_DELAY, ConfigError, Section, allowed
+from ranvier.recipes.memory import PeakMemory, keep_memory
+from ranvier.recipes.provenance import git_commit, machine, versions
+
+_SOURCES, _CLASSES = 140, 20
+
+
+class StepSettings(Section):
+    """The network sources-hidden-hidden-classes of SHD and the batch that it is trained on."""
+
+    hidden: int = Field(256, ge=1, description="neurons of each of the two hidden layers")
+    max_delay: int = Field(24, ge=0, le=LONGEST_DELAY, description="longest delay [steps]; the paper's 25 taps are 24")
+    time: int = Field(100, ge=1, description="length of the clips [steps]")
+    batch: int = Field(256, ge=1, description="clips of the batch")
+    activity: float = Field(0.08, ge=0, le=1, description="share of inputs that spike in a step")
+    sigma: float = Field(3.0, gt=0, description="width of a delay's tap [steps]")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where to run")
+    repeats: int = Field(9, ge=1, description="steps to take the median of, after two that are not counted")
+    seed: int = Field(0, ge=0, description="seed of weights, delays and inputs")
+
+
+def step_settings(values: Mapping[str, Any]) -> StepSettings:
+    """Check settings; strings are converted.
+
+    Raises:
+        ConfigError: one is out of range; the message names it and what is allowed.
+    """
+    try:
+        return StepSettings.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0])
+        rule = allowed(StepSettings.model_fields[name])
+        raise ConfigError(f"--{name.replace('_', '-')}: {fault['input']!r} is not allowed ({rule})") from None
+
+
+def measure_step(settings: StepSettings) -> dict[str, Any]:
+    """Run training steps and take medians.
+
+    Returns:
+        seconds in all and of forward, backward and optimiser; ``peak_mb``, the most memory above what was held before
+        (None where the system does not tell); ``way`` and ``why`` of the delayed currents, layer by layer in
+        ``layers``; the settings, the machine and versions.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device: 'cuda' is not available here (torch finds no CUDA device; cpu always is)")
+    device = torch.device(settings.device)
+    keep_memory()
+    generator = torch.Generator().manual_seed(settings.seed)
+    x = (torch.rand(settings.time, settings.batch, _SOURCES, generator=generator) < settings.activity).float()
+    labels = torch.randint(0, _CLASSES, (settings.batch,), generator=generator)
+    # an Adam keeps two numbers for each of these: they belong to the cost
+    with PeakMemory(device) as peak, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = _network(settings, generator).to(device)
+        phases = _time_steps(model, x.to(device), labels.to(device), settings.repeats)
+    ways = layer_ways(model, x.to(device))
+    layers = [
+        {"sources": layer.in_features, "targets": layer.out_features, "way": way.name, "why": way.why}
+        for layer, way in zip(model.delay_layers, ways, strict=True)
+    ]
+    names = list(dict.fromkeys(way.name for way in ways))
+    return {
+        "seconds": statistics.median(map(sum, zip(*phases.values(), strict=True))),
+        **{name: statistics.median(seconds) for name, seconds in phases.items()},
+        "peak_mb": peak.megabytes,
+        "way": ", ".join(names),
+        "why": ways[1].why,
+        "layers": layers,
+        "parameters": model.parameter_count(),
+        "settings": settings.model_dump(),
+        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else machine(),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "commit": git_commit(),
+    }
+
+
+def _network(settings: StepSettings, generator: torch.Generator) -> Feedforward:
+    model = feedforward(
+        _SOURCES,
+        [settings.hidden, settings.hidden],
+        _CLASSES,
+        settings.max_delay,
+        decay=0.005,
+        dropout=0.4,
+        ending=network.Readout(tail_steps=0),
+        generator=generator,
+    )
+    model.set_sigma(settings.sigma)
+    return model
+
+
+def layer_ways(model: Feedforward, x: Tensor) -> list[Way]:
+    """The way each layer's delayed current takes in training on a batch like ``x [time, batch, source]``."""
+    ways = []
+    for layer in model.delay_layers:
+        inputs = x.new_empty(*x.shape[:2], layer.in_features)
+        ways.append(choose_way(inputs, layer.weight, layer.delay, layer.sigma, max_delay=layer.max_delay))
+    return ways
+
+
+def _time_steps(model: Feedforward, x: Tensor, labels: Tensor, repeats: int) -> dict[str, list[float]]:
+    delays = [layer.delay for layer in model.delay_layers]
+    known = {id(delay) for delay in delays}
+    optimisers = [Adam([p for p in model.parameters() if id(p) not in known], lr=1e-3), Adam(delays, lr=0.1)]
+    lengths = torch.full((x.shape[1],), len(x), device=x.device)
+
+    def forward() -> Tensor:
+        return F.cross_entropy(model.scores(x, lengths), labels)
+
+    def update() -> None:
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        model.clamp_delay()
+
+    phases: dict[str, list[float]] = {"forward": [], "backward": [], "optimiser": []}
+    for number in range(repeats + 2):
+        seconds_forward, loss = _timed(forward, x.device)
+        seconds_backward, _ = _timed(loss.backward, x.device)
+        seconds_update, _ = _timed(update, x.device)
+        if number >= 2:
+            for name, seconds in zip(phases, (seconds_forward, seconds_backward, seconds_update), strict=True):
+                phases[name].append(seconds)
+    return phases
+
+
+def _timed(function: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    result = function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started, result
