@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,14 @@ from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay import op as delay_op
 from ranvier.ops.delay.op import Way
 from ranvier.ops.lif import op as lif_op
-from ranvier.ops.norm import op as norm_op
-from ranvier.ops.norm import passes
-from ranvier.ops.norm import reference as norm_reference
+from ranvier.ops.normed_lif import op as normed_op
+from ranvier.ops.normed_lif import reference as normed_reference
+from ranvier.ops.normed_lif.scan import normed_lif_scan
+
+
+def _one_after_the_other(*inputs: Any) -> Any:
+    *tensors, eps, surrogate, alpha = inputs
+    return normed_reference.normed_lif(*tensors, eps=eps, surrogate=surrogate, alpha=alpha)
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         fast = which == "fast"
         monkeypatch.setattr(delay_op, "choose_way", lambda *_, **__: Way("spectral" if fast else "dense", "a test"))
         monkeypatch.setattr(lif_op, "_is_scanned", lambda *_: fast)
-        monkeypatch.setattr(norm_op, "normalise", passes.normalise if fast else norm_reference.sequence_norm)
+        monkeypatch.setattr(normed_op, "normed_lif_scan", normed_lif_scan if fast else _one_after_the_other)
 
     return choose
 

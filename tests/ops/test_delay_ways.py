@@ -220,7 +220,8 @@ def test_operators_keep_torchs_rules() -> None:
     )
     torch.library.opcheck(spectral.convolution, (rand(9, 2, 3), rand(4, 3, 5), 2))
     for needs in ((True, True), (True, False), (False, True)):
-        arguments = (rand(7, 2, 4).detach(), rand(9, 2, 3).detach(), rand(4, 3, 5).detach(), 2, *needs)
+        spectrum = rand(spectral.frequencies(9, 5, 2), 2, 2, 3).detach()
+        arguments = (rand(7, 2, 4).detach(), spectrum, rand(4, 3, 5).detach(), 2, *needs)
         torch.library.opcheck(spectral.convolution_backward, arguments)
     with torch.no_grad():
         torch.library.opcheck(frozen_current, (rand(9, 2, 3).detach(), weight.detach(), delay.detach(), 5, 2))

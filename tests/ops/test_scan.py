@@ -30,8 +30,9 @@ class OnGpuKernels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         *tensors, ctx.surrogate, ctx.alpha = inputs
-        spikes, end, voltage = scan_cuda.lif(*tensors, True)
-        ctx.save_for_backward(voltage, *tensors[1:])
+        current, decay, threshold, state = tensors
+        spikes, end, voltage = scan_cuda.lif(current, decay, threshold, state, True)
+        ctx.save_for_backward(voltage, decay, threshold, state)
         return spikes, end
 
     @staticmethod

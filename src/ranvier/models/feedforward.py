@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ranvier import network
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Readout, SequenceBatchNorm, class_scores
 from ranvier.ops.delay import Kernel
+from ranvier.ops.normed_lif import normed_lif
 from ranvier.ops.surrogate import Surrogate
 
 
@@ -32,16 +33,33 @@ class Block(nn.Module):
     def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState]:
         """Spikes ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
         current, past = self.linear(x, None if state is None else state.linear)
-        spikes, voltage = self._spikes(current, None if state is None else state.neuron, None)
+        spikes, voltage = self._spikes(current, None if state is None else state.neuron)
         return spikes, BlockState(past, voltage)
 
     def clips(self, x: Tensor, steps: Tensor) -> Tensor:
         """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`."""
-        return self._spikes(self.linear.current(x), None, steps)[0]
+        current = self.linear.current(x)
+        if not self.training or self.norm is None:
+            return self._spikes(current, None)[0]
+        norm, neuron = self.norm, self.neuron
+        spikes, mean, variance = normed_lif(
+            current,
+            steps,
+            norm.weight,
+            norm.bias,
+            neuron.decay,
+            neuron.threshold,
+            self.dropout.mask(current),
+            eps=norm.eps,
+            surrogate=neuron.surrogate,
+            alpha=neuron.alpha,
+        )
+        norm.follow(mean, variance, steps.sum())
+        return spikes
 
-    def _spikes(self, current: Tensor, state: Tensor | None, steps: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _spikes(self, current: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.norm is not None:
-            current = self.norm(current, steps)
+            current = self.norm(current)
         spikes, voltage = self.neuron(current, state)
         return self.dropout(spikes), voltage
 
@@ -107,14 +125,19 @@ class Feedforward(nn.Module):
             Spikes ``[time, batch, neuron]`` of every hidden layer, and voltages ``[time, batch, class]``. Steps after
             ``ending.steps(length, layer)`` mean nothing.
         """
-        rasters = []
+        rasters: list[Tensor] = []
+        return rasters, self._run(x, lengths, rasters.append)
+
+    def _run(self, x: Tensor, lengths: Tensor, keep: Callable[[Tensor], None] | None = None) -> Tensor:
+        """Voltages of whole clips; the hidden layers' spikes go to ``keep``, and else are not held on to."""
         for number, block in enumerate(self.hidden):
             x, steps = self._extend(x, lengths, number)
             x = block.clips(x, steps)
-            rasters.append(x)
+            if keep is not None:
+                keep(x)
         x, _ = self._extend(x, lengths, len(self.blocks))
-        voltage, _ = self.readout(self.linear.current(x))
-        return rasters, voltage
+        voltage: Tensor = self.readout(self.linear.current(x))[0]
+        return voltage
 
     def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """``x`` with the silence that layer number ``layer`` adds, and the steps that each clip has there."""
@@ -131,7 +154,7 @@ class Feedforward(nn.Module):
         """Class scores ``[batch, class]`` of whole clips; arguments as :meth:`record`, lengths None = all of ``x``."""
         if lengths is None:
             lengths = torch.full(x.shape[1:2], len(x), device=x.device)
-        _, voltage = self.record(x, lengths)
+        voltage = self._run(x, lengths)
         extra = self.ending.steps(0, len(self.blocks))
         return class_scores(voltage, lengths + extra)
 

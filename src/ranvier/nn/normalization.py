@@ -22,11 +22,11 @@ class SequenceBatchNorm(nn.BatchNorm1d):
         weight = self.weight if self.affine else x.new_ones(self.num_features)
         bias = self.bias if self.affine else x.new_zeros(self.num_features)
         y, mean, variance = sequence_norm(x, steps, weight, bias, eps=self.eps)
-        self._follow(mean, variance, steps.sum())
+        self.follow(mean, variance, steps.sum())
         return y
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics towards these, as torch does: the variance unbiased."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return

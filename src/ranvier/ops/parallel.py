@@ -30,3 +30,8 @@ def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> Non
 def arrays(*tensors: Tensor) -> list[Any]:
     """Tensors on the CPU as NumPy arrays for such a loop: the same memory, or a copy where it is not contiguous."""
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def scalar(like: Tensor, value: float) -> Any:
+    """A number for such a loop, of a tensor's own type: a double would widen every operation of the loop."""
+    return torch.tensor(value, dtype=like.dtype).numpy()[()]

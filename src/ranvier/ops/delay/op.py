@@ -83,7 +83,7 @@ def delayed_current(
         else:
             g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
             taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
-        current = spectral.convolution(heard, taps, offset)
+        current, _ = spectral.convolution(heard, taps, offset)
     return current if bias is None else current + bias
 
 

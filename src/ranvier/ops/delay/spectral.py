@@ -9,6 +9,7 @@ Time is the first axis, so the transform and its inverse are plain matrix produc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ranvier.ops.product import product, uses_onednn
 
-_BLOCK_BYTES = 96 * 2**20  # of one spectrum; more frequencies than that are taken in turns
+_BLOCK_BYTES = 16 * 2**20  # of the kernels' spectrum; more frequencies than that are taken in turns
 
 
 def frequencies(time: int, taps: int, offset: int) -> int:
@@ -35,14 +36,32 @@ def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -
     return torch.from_numpy(rows).to(dtype=dtype, device=device)
 
 
-def _blocks(count: int, widest: int, itemsize: int) -> list[slice]:
-    size = max(1, min(count, _BLOCK_BYTES // (2 * widest * itemsize)))
+def _blocks(count: int, pairs: int, itemsize: int) -> list[slice]:
+    """Frequencies to take together."""
+    size = max(1, min(count, _BLOCK_BYTES // (2 * pairs * itemsize)))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _spectrum(basis: Tensor, signal: Tensor) -> Tensor:
-    """``[frequency, part, a, b]`` of ``[time, a, b]``."""
-    return product(basis, signal.flatten(1).t()).view(-1, 2, *signal.shape[1:])
+def _kernel_basis(basis: Tensor, count_taps: int, count: int, block: slice) -> Tensor:
+    # the inverse transform's 2 / N stands here, for here it is least work
+    return basis[2 * block.start : 2 * block.stop, :count_taps].contiguous() / count
+
+
+def _kernel_spectrum(basis: Tensor, taps: Tensor, count: int, block: slice) -> Tensor:
+    """``[frequency, part, target, source]`` of ``taps [target, source, tap]``."""
+    targets, sources, count_taps = taps.shape
+    rows = product(_kernel_basis(basis, count_taps, count, block), taps.view(-1, count_taps))
+    return rows.view(-1, 2, targets, sources)
+
+
+def _stacked(spectrum: Tensor) -> tuple[Tensor, ...]:
+    """For each frequency both parts, one under the other."""
+    return spectrum.flatten(1, 2).unbind()
+
+
+def _parts(spectrum: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """For each frequency the real and the imaginary part."""
+    return zip(spectrum[:, 0].unbind(), spectrum[:, 1].unbind(), strict=True)
 
 
 def _forward(x: Tensor, k: Tensor, out: Tensor) -> None:
@@ -51,11 +70,12 @@ def _forward(x: Tensor, k: Tensor, out: Tensor) -> None:
         torch.bmm(x[:, 0], k[:, 0].mT, out=out[:, 0]).baddbmm_(x[:, 1], k[:, 1].mT, alpha=-1)
         torch.bmm(x[:, 0], k[:, 1].mT, out=out[:, 1]).baddbmm_(x[:, 1], k[:, 0].mT)
         return
-    targets = k.shape[2]
-    for x_f, k_f, out_f in zip(x, k, out, strict=True):
-        both = product(x_f.flatten(0, 1), k_f.flatten(0, 1)).view(2, -1, 2 * targets)
-        torch.sub(both[0, :, :targets], both[1, :, targets:], out=out_f[0])
-        torch.add(both[0, :, targets:], both[1, :, :targets], out=out_f[1])
+    batch, targets = out.shape[2:]
+    for x_f, k_f, (real, imaginary) in zip(_stacked(x), _stacked(k), _parts(out), strict=True):
+        both = product(x_f, k_f)
+        rr, ri, ir, ii = both[:batch, :targets], both[:batch, targets:], both[batch:, :targets], both[batch:, targets:]
+        torch.sub(rr, ii, out=real)
+        torch.add(ri, ir, out=imaginary)
 
 
 def _to_source(grad: Tensor, k: Tensor, out: Tensor) -> None:
@@ -64,11 +84,11 @@ def _to_source(grad: Tensor, k: Tensor, out: Tensor) -> None:
         torch.bmm(grad[:, 0], k[:, 0], out=out[:, 0]).baddbmm_(grad[:, 1], k[:, 1])
         torch.bmm(grad[:, 1], k[:, 0], out=out[:, 1]).baddbmm_(grad[:, 0], k[:, 1], alpha=-1)
         return
-    for grad_f, k_f, out_f in zip(grad, k, out, strict=True):
-        both = grad_f.flatten(0, 1)
-        real, imaginary = product(both, k_f[0].t()).view_as(out_f), product(both, k_f[1].t()).view_as(out_f)
-        torch.add(real[0], imaginary[1], out=out_f[0])
-        torch.sub(real[1], imaginary[0], out=out_f[1])
+    batch = out.shape[2]
+    for grad_f, k_parts, (real, imaginary) in zip(_stacked(grad), _parts(k), _parts(out), strict=True):
+        by_real, by_imaginary = (product(grad_f, k_part.t()) for k_part in k_parts)
+        torch.add(by_real[:batch], by_imaginary[batch:], out=real)
+        torch.sub(by_real[batch:], by_imaginary[:batch], out=imaginary)
 
 
 def _to_kernel(grad: Tensor, x: Tensor, out: Tensor) -> None:
@@ -78,15 +98,15 @@ def _to_kernel(grad: Tensor, x: Tensor, out: Tensor) -> None:
         torch.bmm(grad[:, 1].mT, x[:, 0], out=out[:, 1]).baddbmm_(grad[:, 0].mT, x[:, 1], alpha=-1)
         return
     batch = x.shape[2]
-    for grad_f, x_f, out_f in zip(grad, x, out, strict=True):
+    for grad_f, x_f, out_f in zip(_stacked(grad), _stacked(x), _stacked(out), strict=True):
         # the sum runs over the outer axis of both, which the product does best with one of them turned in memory
-        real = grad_f.flatten(0, 1).t().contiguous()
+        real = grad_f.t().contiguous()
         imaginary = torch.cat([real[:, batch:], -real[:, :batch]], 1)
-        out_f.copy_(product(torch.cat([real, imaginary]), x_f.flatten(0, 1).t()).view_as(out_f))
+        out_f.copy_(product(torch.cat([real, imaginary]), x_f.t()))
 
 
 @torch.library.custom_op("ranvier::spectral_convolution", mutates_args=())
-def convolution(x: Tensor, taps: Tensor, offset: int) -> Tensor:
+def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
     """sum_i sum_m taps[j, i, m] x[t - m, :, i] for t = offset ... time - 1.
 
     Args:
@@ -95,75 +115,77 @@ def convolution(x: Tensor, taps: Tensor, offset: int) -> Tensor:
         offset: steps at the start of which no output is wanted.
 
     Returns:
-        ``[time - offset, batch, target]``.
+        ``[time - offset, batch, target]``, and the spectrum of x ``[frequency, 2, batch, source]``, which backward
+        takes in the place of x.
     """
-    time, batch, sources = x.shape
-    targets, _, count_taps = taps.shape
+    time, batch, _ = x.shape
+    targets, sources, count_taps = taps.shape
     count = frequencies(time, count_taps, offset)
     x, taps = x.contiguous(), taps.contiguous()
     basis = _basis(count, max(time, count_taps), x.dtype, x.device)
-    out = x.new_empty(2 * count, batch * targets)
-    for block in _blocks(count, max(batch * sources, targets * sources), x.itemsize):
-        rows = basis[2 * block.start : 2 * block.stop]
-        k = product(rows[:, :count_taps].contiguous() / count, taps.view(-1, count_taps))
-        x_spectrum = _spectrum(rows[:, :time].contiguous(), x)
-        y = out[2 * block.start : 2 * block.stop].view(-1, 2, batch, targets)
-        _forward(x_spectrum, k.view(-1, 2, targets, sources), y)
+    spectrum = product(basis[:, :time].contiguous(), x.flatten(1).t()).view(count, 2, batch, sources)
+    out = x.new_empty(count, 2, batch, targets)
+    for block in _blocks(count, targets * sources, x.itemsize):
+        _forward(spectrum[block], _kernel_spectrum(basis, taps, count, block), out[block])
     back = basis[:, offset:time].t().contiguous()
-    return product(back, out.t()).view(time - offset, batch, targets)
+    return product(back, out.view(2 * count, -1).t()).view(time - offset, batch, targets), spectrum
 
 
 @convolution.register_fake
-def _(x: Tensor, taps: Tensor, offset: int) -> Tensor:
-    return x.new_empty(x.shape[0] - offset, x.shape[1], taps.shape[0])
+def _(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+    count = frequencies(x.shape[0], taps.shape[2], offset)
+    current = x.new_empty(x.shape[0] - offset, x.shape[1], taps.shape[0])
+    return current, x.new_empty(count, 2, *x.shape[1:])
 
 
 @torch.library.custom_op("ranvier::spectral_convolution_backward", mutates_args=())
 def convolution_backward(
-    grad: Tensor, x: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
+    grad: Tensor, spectrum: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of :func:`convolution` to x, and to the taps as ``[tap, target, source]``; empty if not needed."""
-    time, batch, sources = x.shape
-    targets, _, count_taps = taps.shape
-    count = frequencies(time, count_taps, offset)
-    grad, x, taps = grad.contiguous(), x.contiguous(), taps.contiguous()
-    basis = _basis(count, max(time, count_taps), x.dtype, x.device)
-    to_x = x.new_empty(2 * count if need_x else 0, batch * sources)
-    grad_taps = x.new_zeros(count_taps if need_taps else 0, targets, sources)
-    for block in _blocks(count, max(batch * sources, batch * targets, targets * sources), x.itemsize):
-        rows = basis[2 * block.start : 2 * block.stop]
-        kernel_rows = rows[:, :count_taps].contiguous() / count
-        grad_spectrum = _spectrum(rows[:, offset:time].contiguous(), grad)
-        if need_taps:
-            to_k = x.new_empty(len(rows) // 2, 2, targets, sources)
-            _to_kernel(grad_spectrum, _spectrum(rows[:, :time].contiguous(), x), to_k)
-            grad_taps += product(kernel_rows.t().contiguous(), to_k.view(len(rows), -1).t()).view_as(grad_taps)
-            del to_k  # before as much again is needed for x
-        if need_x:
-            k = product(kernel_rows, taps.view(-1, count_taps)).view(-1, 2, targets, sources)
-            _to_source(grad_spectrum, k, to_x[2 * block.start : 2 * block.stop].view(-1, 2, batch, sources))
-    del grad_spectrum
-    grad_x = x.new_empty(0)
+    time = len(grad) + offset
+    count, _, batch, _ = spectrum.shape
+    targets, sources, count_taps = taps.shape
+    grad, taps = grad.contiguous(), taps.contiguous()
+    basis = _basis(count, max(time, count_taps), grad.dtype, grad.device)
+    grad_spectrum = product(basis[:, offset:time].contiguous(), grad.flatten(1).t()).view(count, 2, batch, targets)
+    grad_x, grad_taps = grad.new_empty(0), grad.new_zeros(count_taps if need_taps else 0, targets, sources)
+    blocks = _blocks(count, targets * sources, grad.itemsize)
+    # one after the other, for each needs much memory for a while
+    if need_taps:
+        for block in blocks:
+            to_k = grad.new_empty(block.stop - block.start, 2, targets, sources)
+            _to_kernel(grad_spectrum[block], spectrum[block], to_k)
+            back = _kernel_basis(basis, count_taps, count, block).t().contiguous()
+            grad_taps += product(back, to_k.view(back.shape[1], -1).t()).view_as(grad_taps)
+            del to_k
     if need_x:
-        grad_x = product(basis[:, :time].t().contiguous(), to_x.t()).view_as(x)
+        to_x = grad.new_empty(spectrum.shape)
+        for block in blocks:
+            _to_source(grad_spectrum[block], _kernel_spectrum(basis, taps, count, block), to_x[block])
+        back = basis[:, :time].t().contiguous()
+        grad_x = product(back, to_x.view(2 * count, -1).t()).view(time, batch, sources)
     return grad_x, grad_taps
 
 
 @convolution_backward.register_fake
-def _(grad: Tensor, x: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool) -> tuple[Tensor, Tensor]:
-    to_taps = x.new_empty(taps.shape[2] if need_taps else 0, *taps.shape[:2])
-    return (torch.empty_like(x) if need_x else x.new_empty(0)), to_taps
+def _(
+    grad: Tensor, spectrum: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
+) -> tuple[Tensor, Tensor]:
+    to_x = grad.new_empty(grad.shape[0] + offset if need_x else 0, *spectrum.shape[2:])
+    return to_x if need_x else grad.new_empty(0), grad.new_empty(taps.shape[2] if need_taps else 0, *taps.shape[:2])
 
 
-def _setup_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, taps, ctx.offset = inputs
-    ctx.save_for_backward(x, taps)
+def _setup_convolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, taps, ctx.offset = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1], taps)
 
 
-def _convolution_gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-    x, taps = ctx.saved_tensors
+def _convolution_gradients(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    spectrum, taps = ctx.saved_tensors
     need_x, need_taps = ctx.needs_input_grad[:2]
-    to_x, to_taps = convolution_backward(grad, x, taps, ctx.offset, need_x, need_taps)
+    to_x, to_taps = convolution_backward(grad, spectrum, taps, ctx.offset, need_x, need_taps)
     return (to_x if need_x else None), (to_taps.permute(1, 2, 0) if need_taps else None), None
 
 

@@ -8,12 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.ops.parallel import arrays, in_parallel
-
-
-def _scalar(current: Tensor, value: float) -> Any:
-    # of the current's own type: a double would widen every operation of the loop
-    return torch.tensor(value, dtype=current.dtype).numpy()[()]
+from ranvier.ops.parallel import arrays, in_parallel, scalar
 
 
 @torch.library.custom_op("ranvier::lif_scan", mutates_args=(), device_types="cpu")
@@ -72,7 +67,7 @@ def lif_scan_backward(
     to_state = torch.empty(state.shape, dtype=state.dtype)
     to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
     batch, grad, kind = voltage.shape[1], arrays(grad_spikes)[0], scan_cpu.SURROGATES.index(surrogate)
-    shape = (kind, _scalar(voltage, alpha), _scalar(voltage, math.pi / 2 * alpha))
+    shape = (kind, scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
     voltages = arrays(voltage)[0]
     in_parallel(
         scan_cpu.lif_backward,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ranvier.ops.compiled_cpu import compiled
 
 Array = NDArray[np.floating]
-SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as _slope takes them
+SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as surrogate_slope takes them
 
 
 @compiled
@@ -36,7 +36,7 @@ def lif(
 
 
 @compiled
-def _slope(u: np.floating, kind: int, alpha: np.floating, steep: np.floating) -> np.floating:
+def surrogate_slope(u: np.floating, kind: int, alpha: np.floating, steep: np.floating) -> np.floating:
     """The derivative of the step at ``u``, as ops/surrogate.py says it; ``steep`` is pi/2 alpha."""
     one, zero = type(u)(1), type(u)(0)
     if kind == 0:
@@ -62,7 +62,7 @@ def lif_backward(
         for clip in range(start, stop):
             for j in range(neurons):
                 v = voltage[t, clip, j]
-                through = grad_spikes[t, clip, j] * _slope(v - threshold[j], kind, alpha, steep)
+                through = grad_spikes[t, clip, j] * surrogate_slope(v - threshold[j], kind, alpha, steep)
                 grad_v = through + (zero if v >= threshold[j] else grad_state[clip, j])
                 grad_current[t, clip, j] = grad_v
                 grad_state[clip, j] = decay[j] * grad_v
@@ -82,7 +82,9 @@ def lif_parameters_backward(
         for clip in range(start, stop):
             for j in range(neurons):
                 v = voltage[t, clip, j]
-                grad_threshold[clip, j] -= grad_spikes[t, clip, j] * _slope(v - threshold[j], kind, alpha, steep)
+                grad_threshold[clip, j] -= grad_spikes[t, clip, j] * surrogate_slope(
+                    v - threshold[j], kind, alpha, steep
+                )
                 if t == 0:
                     before = state[clip, j]
                 else:

@@ -10,22 +10,49 @@ from torch import Tensor
 from ranvier.ops.parallel import arrays, in_parallel
 
 
+def statistics(x: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance ``[neuron]`` over each clip's steps, in double precision."""
+    from ranvier.ops.norm import passes_cpu
+
+    total, squares = (torch.empty(x.shape[1:], dtype=torch.float64) for _ in range(2))
+    in_parallel(passes_cpu.sums, x.shape[1], *arrays(x, steps, total, squares))
+    count = steps.sum()
+    mean = total.sum(0) / count
+    return mean, (squares.sum(0) / count - mean**2).clamp(min=0)
+
+
+def gradient_parts(
+    grad: Tensor, x: Tensor, steps: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+    """What the gradient to x is of grad, of x - mean, and beside them; and the gradients to weight and bias.
+
+    With n = (x - mean) / s, s = sqrt(variance + eps), means over the steps that belong to clips:
+    grad x = weight / s (grad - mean(grad) - n mean(grad n)); to weight sum(grad n), to bias sum(grad).
+    """
+    from ranvier.ops.norm import passes_cpu
+
+    total, along = (torch.empty(x.shape[1:], dtype=torch.float64) for _ in range(2))
+    in_parallel(passes_cpu.backward_sums, x.shape[1], *arrays(grad, x, steps, mean, total, along))
+    count = steps.sum()
+    inverse = 1 / torch.sqrt(variance.double() + eps)
+    to_bias = total.sum(0)
+    to_weight = along.sum(0) * inverse
+    of_grad = weight.detach() * inverse
+    parts = (of_grad, -of_grad * inverse * to_weight / count, -of_grad * to_bias / count)
+    of_grad, of_x, constant = (part.to(x.dtype) for part in parts)
+    return (of_grad, of_x, constant), to_weight.to(x.dtype), to_bias.to(x.dtype)
+
+
 @torch.library.custom_op("ranvier::sequence_norm", mutates_args=(), device_types="cpu")
 def normalise(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`ranvier.ops.norm.sequence_norm`."""
     from ranvier.ops.norm import passes_cpu
 
-    batch, neurons = x.shape[1:]
-    total, squares = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
-    values, own = arrays(x, steps)
-    in_parallel(passes_cpu.sums, batch, values, own, *arrays(total, squares))
-    count = steps.sum()
-    mean = total.sum(0) / count
-    variance = (squares.sum(0) / count - mean**2).clamp(min=0)
+    mean, variance = statistics(x, steps)
     scale = weight.detach() / torch.sqrt(variance + eps)
     mean, variance = mean.to(x.dtype), variance.to(x.dtype)
     y = torch.empty(x.shape, dtype=x.dtype)
-    in_parallel(passes_cpu.scale_and_shift, batch, values, own, *arrays(mean, scale.to(x.dtype), bias, y))
+    in_parallel(passes_cpu.scale_and_shift, x.shape[1], *arrays(x, steps, mean, scale.to(x.dtype), bias, y))
     return y, mean, variance
 
 
@@ -38,28 +65,13 @@ def _(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tup
 def normalise_backward(
     grad: Tensor, x: Tensor, steps: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to x, weight and bias.
-
-    With n = (x - mean) / s, s = sqrt(variance + eps), means over the steps that belong to clips:
-    grad x = weight / s (grad - mean(grad) - n mean(grad n)); to weight sum(grad n), to bias sum(grad).
-    """
+    """Gradients to x, weight and bias."""
     from ranvier.ops.norm import passes_cpu
 
-    batch, neurons = x.shape[1:]
-    total, along = (torch.empty(batch, neurons, dtype=torch.float64) for _ in range(2))
-    gradient, values, own = arrays(grad, x, steps)
-    in_parallel(passes_cpu.backward_sums, batch, gradient, values, own, *arrays(mean, total, along))
-    count = steps.sum()
-    inverse = 1 / torch.sqrt(variance.double() + eps)
-    to_bias = total.sum(0)
-    to_weight = along.sum(0) * inverse
-    of_grad = weight.detach() * inverse
-    of_x = -of_grad * inverse * to_weight / count
-    constant = -of_grad * to_bias / count
+    parts, to_weight, to_bias = gradient_parts(grad, x, steps, weight, mean, variance, eps)
     to_x = torch.empty(x.shape, dtype=x.dtype)
-    parts = arrays(mean, *(part.to(x.dtype) for part in (of_grad, of_x, constant)))
-    in_parallel(passes_cpu.combine, batch, gradient, values, own, *parts, *arrays(to_x))
-    return to_x, to_weight.to(x.dtype), to_bias.to(x.dtype)
+    in_parallel(passes_cpu.combine, x.shape[1], *arrays(grad, x, steps, mean, *parts, to_x))
+    return to_x, to_weight, to_bias
 
 
 @normalise_backward.register_fake

@@ -1,0 +1,87 @@
+"""Normalisation and integrate-and-fire in one scan; backward in the memory of a single tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.ops.compiled_cpu import compiled
+from ranvier.ops.lif.scan_cpu import surrogate_slope
+
+Array = NDArray[np.floating]
+Steps = NDArray[np.int64]
+
+
+@compiled
+def spikes(
+    current: Array, steps: Steps, mean: Array, scale: Array, bias: Array, decay: Array, threshold: Array, gain: Array,
+    kept: Array, out: Array, start: int, stop: int,
+) -> None:  # fmt: skip
+    """Spikes times gain; ``kept [batch, neuron]`` is room for the voltages after reset."""
+    time, _, neurons = current.shape
+    zero = current.dtype.type(0)
+    kept[start:stop] = zero
+    for t in range(time):
+        for clip in range(start, stop):
+            belongs = t < steps[clip]
+            for j in range(neurons):
+                y = scale[j] * (current[t, clip, j] - mean[j]) + bias[j] if belongs else zero
+                v = decay[j] * kept[clip, j] + y
+                fires = v >= threshold[j]
+                out[t, clip, j] = gain[clip, j] if fires else zero
+                kept[clip, j] = zero if fires else v
+
+
+@compiled
+def voltages(
+    current: Array, steps: Steps, mean: Array, scale: Array, bias: Array, decay: Array, threshold: Array,
+    kept: Array, voltage: Array, start: int, stop: int,
+) -> None:  # fmt: skip
+    """The voltages before reset, once more, for backward."""
+    time, _, neurons = current.shape
+    zero = current.dtype.type(0)
+    kept[start:stop] = zero
+    for t in range(time):
+        for clip in range(start, stop):
+            belongs = t < steps[clip]
+            for j in range(neurons):
+                y = scale[j] * (current[t, clip, j] - mean[j]) + bias[j] if belongs else zero
+                v = decay[j] * kept[clip, j] + y
+                voltage[t, clip, j] = v
+                kept[clip, j] = zero if v >= threshold[j] else v
+
+
+@compiled
+def lif_backward(
+    grad: Array, gain: Array, voltage: Array, decay: Array, threshold: Array,
+    kind: int, alpha: np.floating, steep: np.floating, carry: Array, start: int, stop: int,
+) -> None:  # fmt: skip
+    """As ops/lif/scan_cpu.py, but the gradient to the normalised current takes the place of the voltage."""
+    time, _, neurons = voltage.shape
+    zero = voltage.dtype.type(0)
+    carry[start:stop] = zero
+    for t in range(time - 1, -1, -1):
+        for clip in range(start, stop):
+            for j in range(neurons):
+                v = voltage[t, clip, j]
+                slope = surrogate_slope(v - threshold[j], kind, alpha, steep)
+                grad_v = gain[clip, j] * grad[t, clip, j] * slope + (zero if v >= threshold[j] else carry[clip, j])
+                voltage[t, clip, j] = grad_v
+                carry[clip, j] = decay[j] * grad_v
+
+
+@compiled
+def norm_backward(
+    grad: Array, x: Array, steps: Steps, mean: Array, of_grad: Array, of_x: Array, constant: Array,
+    start: int, stop: int,
+) -> None:  # fmt: skip
+    """As ops/norm/passes_cpu.py's combine, but in the place of ``grad``."""
+    time, _, neurons = x.shape
+    zero = x.dtype.type(0)
+    for t in range(time):
+        for clip in range(start, stop):
+            belongs = t < steps[clip]
+            for j in range(neurons):
+                along = of_x[j] * (x[t, clip, j] - mean[j])
+                result = of_grad[j] * grad[t, clip, j] + along + constant[j]
+                grad[t, clip, j] = result if belongs else zero
