@@ -137,3 +137,18 @@ def test_detectors_count_votes() -> None:
         expected.append(v)
     torch.testing.assert_close(voltage, torch.stack(expected))
     assert model.parameter_count() == 2 * 5 * 3 + 3
+
+
+def test_a_frozen_norm_stays_frozen_in_training() -> None:
+    model = feedforward(5, [4], 2, 3, decay=0.3, generator=torch.Generator().manual_seed(0))
+    norm = model.hidden[0].norm
+    assert norm is not None
+    x, lengths = torch.rand(9, 6, 5), torch.full((6,), 9)
+    model.train().scores(x, lengths)
+    moved = norm.running_mean
+    assert moved is not None
+    before = moved.clone()
+    assert before.any()
+    norm.eval()
+    model.scores(x, lengths)
+    assert torch.equal(moved, before)

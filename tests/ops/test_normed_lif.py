@@ -121,7 +121,7 @@ def test_operators_keep_torchs_rules() -> None:
     torch.library.opcheck(scan.normed_lif_scan_backward, (*arguments, 1e-5, "triangle", 2.0))
 
 
-def test_a_learned_decay_takes_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learned_decay_takes_the_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = draw((6, 3, 2))
     monkeypatch.setattr(op, "normed_lif_scan", None)
     inputs["decay"].requires_grad_()

@@ -62,3 +62,14 @@ def test_arrays_share_memory_with_contiguous_tensors() -> None:
     assert tensor[0, 0] == 1
     assert turned.shape == (3, 2)
     assert turned.flags.c_contiguous
+
+
+def test_a_fault_in_any_piece_is_raised() -> None:
+    torch.set_num_threads(3)
+
+    def kernel(start: int, stop: int) -> None:
+        if start > 0:
+            raise MemoryError(start)
+
+    with pytest.raises(MemoryError):
+        in_parallel(kernel, 9)

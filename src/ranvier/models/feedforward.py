@@ -39,9 +39,9 @@ class Block(nn.Module):
     def clips(self, x: Tensor, steps: Tensor) -> Tensor:
         """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`."""
         current = self.linear.current(x)
-        if not self.training or self.norm is None:
-            return self._spikes(current, None)[0]
         norm, neuron = self.norm, self.neuron
+        if norm is None or not norm.training:
+            return self._spikes(current, None)[0]
         spikes, mean, variance = normed_lif(
             current,
             steps,
@@ -54,7 +54,7 @@ class Block(nn.Module):
             surrogate=neuron.surrogate,
             alpha=neuron.alpha,
         )
-        norm.follow(mean, variance, steps.sum())
+        norm.follow(mean, variance, steps.clamp(max=len(x)).sum())
         return spikes
 
     def _spikes(self, current: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ class SequenceBatchNorm(nn.BatchNorm1d):
         weight = self.weight if self.affine else x.new_ones(self.num_features)
         bias = self.bias if self.affine else x.new_zeros(self.num_features)
         y, mean, variance = sequence_norm(x, steps, weight, bias, eps=self.eps)
-        self.follow(mean, variance, steps.sum())
+        self.follow(mean, variance, steps.clamp(max=len(x)).sum())
         return y
 
     @torch.no_grad()

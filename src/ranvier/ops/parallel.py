@@ -19,12 +19,22 @@ def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> Non
     # threads of our own: a pool of numba's allows one caller at a time, and no pool outlives a fork
     threads = max(1, min(torch.get_num_threads(), total))
     edges = [total * number // threads for number in range(threads + 1)]
-    others = [Thread(target=kernel, args=(*arguments, *piece)) for piece in pairwise(edges[1:])]
+    faults: list[BaseException] = []
+
+    def piece(start: int, stop: int) -> None:
+        try:
+            kernel(*arguments, start, stop)
+        except BaseException as fault:  # a thread would only print it, and half a result would go on
+            faults.append(fault)
+
+    others = [Thread(target=piece, args=ends) for ends in pairwise(edges[1:])]
     for thread in others:
         thread.start()
-    kernel(*arguments, 0, edges[1])
+    piece(0, edges[1])
     for thread in others:
         thread.join()
+    if faults:
+        raise faults[0]
 
 
 def arrays(*tensors: Tensor) -> list[Any]:

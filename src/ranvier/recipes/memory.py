@@ -16,8 +16,8 @@ def keep_memory() -> bool:
     """Ask glibc to reuse freed memory of any size; returns whether it did (other systems are left as they are).
 
     By default glibc gives every block above 32 MiB back when it is freed, and the next step has to take its pages from
-    the system one by one: measured as up to 50 ms for a tensor of 34 MB. Memory that is kept is no more than the most
-    that was used at once.
+    the system one by one: measured as up to 50 ms for a tensor of 34 MB. It holds for the whole process and to its end,
+    which then keeps about the most memory that it ever used.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -44,7 +44,7 @@ class PeakMemory:
             return self
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is held now
-        self._before = _resident("VmRSS")
+            self._before = _resident("VmRSS")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,4 +60,4 @@ def _resident(name: str) -> int | None:
     if not status.exists():
         return None
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(lines[name].split()[0]) * 1024
+    return int(lines[name].split()[0]) * 1024 if name in lines else None

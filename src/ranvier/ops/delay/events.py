@@ -25,12 +25,13 @@ def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, off
     steps = delay.round().to(torch.int64)
     inside = (steps >= 0) & (steps <= max_delay)
     out = torch.empty(len(x) - offset, x.shape[1], weight.shape[1], dtype=x.dtype)
-    by_source = (weight * inside, steps.clamp(0, max_delay))
+    longest = min(max_delay, len(x))  # what a longer delay brings comes after the end
+    by_source = (weight * inside, steps.clamp(0, longest))
     in_parallel(
         events_cpu.add_events,
         x.shape[1],
         *arrays(x, *(tensor.mT for tensor in by_source)),
-        max_delay,
+        longest,
         offset,
         *arrays(out),
     )

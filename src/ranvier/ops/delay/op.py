@@ -121,8 +121,8 @@ def choose_way(
         return Way("dense", f"{x.dtype} is convolved directly")
     if 0 in (x.numel(), weight.numel()):
         return Way("dense", "nothing to compute")
-    if torch.is_grad_enabled() and isinstance(sigma, Tensor) and sigma.requires_grad:
-        return Way("dense", "a gradient to sigma is wanted")
+    if isinstance(sigma, Tensor) and (sigma.numel() != 1 or (torch.is_grad_enabled() and sigma.requires_grad)):
+        return Way("dense", "sigma is not a single number, or a gradient to it is wanted")
     wants_gradient = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, weight, delay, history)
     )

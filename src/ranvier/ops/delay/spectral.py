@@ -27,7 +27,7 @@ def frequencies(time: int, taps: int, offset: int) -> int:
     return -(-max(time, time + taps - 1 - offset) // 2)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """``[frequency and part, column]``: cos and -sin, part by part for each frequency."""
     k = np.arange(count)[:, None] + 0.5
@@ -179,10 +179,13 @@ def _(
 def _setup_convolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     _, taps, ctx.offset = inputs
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # else a spectrum of zeros would be made for every backward
     ctx.save_for_backward(output[1], taps)
 
 
-def _convolution_gradients(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def _convolution_gradients(ctx: Any, grad: Tensor | None, _: Any) -> tuple[Tensor | None, Tensor | None, None]:
+    if grad is None:
+        return None, None, None
     spectrum, taps = ctx.saved_tensors
     need_x, need_taps = ctx.needs_input_grad[:2]
     to_x, to_taps = convolution_backward(grad, spectrum, taps, ctx.offset, need_x, need_taps)

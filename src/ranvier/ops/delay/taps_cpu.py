@@ -21,7 +21,8 @@ _REACH = 8.6  # in sigma: exp(-8.6^2 / 2) = 9e-17
 
 @compiled
 def _middle_and_reach(delay: float, sigma: float, triangle: bool, max_delay: int) -> tuple[int, int, int]:
-    middle = min(max(int(np.rint(delay)), 0), max_delay)
+    nearest = int(np.rint(min(max(delay, 0.0), float(max_delay))))
+    middle = min(max(nearest, 0), max_delay)  # again: of what is not a number anything can become
     reach = int(sigma) + 2 if triangle else int(min(_REACH * sigma, 1e6)) + 1
     return middle, max(0, middle - reach), min(max_delay, middle + reach)
 

@@ -101,5 +101,5 @@ def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None = None
     _check(current, state, decay=decay)
     if _is_scanned(current, decay, state):
         voltage = integrator_scan(current, *_per_neuron(current, decay), _start(current, state))
-        return voltage, voltage[-1]
+        return voltage, voltage[-1].clone()
     return reference.leaky_integrator(current, decay, state)

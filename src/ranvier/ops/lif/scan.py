@@ -123,11 +123,17 @@ def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, 
     _, decay, threshold, state, ctx.surrogate, ctx.alpha, _ = inputs
     voltage = output[2]
     ctx.mark_non_differentiable(voltage)
+    ctx.set_materialize_grads(False)  # else voltages of zeros would be made for every backward
     ctx.save_for_backward(voltage, decay, threshold, state)
 
 
-def _lif_gradients(ctx: Any, grad_spikes: Tensor, grad_end: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _lif_gradients(ctx: Any, grad_spikes: Tensor | None, grad_end: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
     parameters = any(ctx.needs_input_grad[1:3])
+    voltage, _, _, state = ctx.saved_tensors
+    if grad_spikes is None:
+        grad_spikes = torch.zeros_like(voltage)
+    if grad_end is None:
+        grad_end = torch.zeros_like(state)
     gradients = lif_scan_backward(grad_spikes, grad_end, *ctx.saved_tensors, ctx.surrogate, ctx.alpha, parameters)
     return *gradients, None, None, None
 

@@ -34,11 +34,12 @@ def _lif(
 ):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
+    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
     d = tl.load(decay + place % neurons, mask=inside, other=0.0)
     limit = tl.load(threshold + place % neurons, mask=inside, other=1.0)
     v = tl.load(state + place, mask=inside, other=0.0)
     for t in range(time):
-        row = place + width * t
+        row = place + row_length * t
         v = d * v + tl.load(current + row, mask=inside, other=0.0)
         if KEEP:
             tl.store(voltage + row, v, mask=inside)
@@ -70,6 +71,7 @@ def _lif_backward(
 ):  # fmt: skip
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
+    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
     d = tl.load(decay + place % neurons, mask=inside, other=0.0)
     limit = tl.load(threshold + place % neurons, mask=inside, other=1.0)
     first = tl.load(state + place, mask=inside, other=0.0)
@@ -78,14 +80,14 @@ def _lif_backward(
     to_threshold = tl.zeros_like(carry)
     for back in range(time):
         t = time - 1 - back
-        row = place + width * t
+        row = place + row_length * t
         v = tl.load(voltage + row, mask=inside, other=0.0)
         through = tl.load(grad_spikes + row, mask=inside, other=0.0) * _slope(v - limit, alpha, KIND)
         grad_v = through + tl.where(v >= limit, 0.0, carry)
         tl.store(grad_current + row, grad_v, mask=inside)
         if PARAMETERS:
             later = row >= width
-            begin = tl.load(voltage + row - width, mask=inside & later, other=0.0)
+            begin = tl.load(voltage + row - row_length, mask=inside & later, other=0.0)
             begin = tl.where(begin >= limit, 0.0, begin)
             begin = tl.where(later, begin, first)
             to_decay += grad_v * begin
@@ -100,10 +102,11 @@ def _lif_backward(
 def _integrate(current, decay, state, voltage, time, width, neurons, BLOCK: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
+    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
     d = tl.load(decay + place % neurons, mask=inside, other=0.0)
     v = tl.load(state + place, mask=inside, other=0.0)
     for t in range(time):
-        row = place + width * t
+        row = place + row_length * t
         v = d * v + tl.load(current + row, mask=inside, other=0.0)
         tl.store(voltage + row, v, mask=inside)
 
@@ -114,17 +117,18 @@ def _integrate_backward(
 ):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
+    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
     d = tl.load(decay + place % neurons, mask=inside, other=0.0)
     first = tl.load(state + place, mask=inside, other=0.0)
     carry = tl.zeros_like(d)
     to_decay = tl.zeros_like(d)
     for back in range(time):
         t = time - 1 - back
-        row = place + width * t
+        row = place + row_length * t
         grad_v = tl.load(grad + row, mask=inside, other=0.0) + carry
         tl.store(grad_current + row, grad_v, mask=inside)
         later = row >= width
-        begin = tl.load(voltage + row - width, mask=inside & later, other=0.0)
+        begin = tl.load(voltage + row - row_length, mask=inside & later, other=0.0)
         begin = tl.where(later, begin, first)
         to_decay += grad_v * begin
         carry = d * grad_v
@@ -135,9 +139,11 @@ def _integrate_backward(
 def _launch(kernel: Any, current: Tensor, *arguments: Any, **constants: Any) -> None:
     time, batch, neurons = current.shape
     width = batch * neurons
-    kernel[(triton.cdiv(width, _BLOCK),)](
-        *arguments, time, width, neurons, **constants, BLOCK=_BLOCK, enable_fp_fusion=False
-    )
+    # triton launches on the current GPU, which need not be the tensors'
+    with torch.cuda.device_of(current):
+        kernel[(triton.cdiv(width, _BLOCK),)](
+            *arguments, time, width, neurons, **constants, BLOCK=_BLOCK, enable_fp_fusion=False
+        )
 
 
 def lif(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:

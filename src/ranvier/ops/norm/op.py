@@ -41,6 +41,6 @@ def sequence_norm(
             raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")
     real = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype == bias.dtype
     if x.device.type == "cpu" and real and x.numel():
-        y, mean, variance = normalise(x, steps.to(torch.int64), weight, bias, eps)
+        y, mean, variance = normalise(x, steps.to(torch.int64).clamp(0, len(x)), weight, bias, eps)
         return y, mean, variance
     return reference.sequence_norm(x, steps, weight, bias, eps)

@@ -49,8 +49,8 @@ def normalise(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float
     from ranvier.ops.norm import passes_cpu
 
     mean, variance = statistics(x, steps)
-    scale = weight.detach() / torch.sqrt(variance + eps)
     mean, variance = mean.to(x.dtype), variance.to(x.dtype)
+    scale = weight.detach() / torch.sqrt(variance.double() + eps)
     y = torch.empty(x.shape, dtype=x.dtype)
     in_parallel(passes_cpu.scale_and_shift, x.shape[1], *arrays(x, steps, mean, scale.to(x.dtype), bias, y))
     return y, mean, variance
@@ -85,10 +85,13 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tens
     x, steps, weight, _, ctx.eps = inputs
     _, mean, variance = output
     ctx.mark_non_differentiable(mean, variance)
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(x, steps, weight, mean, variance)
 
 
-def _gradients(ctx: Any, grad: Tensor, _mean: Tensor, _variance: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, grad: Tensor | None, _mean: Any, _variance: Any) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 5
     to_x, to_weight, to_bias = normalise_backward(grad, *ctx.saved_tensors, ctx.eps)
     return to_x, None, to_weight, to_bias, None
 

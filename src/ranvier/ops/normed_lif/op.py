@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ranvier.ops.normed_lif import reference
+from ranvier.ops.lif import lif
+from ranvier.ops.norm import sequence_norm
 from ranvier.ops.normed_lif.scan import normed_lif_scan
 from ranvier.ops.surrogate import Surrogate, check_surrogate
 
@@ -63,9 +64,18 @@ def normed_lif(
     if current.device.type == "cpu" and real and not learned and current.numel():
         per_neuron = (decay.expand(neurons), threshold.expand(neurons))
         spikes, mean, variance = normed_lif_scan(
-            current, steps.to(torch.int64), weight, bias, *per_neuron, gain, eps, surrogate, alpha
+            current,
+            steps.to(torch.int64).clamp(0, len(current)),
+            weight,
+            bias,
+            *per_neuron,
+            gain,
+            eps,
+            surrogate,
+            alpha,
         )
         return spikes, mean, variance
-    return reference.normed_lif(
-        current, steps, weight, bias, decay, threshold, gain, eps=eps, surrogate=surrogate, alpha=alpha
-    )
+    # each part by its own rule: on a GPU that is the scan there
+    y, mean, variance = sequence_norm(current, steps, weight, bias, eps=eps)
+    spikes, _ = lif(y, decay, threshold, surrogate=surrogate, alpha=alpha)
+    return spikes * gain, mean, variance

@@ -29,8 +29,9 @@ def normed_lif_scan(
     from ranvier.ops.normed_lif import scan_cpu
 
     mean, variance = statistics(current, steps)
-    scale = _scale(weight, variance, eps)
+    # rounded before the scale is taken from them: backward has only these, and must find the same voltages
     mean, variance = mean.to(current.dtype), variance.to(current.dtype)
+    scale = _scale(weight, variance, eps)
     kept, out = torch.empty(gain.shape, dtype=gain.dtype), torch.empty(current.shape, dtype=current.dtype)
     inputs = arrays(current, steps, mean, scale, bias, decay, threshold, gain)
     in_parallel(scan_cpu.spikes, current.shape[1], *inputs, *arrays(kept, out))
@@ -113,10 +114,13 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tens
     current, steps, weight, bias, decay, threshold, gain, ctx.eps, ctx.surrogate, ctx.alpha = inputs
     _, mean, variance = output
     ctx.mark_non_differentiable(mean, variance)
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(current, steps, weight, bias, mean, variance, decay, threshold, gain)
 
 
-def _gradients(ctx: Any, grad: Tensor, _mean: Tensor, _variance: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, grad: Tensor | None, _mean: Any, _variance: Any) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 10
     to_current, to_weight, to_bias = normed_lif_scan_backward(
         grad, *ctx.saved_tensors, ctx.eps, ctx.surrogate, ctx.alpha
     )
