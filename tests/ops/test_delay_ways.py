@@ -124,6 +124,25 @@ def test_spectral_takes_tensors_in_any_order_of_memory() -> None:
 
 
 @pytest.mark.usefixtures("spectral_way")
+@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("stretch", [1, 10, 32, 62, 63])
+@pytest.mark.parametrize("max_delay", [0, 7, 40, 80])
+def test_spectral_in_stretches_of_time_is_the_reference(
+    max_delay: int, stretch: int, history: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "_stretch", lambda *_: stretch)
+    inputs = draw((63, 3, 5, 4, 2, max_delay), torch.float32, "counts")
+    if not history:
+        del inputs["history"]
+    twins(inputs, 3.0, max_delay, "gaussian", 1e-5)
+
+
+def test_a_long_clip_is_taken_in_stretches_and_a_short_one_is_not() -> None:
+    assert op._stretch(100, 256, 256, 256, 24, False) == 100
+    assert 50 <= op._stretch(1000, 32, 256, 256, 24, False) <= 250
+
+
+@pytest.mark.usefixtures("spectral_way")
 def test_spectral_takes_frequencies_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectral, "_BLOCK_BYTES", 7 * 2 * 500 * 4)
     assert len(spectral._blocks(43, 500, 4)) == 7

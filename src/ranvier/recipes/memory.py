@@ -42,6 +42,8 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(self.device)
             self._before = torch.cuda.memory_allocated(self.device)
             return self
+        if platform.libc_ver()[0] == "glibc":
+            ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, so that it counts when it is used again
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is held now
             self._before = _resident("VmRSS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -70,21 +71,67 @@ def delayed_current(
         return reference.delayed_current(
             x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
         )
-    heard = x if history is None else torch.cat([history, x])
-    offset, delay = len(heard) - len(x), delay.expand_as(weight)
-    current: Tensor
+    delay = delay.expand_as(weight)
     if way.name == "events":
-        current = events.frozen_current(heard, weight, delay, max_delay, offset)
+        heard = x if history is None else torch.cat([history, x])
+        current: Tensor = events.frozen_current(heard, weight, delay, max_delay, len(heard) - len(x))
     else:
-        kept = min(max_delay + 1, len(heard))
-        if x.device.type == "cpu":
-            width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
-            taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
-        else:
-            g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
-            taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
-        current, _ = spectral.convolution(heard, taps, offset)
+        current = _spectral(x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, history=history)
     return current if bias is None else current + bias
+
+
+def _spectral(
+    x: Tensor,
+    weight: Tensor,
+    delay: Tensor,
+    sigma: Tensor | float | None,
+    *,
+    max_delay: int,
+    kernel: Kernel,
+    history: Tensor | None,
+) -> Tensor:
+    """The spectral way, in one piece or, where that is less work, in stretches of time beside one another."""
+    (time, batch, sources), targets = x.shape, weight.shape[1]
+    stretch = _stretch(time, batch, sources, targets, max_delay, history is not None)
+    whole = stretch == time
+    kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
+    if x.device.type == "cpu":
+        width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
+        taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
+    else:
+        g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
+        taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+    current: Tensor
+    if whole and history is None:
+        current, _ = spectral.convolution(x, taps, 0)
+        return current
+    stretches = -(-time // stretch)
+    past = x.new_zeros(max_delay, batch, sources) if history is None else history
+    heard = torch.cat([past, x, x.new_zeros(stretches * stretch - time, batch, sources)])
+    starts = range(0, stretches * stretch, stretch)
+    beside = torch.cat([heard[start : start + max_delay + stretch] for start in starts], 1)
+    current, _ = spectral.convolution(beside, taps, max_delay)
+    return current.view(stretch, stretches, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
+
+
+def _stretch(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
+    """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of stretches less."""
+    best, lowest = time, math.inf
+    for pieces in range(1, 33):
+        stretch = -(-time // pieces)
+        stretches = -(-time // stretch)
+        whole = stretches == 1 and not with_history
+        taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
+        cost = _spectral_cost(stretch + offset, stretches * batch, sources, targets, taps, offset)
+        if cost < lowest:
+            best, lowest = stretch, cost
+    return best
+
+
+def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int, offset: int) -> float:
+    pairs = sources * targets
+    each = 4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + _PER_FREQUENCY
+    return spectral.frequencies(time, taps, offset) * each
 
 
 class Way(NamedTuple):
@@ -113,7 +160,8 @@ def choose_way(
       a frozen network's spikes do not depend on the way.
     - ``spectral``: where it takes fewer multiply-adds, counted with what each frequency costs beside them. Forward, for
       K taps and F = (time + K - 1) / 2 frequencies: F (4 batch source target + 2 time batch (source + target) +
-      2 K source target), against batch source target K time of the dense convolution.
+      2 K source target), against batch source target K time of the dense convolution; a long clip counts as several
+      stretches of time beside one another, as many as cost least.
     - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
     """
     (time, batch, sources), targets = x.shape, weight.shape[1]
@@ -128,13 +176,11 @@ def choose_way(
     )
     if sigma is None and not wants_gradient and x.device.type == "cpu":
         return Way("events", "frozen delays without gradients are summed directly")
-    offset = 0 if history is None else len(history)
-    taps = min(max_delay + 1, time + offset)
-    frequencies = spectral.frequencies(time + offset, taps, offset)
-    pairs = sources * targets
-    dense = batch * pairs * (max_delay + 1) * time
-    spectral_ = frequencies * (
-        4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + _PER_FREQUENCY
-    )
+    stretch = _stretch(time, batch, sources, targets, max_delay, history is not None)
+    stretches = -(-time // stretch)
+    whole = stretches == 1 and history is None
+    taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
+    dense = batch * sources * targets * (max_delay + 1) * time
+    spectral_ = _spectral_cost(stretch + offset, stretches * batch, sources, targets, taps, offset)
     counted = f"{spectral_ / 1e9:.3g} against {dense / 1e9:.3g} billion multiply-adds"
     return Way("spectral", counted) if spectral_ < dense else Way("dense", counted)
