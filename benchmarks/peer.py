@@ -22,14 +22,13 @@ class PlainLIF(nn.Module):
 
     def __init__(self, decay: float, silent: bool = False) -> None:
         super().__init__()
-        self.decay, self.silent = torch.tensor(decay), silent
+        self.silent = silent
+        self.register_buffer("decay", torch.tensor(decay))
 
     def forward(self, current: Tensor) -> Tensor:
-        decay = self.decay.to(current.device)
         if self.silent:
-            return reference.leaky_integrator(current, decay, None)[0]
-        one = torch.ones((), device=current.device)
-        return reference.lif(current, decay, one, None, surrogate="arctan", alpha=5.0)[0]
+            return reference.leaky_integrator(current, self.decay, None)[0]
+        return reference.lif(current, self.decay, torch.ones_like(self.decay), None, surrogate="arctan", alpha=5.0)[0]
 
 
 class JellyLIF(nn.Module):

@@ -70,7 +70,9 @@ SWEEPS: dict[str, list[Case]] = {
 class Contest:
     """Both networks with their optimisers, and a batch."""
 
-    def __init__(self, case: Case, device: torch.device, dropout: float = 0.4) -> None:
+    def __init__(
+        self, case: Case, device: torch.device, dropout: float = 0.4, dtype: torch.dtype = torch.float32
+    ) -> None:
         generator = torch.Generator().manual_seed(0)
         self.ours = feedforward(
             140,
@@ -83,9 +85,9 @@ class Contest:
             generator=generator,
         )
         self.ours.set_sigma(case.sigma)
-        self.peer = Peer(self.ours, case.sigma, dropout).to(device)
-        self.ours.to(device)
-        self.x = (torch.rand(case.time, case.batch, 140, generator=generator) < case.activity).float().to(device)
+        self.peer = Peer(self.ours, case.sigma, dropout).to(device, dtype)
+        self.ours.to(device, dtype)
+        self.x = (torch.rand(case.time, case.batch, 140, generator=generator) < case.activity).to(device, dtype)
         self.labels = torch.randint(0, 20, (case.batch,), generator=generator).to(device)
         self.lengths = torch.full((case.batch,), case.time, device=device)
         self.optimisers = {
@@ -119,7 +121,8 @@ def _optimisers(weights: list[torch.nn.Parameter], delays: list[torch.nn.Paramet
 
 def check_parity(case: Case, device: torch.device) -> dict[str, float]:
     """Loss and gradients of the two networks, relative to the peer's largest; stops where they are not the same."""
-    contest = Contest(case, device, dropout=0.0)
+    # in double precision: in single, a voltage within rounding of its threshold spikes in one network alone
+    contest = Contest(case, device, dropout=0.0, dtype=torch.float64)
     losses = {who: contest.loss(who) for who in ("ours", "peer")}
     for loss in losses.values():
         loss.backward()
@@ -131,8 +134,7 @@ def check_parity(case: Case, device: torch.device) -> dict[str, float]:
         }
         for name, (ours, theirs) in pairs.items():
             off[f"{name} {number}"] = float((ours - theirs).abs().max() / theirs.abs().max())
-    # a voltage within rounding of the threshold spikes in one network and not in the other: rare, but not never
-    if off["loss"] > 1e-4 or max(off.values()) > 1e-2:
+    if max(off.values()) > 1e-5:  # dcls has one tap as 1 / (1 + 1e-7), and its sigma in single precision
         raise SystemExit(f"the networks are not the same, nothing was measured: {off}")
     return off
 
@@ -251,8 +253,7 @@ def main() -> None:
         f"{datetime.now(UTC):%Y-%m-%d}, commit {git_commit()}, {place}, {torch.get_num_threads()} threads, {known}; "
         f"the peer is dcls 0.1.1 with {lif}. 140-hidden-hidden-20, dropout 0.4, two Adams, float32.\n",
         f"Made by `python benchmarks/training_step.py {' '.join(sys.argv[1:])}`. Loss and gradients of the two "
-        f"networks agree to {off['loss']:.0e} and {max(off.values()):.0e} (a voltage within rounding of the threshold "
-        "may spike in one of them).\n",
+        f"networks agree to {off['loss']:.0e} and {max(off.values()):.0e} in double precision.\n",
     ]
     for title in chosen:
         cases = [Case()] if title == "step" else SWEEPS[title]
