@@ -115,7 +115,10 @@ def _spectral(
 
 
 def _stretch(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
-    """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of stretches less."""
+    """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of stretches less.
+
+    Stretches are copied with the steps before them, so they must save a good part of the work.
+    """
     best, lowest = time, math.inf
     for pieces in range(1, 33):
         stretch = -(-time // pieces)
@@ -123,6 +126,8 @@ def _stretch(time: int, batch: int, sources: int, targets: int, max_delay: int, 
         whole = stretches == 1 and not with_history
         taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
         cost = _spectral_cost(stretch + offset, stretches * batch, sources, targets, taps, offset)
+        if whole:
+            cost *= _WHOLE
         if cost < lowest:
             best, lowest = stretch, cost
     return best
@@ -143,6 +148,8 @@ class Way(NamedTuple):
 
 # What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time.
 _PER_FREQUENCY = 5e6
+# What a whole clip counts against stretches of it, which take twice its memory.
+_WHOLE = 0.7
 
 
 def choose_way(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ranvier.ops.product import product, uses_onednn
 
-_BLOCK_BYTES = 16 * 2**20  # of the kernels' spectrum; more frequencies than that are taken in turns
+_BLOCK_BYTES = 16 * 2**20
 
 
 def frequencies(time: int, taps: int, offset: int) -> int:
@@ -36,10 +37,14 @@ def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -
     return torch.from_numpy(rows).to(dtype=dtype, device=device)
 
 
-def _blocks(count: int, pairs: int, itemsize: int) -> list[slice]:
-    """Frequencies to take together."""
-    size = max(1, min(count, _BLOCK_BYTES // (2 * pairs * itemsize)))
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+def _blocks(count: int, taps: Tensor) -> list[slice]:
+    """Frequencies to take together, their kernels' spectrum taking 16 MB or, where the taps take more, that much."""
+    targets, sources, count_taps = taps.shape
+    pairs_bytes = targets * sources * taps.itemsize
+    size = max(1, _BLOCK_BYTES // (2 * pairs_bytes), count_taps // 2)
+    number = -(-count // size)
+    edges = [count * block // number for block in range(number + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def _kernel_basis(basis: Tensor, count_taps: int, count: int, block: slice) -> Tensor:
@@ -97,12 +102,14 @@ def _to_kernel(grad: Tensor, x: Tensor, out: Tensor) -> None:
         torch.bmm(grad[:, 0].mT, x[:, 0], out=out[:, 0]).baddbmm_(grad[:, 1].mT, x[:, 1])
         torch.bmm(grad[:, 1].mT, x[:, 0], out=out[:, 1]).baddbmm_(grad[:, 0].mT, x[:, 1], alpha=-1)
         return
-    batch = x.shape[2]
-    for grad_f, x_f, out_f in zip(_stacked(grad), _stacked(x), _stacked(out), strict=True):
-        # the sum runs over the outer axis of both, which the product does best with one of them turned in memory
-        real = grad_f.t().contiguous()
-        imaginary = torch.cat([real[:, batch:], -real[:, :batch]], 1)
-        out_f.copy_(product(torch.cat([real, imaginary]), x_f.t()))
+    # the sum runs over the outer axis of both, which the product does best with one of them turned in memory
+    batch, targets = grad.shape[2:]
+    turned = grad.new_empty(2, targets, 2, batch)
+    for (real, imaginary), x_f, out_f in zip(_parts(grad), _stacked(x), _stacked(out), strict=True):
+        turned[0, :, 0] = real.t()
+        turned[0, :, 1] = turned[1, :, 0] = imaginary.t()
+        torch.neg(turned[0, :, 0], out=turned[1, :, 1])
+        out_f.copy_(product(turned.view(2 * targets, 2 * batch), x_f.t()))
 
 
 @torch.library.custom_op("ranvier::spectral_convolution", mutates_args=())
@@ -125,7 +132,7 @@ def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
     basis = _basis(count, max(time, count_taps), x.dtype, x.device)
     spectrum = product(basis[:, :time].contiguous(), x.flatten(1).t()).view(count, 2, batch, sources)
     out = x.new_empty(count, 2, batch, targets)
-    for block in _blocks(count, targets * sources, x.itemsize):
+    for block in _blocks(count, taps):
         _forward(spectrum[block], _kernel_spectrum(basis, taps, count, block), out[block])
     back = basis[:, offset:time].t().contiguous()
     return product(back, out.view(2 * count, -1).t()).view(time - offset, batch, targets), spectrum
@@ -148,21 +155,24 @@ def convolution_backward(
     targets, sources, count_taps = taps.shape
     grad, taps = grad.contiguous(), taps.contiguous()
     basis = _basis(count, max(time, count_taps), grad.dtype, grad.device)
-    grad_spectrum = product(basis[:, offset:time].contiguous(), grad.flatten(1).t()).view(count, 2, batch, targets)
-    grad_x, grad_taps = grad.new_empty(0), grad.new_zeros(count_taps if need_taps else 0, targets, sources)
-    blocks = _blocks(count, targets * sources, grad.itemsize)
-    # one after the other, for each needs much memory for a while
-    if need_taps:
-        for block in blocks:
-            to_k = grad.new_empty(block.stop - block.start, 2, targets, sources)
-            _to_kernel(grad_spectrum[block], spectrum[block], to_k)
+    flat_grad, rows = grad.flatten(1).t(), basis[:, offset:time]
+    to_x = grad.new_empty(spectrum.shape) if need_x else grad.new_empty(0)
+    grad_taps = grad.new_zeros(0, targets, sources)
+    for block in _blocks(count, taps):
+        part = slice(2 * block.start, 2 * block.stop)
+        grad_spectrum = product(rows[part].contiguous(), flat_grad).view(-1, 2, batch, targets)
+        if need_taps:
+            to_k = grad.new_empty(len(grad_spectrum), 2, targets, sources)
+            _to_kernel(grad_spectrum, spectrum[block], to_k)
             back = _kernel_basis(basis, count_taps, count, block).t().contiguous()
-            grad_taps += product(back, to_k.view(back.shape[1], -1).t()).view_as(grad_taps)
-            del to_k
+            to_taps = product(back, to_k.view(back.shape[1], -1).t()).view(count_taps, targets, sources)
+            grad_taps = grad_taps.add_(to_taps) if len(grad_taps) else to_taps
+            del to_k, to_taps  # before the next part asks for as much
+        if need_x:
+            _to_source(grad_spectrum, _kernel_spectrum(basis, taps, count, block), to_x[block])
+        del grad_spectrum
+    grad_x = grad.new_empty(0)
     if need_x:
-        to_x = grad.new_empty(spectrum.shape)
-        for block in blocks:
-            _to_source(grad_spectrum[block], _kernel_spectrum(basis, taps, count, block), to_x[block])
         back = basis[:, :time].t().contiguous()
         grad_x = product(back, to_x.view(2 * count, -1).t()).view(time, batch, sources)
     return grad_x, grad_taps
