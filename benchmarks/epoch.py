@@ -27,7 +27,7 @@ import torch
 from ranvier.data import SpikeDataset
 from ranvier.models import Feedforward
 from ranvier.recipes import fit
-from ranvier.recipes.build import build_splits
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.config import build_config, load_values
 from ranvier.recipes.provenance import git_commit, machine, versions
 

@@ -18,6 +18,14 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder with recordings of sound and of lauscher's spikes."""
+    if not (DATA / "lauscher").exists():
+        pytest.skip(f"the recordings are not at {DATA} (RANVIER_TEST_DATA names another folder)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
 def shd_root() -> Path:
     """Folder with SHD's (regenerated) training recording."""
     root = DATA / "shd"

@@ -2,14 +2,17 @@
 
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Alignment, Grid
-from ranvier.data.hdf5 import find_recording, read_recording, write_recording
+from ranvier.data.frames import FrameDataset
+from ranvier.data.hdf5 import find_recording, read_recording, write_clips, write_recording
 
 __all__ = [
     "Alignment",
     "DataError",
+    "FrameDataset",
     "Grid",
     "SpikeDataset",
     "find_recording",
     "read_recording",
+    "write_clips",
     "write_recording",
 ]

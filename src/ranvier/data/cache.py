@@ -9,23 +9,49 @@ import os
 import shutil
 import zipfile
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pooch
+from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
     """The given folder, else ``$RANVIER_CACHE``, else the user's cache folder."""
     return Path(cache or os.environ.get("RANVIER_CACHE") or pooch.os_cache("ranvier"))
+
+
+def kept_array(name: str, make: Callable[[], NDArray[Any]], cache: str | os.PathLike[str] | None) -> NDArray[Any]:
+    """The array of that name from the cache folder, mapped into memory; made and kept there if it is not there yet.
+
+    Where nothing can be written it is made anew.
+    """
+    file = cache_folder(cache) / f"{name}.npy"
+    with suppress(OSError, ValueError, EOFError):  # not there yet, or damaged
+        mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return mapped
+    array = make()
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as out:
+                np.save(out, array)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return array
 
 
 def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
@@ -75,6 +101,7 @@ def load_cached(
             return SpikeDataset(
                 **{name: arrays[name] for name in _ARRAYS},
                 classes=tuple(str(name) for name in arrays["classes"]),
+                speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
                 sources=grid.sources,
                 dt_ms=grid.dt_ms,
             )
@@ -91,7 +118,8 @@ def store_cached(
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as out:
-            np.savez(out, classes=np.array(dataset.classes), **{name: getattr(dataset, name) for name in _ARRAYS})
+            names = {"classes": np.array(dataset.classes), "speaker_names": np.array(dataset.speaker_names, np.str_)}
+            np.savez(out, allow_pickle=False, **names, **{name: getattr(dataset, name) for name in _ARRAYS})
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ class SpikeDataset:
         classes: names of the classes.
         sources: input lines.
         dt_ms: length of a step in ms.
+        speaker_names: name of each speaker's number, where the recording says.
     """
 
     step: NDArray[Any]
@@ -42,6 +43,7 @@ class SpikeDataset:
     classes: tuple[str, ...]
     sources: int
     dt_ms: float
+    speaker_names: tuple[str, ...] = ()
 
     @classmethod
     def pack(
@@ -53,6 +55,7 @@ class SpikeDataset:
         classes: Sequence[str],
         sources: int,
         dt_ms: float,
+        speaker_names: Sequence[str] = (),
     ) -> SpikeDataset:
         """Join clips of (step, source, count) into one data set, in the smallest integer types that hold them."""
         sizes = [len(step) for step, _, _ in clips]
@@ -73,6 +76,7 @@ class SpikeDataset:
             classes=tuple(classes),
             sources=sources,
             dt_ms=dt_ms,
+            speaker_names=tuple(speaker_names),
         )
 
     def __len__(self) -> int:

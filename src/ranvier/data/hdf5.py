@@ -7,7 +7,7 @@ present ``extra/keys`` (class names) and ``extra/speaker``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,19 @@ def read_recording(
     return dataset
 
 
+def read_files(path: str | os.PathLike[str]) -> list[str]:
+    """The file that each clip was made from (``extra/files``), where the recording says; else an empty list.
+
+    Raises:
+        DataError: it is not an HDF5 file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _names(file, Path(path), "files")
+    except OSError as error:
+        raise DataError(f"{path}: not a whole HDF5 file ({error})") from None
+
+
 def write_recording(
     path: str | os.PathLike[str],
     times_s: Sequence[NDArray[Any]],
@@ -85,19 +98,53 @@ def write_recording(
     Raises:
         DataError: a unit, label or speaker does not fit the format.
     """
+    clips = list(zip(times_s, units, strict=True))
+    write_clips(path, clips, np.asarray(labels), classes=classes, speakers=speakers)
+
+
+def write_clips(
+    path: str | os.PathLike[str],
+    clips: Iterable[tuple[NDArray[Any], NDArray[Any]]],
+    labels: NDArray[Any],
+    *,
+    classes: Sequence[str] = (),
+    speakers: NDArray[Any] | None = None,
+    speaker_names: Sequence[str] = (),
+    files: Sequence[str] = (),
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """As :func:`write_recording`, clip after clip, so that only one is in memory.
+
+    Args:
+        path: the file to write.
+        clips: as many as ``labels``: seconds and channel of each event.
+        labels: ``[clip]``.
+        classes, speakers: as in :func:`write_recording`.
+        speaker_names: name of each speaker's number (``extra/speaker_names``).
+        files: the file that each clip comes from (``extra/files``).
+        about: attributes of the recording.
+
+    Raises:
+        DataError: a unit, label or speaker does not fit the format.
+    """
     path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with h5py.File(temporary, "w") as file:
-            for name, clips, dtype in (("times", times_s, np.float16), ("units", units, np.uint16)):
-                data = file.create_dataset(f"spikes/{name}", len(clips), h5py.vlen_dtype(dtype))
-                for number, clip in enumerate(clips):
-                    data[number] = np.asarray(clip).astype(dtype) if name == "times" else _as_uint16(name, clip)
+            times, units = (
+                file.create_dataset(f"spikes/{name}", len(labels), h5py.vlen_dtype(dtype))
+                for name, dtype in (("times", np.float16), ("units", np.uint16))
+            )
+            for number, (seconds, channels) in enumerate(clips):
+                times[number] = np.asarray(seconds).astype(np.float16)
+                units[number] = _as_uint16("units", channels)
             file["labels"] = _as_uint16("labels", labels)
-            if len(classes):
-                file["extra/keys"] = np.array([name.encode() for name in classes])
             if speakers is not None:
                 file["extra/speaker"] = _as_uint16("speakers", speakers)
+            for name, texts in (("keys", classes), ("speaker_names", speaker_names), ("files", files)):
+                if len(texts):
+                    file[f"extra/{name}"] = np.array([text.encode() for text in texts])
+            file.attrs.update(about or {})
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -116,7 +163,8 @@ def _read(
     try:
         with h5py.File(path, "r") as file:
             times, units, labels = (_dataset(file, named, name) for name in ("spikes/times", "spikes/units", "labels"))
-            names, speakers = _names(file, named), _speakers(file, named)
+            names, speakers = _names(file, named, "keys"), _speakers(file, named)
+            speaker_names = _speaker_names(file, named, speakers)
             label = np.asarray(labels[:])
             # a damaged label must not name millions of classes
             known = len(names) or classes or min(int(label.max(initial=0)) + 1, _MOST_CLASSES)
@@ -139,6 +187,7 @@ def _read(
         classes=names or [str(number) for number in range(known)],
         sources=grid.sources,
         dt_ms=grid.dt_ms,
+        speaker_names=speaker_names,
     )
 
 
@@ -164,13 +213,21 @@ def _speakers(file: h5py.File, named: Path) -> NDArray[Any] | None:
     return _dataset(file, named, "extra/speaker")[:] if "extra/speaker" in file else None
 
 
-def _names(file: h5py.File, named: Path) -> list[str]:
-    if "extra/keys" not in file:
+def _speaker_names(file: h5py.File, named: Path, speakers: NDArray[Any] | None) -> list[str]:
+    names = _names(file, named, "speaker_names")
+    if names and speakers is not None and not 0 <= int(speakers.max(initial=0)) < len(names):
+        raise DataError(f"{named}: extra/speaker names number {speakers.max()} of {len(names)} speaker_names")
+    return names
+
+
+def _names(file: h5py.File, named: Path, which: str) -> list[str]:
+    if f"extra/{which}" not in file:
         return []
     try:
-        return [key.decode() if isinstance(key, bytes) else str(key) for key in file["extra/keys"][:]]
+        return [key.decode() if isinstance(key, bytes) else str(key) for key in file[f"extra/{which}"][:]]
     except (ValueError, TypeError):
-        raise DataError(f"{named}: extra/keys cannot be read (one UTF-8 name per class allowed)") from None
+        one = {"keys": "class", "speaker_names": "speaker"}.get(which, "clip")
+        raise DataError(f"{named}: extra/{which} cannot be read (one UTF-8 name per {one} allowed)") from None
 
 
 def _check_clips(

@@ -15,6 +15,7 @@ Clips = NDArray[np.int64]
 def split_clips(
     dataset: SpikeDataset,
     *,
+    among: Clips | None = None,
     speakers: Sequence[int] = (),
     fraction: float = 0.0,
     seen_fraction: float = 0.0,
@@ -24,13 +25,14 @@ def split_clips(
 
     Args:
         dataset: the clips.
+        among: indices of those to divide; None means all.
         speakers: every clip of these goes to validation.
         fraction: this share of the clips, drawn at random, goes to validation.
         seen_fraction: this share of what is left then is held out as well.
         generator: randomness of the shares.
 
     Returns:
-        Training, validation and seen clips, each sorted; together every clip once.
+        Training, validation and seen clips, each sorted; together every clip of ``among`` once.
 
     Raises:
         DataError: a speaker is not in the data, or nothing is left to train on.
@@ -41,10 +43,11 @@ def split_clips(
     for speaker in speakers:
         if speaker not in there:
             raise DataError(f"speaker {speaker} is not in the recording (there are {', '.join(map(str, there))})")
-    held_out = np.isin(dataset.speakers, np.asarray(speakers, np.int64))
-    held_out |= _share(~held_out, fraction, generator)
-    seen = _share(~held_out, seen_fraction, generator)
-    train = ~held_out & ~seen
+    pool = np.ones(len(dataset), np.bool_) if among is None else np.isin(np.arange(len(dataset)), among)
+    held_out = pool & np.isin(dataset.speakers, np.asarray(speakers, np.int64))
+    held_out |= _share(pool & ~held_out, fraction, generator)
+    seen = _share(pool & ~held_out, seen_fraction, generator)
+    train = pool & ~held_out & ~seen
     if not train.any():
         raise DataError("no clip is left to train on")
     return np.flatnonzero(train), np.flatnonzero(held_out), np.flatnonzero(seen)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.ops.compiled_cpu import compiled
+from ranvier.compiled import compiled
 
 Array = NDArray[np.floating]
 _EPSILON = 1e-7

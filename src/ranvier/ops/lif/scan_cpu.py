@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.ops.compiled_cpu import compiled
+from ranvier.compiled import compiled
 
 Array = NDArray[np.floating]
 SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as surrogate_slope takes them

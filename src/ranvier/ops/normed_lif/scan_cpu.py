@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.ops.compiled_cpu import compiled
+from ranvier.compiled import compiled
 from ranvier.ops.lif.scan_cpu import surrogate_slope
 
 Array = NDArray[np.floating]

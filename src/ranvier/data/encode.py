@@ -1,0 +1,239 @@
+"""Whole folders of sound into one recording of spikes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data.dataset import DataError
+from ranvier.data.ear import Ear, clip_generator
+from ranvier.data.hdf5 import write_clips
+from ranvier.data.naming import Naming, find_sounds, guess_naming
+from ranvier.data.sound import LONGEST_S, SUFFIXES, read_sound
+
+_VERSION = 1  # of what encoding one file gives
+_FILES_AT_ONCE = 32
+
+Clip = tuple[NDArray[np.float16], NDArray[np.uint16]]
+"""Times in seconds, and channels."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of the files.
+
+    Attributes:
+        file: the recording that was written.
+        clips: how many it holds.
+        classes, speakers: names found.
+        left_out: file and reason, for each that was left out.
+        naming: how names were read, in words.
+        spikes: in all.
+    """
+
+    file: Path
+    clips: int
+    classes: tuple[str, ...]
+    speakers: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    naming: str
+    spikes: int
+
+
+def encode(
+    places: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    ear: Ear | None = None,
+    seed: int = 0,
+    naming: Naming | None = None,
+    longest_s: float = LONGEST_S,
+    workers: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """Let an ear hear sound files and write its spikes in SHD's HDF5 format.
+
+    A file's spikes hang on its samples, the seed and the ear alone. What cannot be heard is left out. An interrupted
+    call is continued by the same call: what is done lies beside ``out`` in a folder, which goes when all is done.
+
+    Args:
+        places: files and folders (searched for .wav, .flac and .ogg).
+        out: the recording to write, ``.h5``.
+        ear: the ear; None means the one of SHD.
+        seed: of the nerve fibres, >= 0.
+        naming: how classes and speakers are named; None recognises well-known collections, else takes folders' names.
+        longest_s: longer sounds are left out.
+        workers: threads; None means one per core.
+        cache: folder of the membrane's table; None means the user's.
+        progress: called with (files done, files in all).
+
+    Raises:
+        DataError: a place is not there, nothing could be heard, or there is one class only.
+    """
+    files = find_sounds([Path(place) for place in places], SUFFIXES)
+    how = (
+        "named by the given pattern" if naming is not None and naming.label is not None else "classes named by folders"
+    )
+    if naming is None:
+        naming, how = guess_naming([name for _, name in files])
+    return encode_files(
+        files, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
+        progress=progress,
+    )  # fmt: skip
+
+
+def encode_files(
+    files: Sequence[tuple[Path, str]],
+    out: Path,
+    *,
+    naming: Naming,
+    how: str,
+    classes: Sequence[str] | None = None,
+    speakers: Sequence[str] | None = None,
+    ear: Ear | None = None,
+    seed: int = 0,
+    longest_s: float = LONGEST_S,
+    workers: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """:func:`encode` for files that have been found: each with the name that ``naming`` reads.
+
+    ``how`` says in words how names are read; ``classes`` and ``speakers`` name all there can be, None those found.
+    """
+    ear = ear or Ear()
+    work = _work_folder(out, files, ear, seed, naming, longest_s)
+    batches = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
+
+    def hear(item: tuple[Path, str]) -> dict[str, Any]:
+        return _heard(item, ear, seed, naming, longest_s, cache)
+
+    done = 0
+    ear.prepare(cache)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        try:
+            for number, batch in enumerate(batches):
+                if not (work / f"{number}.npz").exists():
+                    _store(work, number, list(pool.map(hear, batch)))
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    rows = [row for number in range(len(batches)) for row in _facts(work, number)]
+    kept = [row for row in rows if "fault" not in row]
+    left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
+    if not kept:
+        shutil.rmtree(work)
+        raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
+    classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
+    found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
+    if len(classes) == 1:
+        shutil.rmtree(work)
+        raise DataError(
+            f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders or by a "
+            f"label pattern"
+        )
+    named = any(row["speaker"] for row in kept)
+    write_clips(
+        out,
+        (clip for number in range(len(batches)) for clip in _clips(work, number)),
+        np.array([classes.index(row["label"]) for row in kept]),
+        classes=classes,
+        speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
+        speaker_names=found if named else (),
+        files=[row["name"] for row in kept],
+        about={"ear": json.dumps(asdict(ear)), "seed": seed},
+    )
+    shutil.rmtree(work)
+    spikes = sum(row["spikes"] for row in kept)
+    return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
+
+
+def hear_file(
+    path: Path, ear: Ear, seed: int, *, longest_s: float = LONGEST_S, cache: str | os.PathLike[str] | None = None
+) -> Clip:
+    """Spikes of one file, in the types of the format."""
+    sound = read_sound(path, longest_s=longest_s)
+    times, units = ear.listen(sound, clip_generator(seed, sound), cache=cache)
+    return times.astype(np.float16), units
+
+
+def _heard(item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_s: float, cache: Any) -> dict[str, Any]:
+    path, name = item
+    try:
+        label, speaker = naming.read(name)
+        times, units = hear_file(path, ear, seed, longest_s=longest_s, cache=cache)
+    except (DataError, OSError) as error:
+        return {"name": name, "fault": str(error)}
+    return {"name": name, "label": label, "speaker": speaker, "spikes": len(times), "times": times, "units": units}
+
+
+def _names(found: Iterator[str] | Any) -> tuple[str, ...]:
+    """Each once, numbers by their size."""
+    return tuple(
+        sorted(set(found), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    )
+
+
+def _work_folder(
+    out: Path, files: Sequence[tuple[Path, str]], ear: Ear, seed: int, naming: Naming, longest_s: float
+) -> Path:
+    """Where finished batches lie; one of other files or settings is emptied."""
+    if out.suffix != ".h5":
+        raise DataError(f"{out}: is not a .h5 file's name")
+    if not out.absolute().parent.is_dir():
+        raise DataError(f"{out.parent}: no such folder")
+    known = [(name, path.stat().st_size, path.stat().st_mtime_ns) for path, name in files]
+    settings = json.dumps([_VERSION, known, asdict(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE])
+    key = hashlib.sha256(settings.encode()).hexdigest()
+    work = out.with_name(f"{out.name}.part")
+    mark = work / "settings"
+    if not (mark.exists() and mark.read_text() == key):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        mark.write_text(key)
+    return work
+
+
+def _store(work: Path, number: int, rows: list[dict[str, Any]]) -> None:
+    heard = [row for row in rows if "fault" not in row]
+    facts = [{name: value for name, value in row.items() if name not in ("times", "units")} for row in rows]
+    temporary = work / f"{number}.tmp"
+    with temporary.open("wb") as file:
+        np.savez(
+            file,
+            facts=np.array(json.dumps(facts)),
+            times=np.concatenate([row["times"] for row in heard] or [np.empty(0, np.float16)]),
+            units=np.concatenate([row["units"] for row in heard] or [np.empty(0, np.uint16)]),
+        )
+    temporary.replace(work / f"{number}.npz")
+
+
+def _facts(work: Path, number: int) -> list[dict[str, Any]]:
+    with np.load(work / f"{number}.npz") as batch:
+        facts: list[dict[str, Any]] = json.loads(str(batch["facts"]))
+        return facts
+
+
+def _clips(work: Path, number: int) -> Iterator[Clip]:
+    with np.load(work / f"{number}.npz") as batch:
+        facts, times, units = json.loads(str(batch["facts"])), batch["times"], batch["units"]
+    at = 0
+    for row in facts:
+        if "fault" not in row:
+            stop = at + row["spikes"]
+            yield times[at:stop], units[at:stop]
+            at = stop

@@ -1,0 +1,473 @@
+"""The published data sets (Cramer et al. 2020, doi 10.1109/TNNLS.2020.3044364, CC BY 4.0), downloaded and checked."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import math
+import os
+import re
+import shutil
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import h5py
+import pooch
+
+from ranvier.data.cache import unpacked
+from ranvier.data.dataset import DataError
+from ranvier.data.hdf5 import _dataset, find_recording
+
+if sys.platform != "win32":
+    import fcntl
+
+_CHUNK = 1 << 16
+_PACKINGS = (".zip", ".gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a packed recording can be had.
+
+    Args:
+        url: of a ``.zip`` or ``.gz``.
+        md5: of that file; None where nobody has published it. Then only what the packed file says of itself, the
+            HDF5 header and the number of clips tell whether it is whole.
+
+    Raises:
+        ValueError: the file is neither zip nor gzip.
+    """
+
+    url: str
+    md5: str | None
+
+    def __post_init__(self) -> None:
+        if self.packing not in _PACKINGS:
+            raise ValueError(f"url: {self.url!r} is not allowed (a file that ends in .zip or .gz)")
+
+    @property
+    def packing(self) -> str:
+        """``.zip`` or ``.gz``."""
+        return Path(self.url).suffix
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file of a data set.
+
+    Attributes:
+        name: of the file, without ``.h5``.
+        clips: how many it holds.
+        sources: where it can be had, in the order in which they are tried.
+    """
+
+    name: str
+    clips: int
+    sources: tuple[Source, ...]
+
+
+def _published(name: str, clips: int, zip_md5: str, gz_md5: str | None) -> Recording:
+    # Neither host was in reach when this was written. Addresses and md5s of the zips are those in tonic's and
+    # SpikingJelly's source; those of the gzip files are quoted by several readers of the data. Both hosts belong to
+    # the authors of the data and are said to serve the same files.
+    sources = (
+        Source(f"https://zenkelab.org/datasets/{name}.h5.zip", zip_md5),
+        Source(f"https://compneuro.net/datasets/{name}.h5.zip", zip_md5),
+        Source(f"https://compneuro.net/datasets/{name}.h5.gz", gz_md5),
+    )
+    return Recording(name, clips, sources)
+
+
+PUBLISHED: dict[str, tuple[Recording, ...]] = {
+    "shd": (
+        _published("shd_train", 8156, "f3252aeb598ac776c1b526422d90eecb", "d47c9825dee33347913e8ce0f2be08b0"),
+        _published("shd_test", 2264, "1503a5064faa34311c398fb0a1ed0a6f", "3062a80ec0c5719404d5b02e166543b1"),
+    ),
+    "ssc": (
+        _published("ssc_train", 75466, "d102be95e7144fcc0553d1f45ba94170", None),
+        _published("ssc_valid", 9981, "b4eee3516a4a90dd0c71a6ac23a8ae43", "555645b13e15fe270fbfe39cb763f805"),
+        _published("ssc_test", 20382, "a35ff1e9cffdd02a20eb850c17c37748", None),
+    ),
+}
+"""What :func:`fetch` knows."""
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def fetch(
+    name: str,
+    root: str | os.PathLike[str],
+    *,
+    sources: Sequence[Recording] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    timeout_s: float = 30.0,
+    free_bytes: Callable[[Path], int] = _free_bytes,
+    nearby: Sequence[str | os.PathLike[str]] | None = None,
+) -> list[Path]:
+    """Put a data set into a folder, and download only what is nowhere at hand.
+
+    For each recording, in this order: one that lies in ``root`` is checked and kept; one that tonic or SpikingJelly
+    downloaded earlier, or that was put there by hand, is checked and linked, copied or unpacked; what is left is
+    downloaded. A download is checked by its md5 before it is unpacked (the mirror's gzip files of SSC's training and
+    test recordings have no published md5: there gzip's own checksum, the HDF5 header and the number of clips must do).
+    It goes on where it was cut off, at the same source, at the next one or at the next call. Two calls for the same
+    folder at the same time wait for one another (not on Windows).
+
+    Args:
+        name: ``shd`` (training, test) or ``ssc`` (training, validation, test).
+        root: the folder; made if need be.
+        sources: the recordings and where they are; None means the published ones.
+        progress: called with (bytes that are there, bytes in all or 0 where the server does not say), for one
+            recording after another.
+        timeout_s: a source that sends nothing for so long, in seconds, is given up.
+        free_bytes: tells how many bytes are free in a folder.
+        nearby: folders that recordings of other tools may lie below (as they are, in ``data``, in a folder named
+            after the set, in SpikingJelly's ``extract`` and ``download``); None means ``root``, the current folder
+            and ``~/data``.
+
+    Returns:
+        The recordings in ``root``: ``.h5``, or ``.h5.gz`` where that was there before.
+
+    Raises:
+        DataError: no such data set, a recording in ``root`` is damaged, the disk is too small, or no source had a
+            whole file; then the message says what was wrong with each, and what to do by hand. Nothing unfinished
+            lies under a final name.
+    """
+    if name not in PUBLISHED:
+        raise DataError(f"data set {name!r} is not known ({', '.join(PUBLISHED)} can be fetched)")
+    recordings = PUBLISHED[name] if sources is None else tuple(sources)
+    root = Path(root).expanduser()
+    folders = [root, Path.cwd(), Path.home() / "data"] if nearby is None else [Path(folder) for folder in nearby]
+    terms = _Terms(progress or _silent, timeout_s, free_bytes)
+    there = []
+    for recording in recordings:
+        kept = _kept(root, recording)
+        if kept is None:
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                with _alone(root / f"{recording.name}.h5.lock"):
+                    # another process may have brought it in the meantime
+                    kept = _kept(root, recording) or _bring(recording, recordings, root, folders, terms)
+            except OSError as error:
+                raise DataError(f"{root}: {recording.name}.h5 cannot be written ({error.strerror or error})") from None
+        there.append(kept)
+    return there
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody wants."""
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What the caller wants of every step."""
+
+    progress: Callable[[int, int], None]
+    timeout_s: float
+    free_bytes: Callable[[Path], int]
+
+    def room(self, folder: Path, what: str, needed: int) -> None:
+        free = self.free_bytes(folder)
+        if needed > free:
+            megabytes = math.ceil(needed / 1e6)
+            raise DataError(f"{folder}: {what} needs {megabytes} MB, {free // 1_000_000} MB are free on this disk")
+
+
+class _SourceError(Exception):
+    """A source could not be reached, or broke off; what has arrived is kept."""
+
+
+class _SpoiledError(_SourceError):
+    """What has arrived is not the file."""
+
+
+class _CannotResumeError(Exception):
+    """A server does not give the rest of this file."""
+
+
+def _kept(root: Path, recording: Recording) -> Path | None:
+    """The recording in ``root``, checked, or None."""
+    path = find_recording(root, recording.name)
+    if path is not None:
+        fault = _fault(unpacked(path, None), recording.clips)
+        if fault is not None:
+            raise DataError(f"{path}: {fault}; move it away to fetch it anew")
+    return path
+
+
+def _fault(file: Path, clips: int) -> str | None:
+    """What is wrong with an unpacked recording, without reading its spikes."""
+    try:
+        with h5py.File(file) as opened:
+            sizes = {name: len(_dataset(opened, file, name)) for name in ("spikes/times", "spikes/units", "labels")}
+            ours = "ear" in opened.attrs
+    except DataError as error:
+        return str(error).removeprefix(f"{file}: ")
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, for damage of many kinds
+        return f"not a whole HDF5 file ({error})"
+    if ours:  # as many clips as the published one may have
+        return "was made anew by an inner-ear model of this package (the published recording allowed)"
+    wrong = [f"{name} has {size} clips" for name, size in sizes.items() if size != clips]
+    return f"{', '.join(wrong)} ({clips} allowed)" if wrong else None
+
+
+def _bring(
+    recording: Recording, recordings: Sequence[Recording], root: Path, folders: Sequence[Path], terms: _Terms
+) -> Path:
+    """The recording, from this disk or else from its sources."""
+    target = root / f"{recording.name}.h5"
+    failed: list[str] = []
+    for found in _found(recording.name, folders):
+        try:
+            _take(found, recording, target, terms)
+            return target
+        except _SpoiledError as error:
+            failed.append(f"{found}: {error}")
+    for source in recording.sources:
+        part = target.with_name(f"{target.name}{source.packing}.part")
+        try:
+            _from_source(source, recording, part, target, terms)
+            return target
+        except _SourceError as error:
+            failed.append(f"{source.url}: {error}")
+    missing = [other for other in recordings if find_recording(root, other.name) is None and other.sources]
+    advice = (
+        f"download {' and '.join(other.sources[0].url for other in missing)} on another machine, put what you get "
+        f"into {root.absolute()} as it is, and try again"
+    )
+    raise DataError(f"{target}: could not be fetched ({'; '.join(failed) or 'it has no source'}); {advice}")
+
+
+def _found(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Files of that name where tonic, SpikingJelly or a hand may have put them; unpacked ones first."""
+    upper, lower = name.partition("_")[0].upper(), name.partition("_")[0].lower()
+    # tonic 1.0 puts SSC into SSC/SSC
+    own = ("", upper, lower, f"{upper}/{upper}")
+    places = [
+        folder.expanduser() / parent / mine / leaf
+        for folder in folders
+        for parent in ("", "data")
+        for mine in own
+        for leaf in ("", "extract", "download")
+    ]
+    for suffix in ("", *_PACKINGS):
+        for place in dict.fromkeys(places):
+            file = place / f"{name}.h5{suffix}"
+            if file.is_file():
+                yield file
+
+
+def _take(found: Path, recording: Recording, target: Path, terms: _Terms) -> None:
+    """Link, copy or unpack a file of this disk; it is left as it is."""
+    if found.suffix in _PACKINGS:
+        known = {source.md5 for source in recording.sources if source.packing == found.suffix}
+        if known and None not in known and _md5(found) not in known:
+            raise _SpoiledError(f"its md5 is {_md5(found)}, not {' or '.join(sorted(filter(None, known)))}")
+        _unpack(found, found.suffix, recording, target, terms)
+        return
+    fault = _fault(found, recording.clips)
+    if fault is not None:
+        raise _SpoiledError(fault)
+    with _temporary(target) as temporary:
+        try:
+            os.link(found.resolve(), temporary)
+        except OSError:  # another disk, or one without links
+            terms.room(target.parent, f"a copy of {found}", found.stat().st_size)
+            shutil.copyfile(found, temporary)
+        temporary.replace(target)
+
+
+def _from_source(source: Source, recording: Recording, part: Path, target: Path, terms: _Terms) -> None:
+    """Download, check, unpack."""
+    resumed = _size(part) > 0
+    try:
+        if not (resumed and source.md5 is not None and _md5(part) == source.md5):
+            _Download(part, terms).run(source.url)
+        if source.md5 is not None and (md5 := _md5(part)) != source.md5:
+            raise _SpoiledError(f"its md5 is {md5}, not {source.md5}")
+        _unpack(part, source.packing, recording, target, terms)
+    except _SpoiledError:
+        part.unlink(missing_ok=True)
+        if not resumed:
+            raise
+        # what lay there may have been the beginning of another file
+        _from_source(source, recording, part, target, terms)
+    part.unlink(missing_ok=True)
+
+
+class _Download:
+    """A file on its way: it is continued where it broke off, and begun anew where a server cannot do that."""
+
+    def __init__(self, part: Path, terms: _Terms) -> None:
+        self._part = part
+        self._terms = terms
+        self._file: IO[bytes]
+        self._start = 0
+        self._total = 0
+        self._response: Any = None
+
+    def run(self, url: str) -> None:
+        """Ask for what is missing until the file is whole, as long as every request brings something."""
+        while True:
+            before = _size(self._part)
+            broke = None
+            try:
+                self._ask(url, before)
+            except _CannotResumeError:
+                self._part.unlink(missing_ok=True)
+                continue
+            except OSError as error:  # of the disk, or of the connection: those of pooch's library are all OSErrors
+                if error.errno == errno.ENOSPC:
+                    raise DataError(f"{self._part}: the disk is full") from None
+                broke = _reason(error)
+            now = _size(self._part)
+            if now == self._total if self._total else broke is None:
+                return
+            if now <= before:
+                arrived = f", {now} bytes have arrived" if now else ""
+                raise _SourceError(f"{broke or 'the connection broke off'}{arrived}")
+
+    def _ask(self, url: str, start: int) -> None:
+        self._start, self._total = start, 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        download = pooch.HTTPDownloader(
+            chunk_size=_CHUNK, timeout=self._terms.timeout_s, headers=headers, hooks={"response": self._begun}
+        )
+        with self._part.open("ab") as self._file:
+            try:
+                download(url, self, None)
+            finally:
+                if self._response is not None:
+                    self._response.close()
+
+    def _begun(self, response: Any, **_: Any) -> None:
+        """The server has answered, its file not yet been read."""
+        if response.is_redirect:
+            return
+        self._response = response
+        if self._start and response.status_code in (206, 416):
+            span = str(response.headers.get("Content-Range", ""))
+            if span == f"bytes */{self._start}":  # there is no more: the error that follows is none
+                self._total = self._start
+                return
+            if not span.startswith(f"bytes {self._start}-"):
+                raise _CannotResumeError
+        elif response.status_code == 200:
+            self._file.truncate(0)  # the server knows no ranges
+            self._start = 0
+        else:
+            raise _SourceError(f"HTTP {response.status_code} {response.reason}")
+        # a .gz stays packed, even where the server calls that an encoding
+        response.raw.headers.pop("Content-Encoding", None)
+        length = int(response.headers.get("Content-Length", 0))
+        self._total = self._start + length if length else 0
+        # unpacked, it will take at least as much again
+        self._terms.room(self._part.parent, self._part.stem, length + self._total)
+
+    def write(self, chunk: bytes) -> None:
+        """Take what has arrived; with :meth:`flush`, all that pooch wants of a file."""
+        self._file.write(chunk)
+        self._start += len(chunk)
+        self._terms.progress(self._start, self._total)
+
+    def flush(self) -> None:
+        """Keep it, whatever happens next."""
+        self._file.flush()
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost of the errors that an HTTP library wraps into one another, in one line."""
+    inner = getattr(error, "reason", None)
+    if not isinstance(inner, BaseException):
+        inner = next((argument for argument in error.args if isinstance(argument, BaseException)), None)
+    if inner is not None:
+        return _reason(inner)
+    # the host stands in the address already
+    return re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(error).split())) or type(error).__name__
+
+
+def _unpack(packed: Path, packing: str, recording: Recording, target: Path, terms: _Terms) -> None:
+    """Unpack and check under another name; only what is right gets the final one."""
+    with _temporary(target) as temporary:
+        try:
+            with _content(packed, packing, target.name) as (content, size):
+                terms.room(target.parent, target.name, size)
+                with temporary.open("wb") as plain:
+                    shutil.copyfileobj(content, plain, 1 << 20)
+        except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+            raise _SpoiledError(f"not a whole {packing[1:]} file ({error})") from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DataError(f"{target}: the disk is full") from None
+            raise
+        fault = _fault(temporary, recording.clips)
+        if fault is not None:
+            raise _SpoiledError(fault)
+        temporary.replace(target)
+
+
+@contextlib.contextmanager
+def _content(packed: Path, packing: str, member: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int]]:
+    """What a packed file holds, to be read, and how many bytes it is said to have."""
+    if packing == ".gz":
+        with packed.open("rb") as file:
+            file.seek(max(0, packed.stat().st_size - 4))
+            size = int.from_bytes(file.read(4), "little")  # modulo 4 GiB; no recording has as much
+        with gzip.open(packed) as content:
+            yield content, size
+    else:
+        with zipfile.ZipFile(packed) as archive:
+            names = archive.namelist()
+            if member not in names:
+                raise _SpoiledError(f"holds {', '.join(map(repr, names[:3])) or 'nothing'} ({member!r} allowed)")
+            with archive.open(member) as content:
+                yield content, archive.getinfo(member).file_size
+
+
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A name beside the final one, free again afterwards."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Nobody else in here; the system frees the lock of a process that dies."""
+    if sys.platform == "win32":
+        yield
+        return
+    while True:
+        with lock.open("a") as file:
+            with contextlib.suppress(OSError):  # some network disks know no locks; the md5 is still checked
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                    continue
+            except FileNotFoundError:  # whoever held it has finished and taken it away
+                continue
+            try:
+                yield
+                return
+            finally:
+                lock.unlink(missing_ok=True)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+def _md5(file: Path) -> str:
+    return str(pooch.file_hash(str(file), alg="md5"))
