@@ -2,9 +2,9 @@
 
     python benchmarks/ear.py SOUND... --out benchmarks/results/NAME.md
 
-lauscher (1.0.1, one job) hears every sound twice, from two seeds, and so does the ear, on one core. Seconds are those of
-the processor, without imports and, for the ear, without its table of the membrane, which is made once and kept. What two
-runs have in common is the correlation of their histograms (5 channels x 10 ms) and of these histograms' profiles.
+lauscher (1.0.1, one job) hears every sound twice, from two seeds, and so does the ear, on one core. Seconds are those
+of the processor, without imports and, for the ear, without its table of the membrane, which is made once and kept. What
+two runs have in common is the correlation of their histograms (5 channels x 10 ms) and of these histograms' profiles.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def main() -> None:
     lines = [
         "# The ear against lauscher\n",
         f"{datetime.now(UTC):%Y-%m-%d}, commit {git_commit()}, {machine()}, {known}, lauscher 1.0.1.\n",
-        f"Made by `python benchmarks/ear.py {' '.join(Path(word).name for word in sys.argv[1:])}`. In common: correlation of "
-        "histograms / of their profiles over channels / over time.\n",
+        f"Made by `python benchmarks/ear.py {' '.join(Path(word).name for word in sys.argv[1:])}`. In common: "
+        "correlation of histograms / of their profiles over channels / over time.\n",
         "| sound | s | spikes, lauscher | spikes, ear | in common: lauscher twice | ear and lauscher | ear twice "
         "| CPU s, lauscher | CPU s, ear | ratio |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -95,10 +95,11 @@ def main() -> None:
         ours = [by_ear(sound, seed) for seed in (0, 1)]
         slow, fast = (min(seconds for _, seconds in runs) for runs in (theirs, ours))
         totals = [", ".join(str(len(spikes[0])) for spikes, _ in runs) for runs in (theirs, ours)]
+        pairs = ((theirs[0], theirs[1]), (ours[0], theirs[0]), (ours[0], ours[1]))
+        shared = [common(one[0], other[0], sound.seconds) for one, other in pairs]
         lines.append(
-            f"| {file.stem} | {sound.seconds:.2f} | {totals[0]} | {totals[1]} | "
-            f"{common(theirs[0][0], theirs[1][0], sound.seconds)} | {common(ours[0][0], theirs[0][0], sound.seconds)} | "
-            f"{common(ours[0][0], ours[1][0], sound.seconds)} | {slow:.1f} | {fast:.3f} | **{slow / fast:.0f}** |"
+            f"| {file.stem} | {sound.seconds:.2f} | {totals[0]} | {totals[1]} | {' | '.join(shared)} | "
+            f"{slow:.1f} | {fast:.3f} | **{slow / fast:.0f}** |"
         )
         print(lines[-1], flush=True)
         if options.out:

@@ -11,7 +11,7 @@ from ranvier.recipes.config import build_config, load_values, recipe_names, reci
 
 
 def test_the_recipes_are_these() -> None:
-    assert recipe_names() == ["coincidence", "shd"]
+    assert recipe_names() == ["coincidence", "digits", "folder", "fsdd", "gsc", "shd", "ssc"]
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -27,7 +27,7 @@ def test_the_two_commands_are_there_and_ci_runs_the_second() -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c[1] == "train"], ids=" ".join)
 def test_training_commands_can_be_read(command: list[str]) -> None:
     arguments = command[2:]
-    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "coincidence"
+    recipe = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "digits"
     values = load_values(recipe)
     _, overrides = train_options(_Parser, recipe, values).parse(arguments)
     assert build_config(values, overrides).name == recipe

@@ -194,6 +194,18 @@ def test_the_rate_of_the_file_does_not_matter(cache: Path) -> None:
     assert 17 <= profiles[1].argmax() <= 20
 
 
+def test_emphasis_raises_what_lies_high(cache: Path) -> None:
+    """Of two equal tones the higher one wins, and with no emphasis nothing changes."""
+    rate = 16_000
+    at = np.arange(rate // 5) / rate
+    sound = Sound(np.sin(2 * np.pi * 200 * at) + np.sin(2 * np.pi * 3000 * at), rate)
+    shares = []
+    for emphasis_hz in (None, 300.0):
+        _, units = Ear(emphasis_hz=emphasis_hz).listen(sound, clip_generator(0, sound), cache=cache)
+        shares.append(np.mean(units < 400))
+    assert shares[1] > shares[0] + 0.05
+
+
 def test_spikes_are_in_order_and_within_the_sound(cache: Path) -> None:
     sound = noise(0.9)
     times, units = Ear(channels=30).listen(sound, clip_generator(0, sound), cache=cache)
@@ -206,7 +218,7 @@ def test_spikes_are_in_order_and_within_the_sound(cache: Path) -> None:
 
 
 def test_what_an_ear_cannot_be() -> None:
-    for field, value in (("channels", 0), ("ramp_ms", -1.0), ("level", 0.0), ("fibres", 0)):
+    for field, value in (("channels", 0), ("ramp_ms", -1.0), ("level", 0.0), ("fibres", 0), ("emphasis_hz", 0.0)):
         with pytest.raises(ValueError, match=f"{field}: .* is not allowed"):
             Ear(**{field: value})  # type: ignore[arg-type]
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.recipes.build import build_model, build_splits
+from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, build_config, load_values
 from ranvier.recipes.fit import Training, _batches
 from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
 
 from .conftest import Quiet

@@ -18,13 +18,13 @@ import pytest
 import torch
 
 from ranvier.network import Network
-from ranvier.recipes import build
-from ranvier.recipes.build import build_splits
+from ranvier.recipes import splits
 from ranvier.recipes.checkpoint import load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
 from ranvier.recipes.fit import Training, predict
 from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
 
 from .conftest import Quiet, write_small_recording
@@ -216,13 +216,13 @@ def test_the_test_split_is_read_once_and_only_after_training(
 ) -> None:
     write_small_recording(small_root / "shd_test.h5", 30, 7)
     order: list[str] = []
-    read = build.read_recording  # type: ignore[attr-defined]
+    read = splits.read_recording  # type: ignore[attr-defined]
 
     def spy(path: Path, *arguments: Any, **options: Any) -> Any:
         order.append(path.name)
         return read(path, *arguments, **options)
 
-    monkeypatch.setattr(build, "read_recording", spy)
+    monkeypatch.setattr(splits, "read_recording", spy)
     watcher = Quiet()
     watcher.epoch = lambda row: order.append("epoch")  # type: ignore[method-assign]
     result = train(small(), tmp_path / "run", watcher)
@@ -310,7 +310,17 @@ def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_killed_process_continues_to_the_bit(seed: int, tmp_path: Path) -> None:
     """Kill the real process at random moments until a try gets through, on the recipe with its comparisons."""
-    options = ["--train.epochs", "3", "--data.train-clips", "320", "--data.test-clips", "80", "--compare", "fixed"]
+    options = [
+        "coincidence",
+        "--train.epochs",
+        "3",
+        "--data.train-clips",
+        "320",
+        "--data.test-clips",
+        "80",
+        "--compare",
+        "fixed",
+    ]
     command = [sys.executable, "-m", "ranvier", "train"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"

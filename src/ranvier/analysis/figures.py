@@ -98,7 +98,7 @@ def plot_detectors(
     return figure
 
 
-def plot_raster(network: Network, events: Events, length: int, label: str) -> Figure:
+def plot_raster(network: Network, events: Events | NDArray[Any], length: int, label: str) -> Figure:
     """One clip through the layers of a frozen network: input, hidden spikes, output voltages.
 
     Args:
@@ -107,12 +107,20 @@ def plot_raster(network: Network, events: Events, length: int, label: str) -> Fi
         label: name of the clip's class.
     """
     result = run(network, events, length)
-    step, source, _ = events
     figure, axes = _figure(len(network.layers) + 1, 1, 8.0, 2.0 * (len(network.layers) + 1), sharex=True)
-    rasters = [("input", step, source, network.layers[0].sources)]
+    rasters: list[tuple[str, NDArray[Any], NDArray[Any], int]] = []
+    if isinstance(events, np.ndarray):  # real numbers: every cell has one
+        top = axes[0, 0]
+        grid_ms = np.arange(len(events) + 1) * network.dt_ms
+        top.pcolormesh(grid_ms, np.arange(events.shape[1] + 1), events.T, cmap="Greys", rasterized=True)
+        top.set(ylabel="input")
+        heard = f"{len(events)} frames"
+    else:
+        rasters.append(("input", events[0], events[1], network.layers[0].sources))
+        heard = f"{len(events[0]):,} input events"
     for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
-    for ax, (name, when, where, neurons) in zip(axes[:, 0], rasters, strict=False):
+    for ax, (name, when, where, neurons) in zip(axes[-1 - len(rasters) : -1, 0], rasters, strict=True):
         few = neurons <= 32
         size, marker = (80.0, "|") if few else (7.0, ".")
         ax.scatter(
@@ -134,5 +142,5 @@ def plot_raster(network: Network, events: Events, length: int, label: str) -> Fi
     last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
     last.set(ylabel="output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
-    axes[0, 0].set_title(f"a clip of class {label}: {len(step):,} input events, through the frozen network")
+    axes[0, 0].set_title(f"a clip of class {label}: {heard}, through the frozen network")
     return figure

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import ranvier
+from ranvier.cli.data import add_data, run_data
+from ranvier.cli.encode import add_encode, run_encode
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +77,8 @@ def _dispatch(given: list[str]) -> int:
     )
     copy.add_argument("recipe", metavar="RECIPE", help="name of a recipe (ranvier ls)")
     copy.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist")
+    add_encode(commands)
+    add_data(commands, _Parser)
     bench = commands.add_parser(
         "bench", help="what a training step costs on this machine", description="Measure speed on this machine."
     )
@@ -85,7 +89,8 @@ def _dispatch(given: list[str]) -> int:
     if given[:1] == ["train"]:
         return _train(given[1:])
     options = parser.parse_args(given)
-    return {"eval": _eval, "ls": _ls, "cp": _cp, "bench": _bench}[options.command](options)
+    run = {"eval": _eval, "ls": _ls, "cp": _cp, "bench": _bench, "encode": run_encode, "data": run_data}
+    return run[options.command](options)
 
 
 def _train(given: list[str]) -> int:
@@ -93,7 +98,7 @@ def _train(given: list[str]) -> int:
     from ranvier.recipes.config import ConfigError, build_config, load_values
 
     named = bool(given) and not given[0].startswith("-")
-    recipe = given.pop(0) if named else "coincidence"
+    recipe = given.pop(0) if named else "digits"
     values = load_values(recipe)
     options, overrides = train_options(_Parser, recipe, values).parse(given)
     if options.resume is not None and (named or overrides or options.out or options.force):

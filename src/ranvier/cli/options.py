@@ -43,7 +43,7 @@ def train_options(make: type[argparse.ArgumentParser], recipe: str, values: Mapp
         prog="ranvier train",
         usage="ranvier train [RECIPE] [options]",
         description=f"Train a recipe by name (ranvier ls) or from a .toml file. These are the fields of {recipe!r}; "
-        "without RECIPE it is coincidence.",
+        "without RECIPE it is digits.",
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

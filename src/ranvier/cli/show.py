@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from ranvier.data.encode import Encoded
+    from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
 
 
@@ -188,3 +190,55 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_encoded(encoded: Encoded, most: int = 10) -> None:
+    """What became of the sound files."""
+    console = Console()
+    speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""
+    console.print(
+        f"{encoded.file} written: {encoded.clips} clips, {len(encoded.classes)} classes{speakers}, "
+        f"{encoded.spikes / encoded.clips:,.0f} spikes a clip ({encoded.naming})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if encoded.left_out:
+        console.print(f"{len(encoded.left_out)} files were left out:", highlight=False)
+        for _, reason in encoded.left_out[:most]:
+            console.print(f"  {reason}", highlight=False, soft_wrap=True, markup=False)
+        if len(encoded.left_out) > most:
+            console.print(f"  ... and {len(encoded.left_out) - most} more", highlight=False)
+
+
+def show_inspection(inspection: Inspection, most: int = 40) -> None:
+    """What a recording holds, and what is wrong with it."""
+    console = Console()
+    console.print(f"{inspection.path}: {inspection.clips} clips", highlight=False, soft_wrap=True)
+    table = Table(box=None, show_header=True)
+    for column in ("", "smallest", "median", "mean", "largest"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, spread, form in (
+        ("duration, s", inspection.duration_s, "{:.3f}"),
+        ("spikes per clip", inspection.spikes, "{:,.0f}"),
+    ):
+        if spread is not None:
+            values = (spread.smallest, spread.median, spread.mean, spread.largest)
+            table.add_row(name, *(form.format(value) for value in values))
+    console.print(table)
+    if inspection.channels:
+        console.print(
+            f"{inspection.channels} channels with spikes, {inspection.first_channel} ... {inspection.last_channel}"
+            f"; {len(inspection.silent)} silent clips",
+            highlight=False,
+        )
+    for title, parts in (("classes", inspection.classes), ("speakers", inspection.speakers)):
+        if parts:
+            named = ", ".join(f"{member} {clips}" for member, clips in parts[:most])
+            rest = f", ... and {len(parts) - most} more" if len(parts) > most else ""
+            console.print(f"{len(parts)} {title}: {named}{rest}", highlight=False, soft_wrap=True, markup=False)
+    for note in inspection.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+    for fault in inspection.faults:
+        console.print(f"fault: {fault}", highlight=False, soft_wrap=True, markup=False)
+    if not inspection.faults:
+        console.print("no faults")

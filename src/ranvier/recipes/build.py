@@ -1,51 +1,17 @@
-"""From plain values to models and data: everything that a recipe names is built here."""
+"""From plain values to networks and what their training clips go through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ranvier import network
-from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
-from ranvier.data.coincidence import CoincidenceTask
-from ranvier.data.split import split_clips
+from ranvier.data.augment import Augmentation
+from ranvier.data.digits import GRID as DIGITS_GRID
 from ranvier.models import Feedforward, detectors, feedforward
-from ranvier.recipes.config import CoincidenceData, Config, ConfigError, DetectorModel, SHDData, decay, steps
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Some clips of a data set."""
-
-    dataset: SpikeDataset
-    clips: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """What a training may see, and when.
-
-    Attributes:
-        train: to learn from.
-        validation: to choose the epoch on; None keeps the last epoch.
-        seen: held-out clips of the training speakers, only reported; None if there are none.
-        read_test: reads the test split, or None if it is not there; called after training has ended, and only then.
-        offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
-    """
-
-    train: Part
-    validation: Part | None
-    seen: Part | None
-    read_test: Callable[[], Part | None]
-    offsets: NDArray[np.int64] | None = None
+from ranvier.recipes.config import Config, decay, steps
+from ranvier.recipes.sections import CoincidenceData, DetectorModel, DigitsData, GSCData
+from ranvier.recipes.speech_commands import EAR_GRID
+from ranvier.recipes.splits import Splits
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Feedforward:
@@ -86,89 +52,31 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
     )
 
 
+def build_augmentation(config: Config) -> Augmentation | None:
+    """What happens to training clips; None if nothing does."""
+    augment = config.augment
+    augmentation = Augmentation(
+        blend_probability=augment.blend_probability,
+        shift_channels=augment.shift_channels,
+        shift_steps=steps(config, "augment.shift_ms"),
+        keep_probability=augment.keep_probability,
+        jitter_steps=augment.jitter_ms / config.data.dt_ms,
+        channel_mask_probability=augment.channel_mask_probability,
+        channel_mask_channels=augment.channel_mask_channels,
+        time_mask_probability=augment.time_mask_probability,
+        time_mask_steps=steps(config, "augment.time_mask_ms"),
+        cut_mix_probability=augment.cut_mix_probability,
+        cut_mix_share=augment.cut_mix_share,
+    )
+    return None if augmentation == Augmentation(cut_mix_share=augment.cut_mix_share) else augmentation
+
+
 def build_input(config: Config) -> network.Input:
     """How raw events become the network's input."""
     data = config.data
     if isinstance(data, CoincidenceData):
         return network.Input(data.channels)
-    return network.Input(data.channels, data.pool, data.alignment)
-
-
-def build_splits(config: Config, *, progress: Callable[[int, int], None] | None = None) -> Splits:
-    """Read or make the recipe's data and divide it.
-
-    Raises:
-        DataError: the data are not there or are damaged.
-        ConfigError: the division asks for what the data do not hold.
-    """
-    if isinstance(config.data, CoincidenceData):
-        return _coincidence(config, config.data)
-    return _shd(config, config.data, progress)
-
-
-def _coincidence(config: Config, data: CoincidenceData) -> Splits:
-    try:
-        task = CoincidenceTask(
-            classes=data.classes,
-            channels=data.channels,
-            gap=steps(config, "data.gap_ms"),
-            jitter=data.jitter,
-            noise=data.noise,
-            steps=steps(config, "data.clip_ms"),
-            dt_ms=data.dt_ms,
-        )
-    except ConfigError:
-        raise
-    except ValueError as error:
-        # the task speaks of steps, the recipe of milliseconds
-        name, _, rule = str(error).partition(": ")
-        raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
-    generator = np.random.default_rng(data.seed)
-    offsets = task.offsets(generator)
-
-    def draw(clips: int) -> Part:
-        return Part(task.draw(offsets, clips, generator), np.arange(clips))
-
-    train, validation, test = (draw(n) for n in (data.train_clips, data.validation_clips, data.test_clips))
-    return Splits(train, validation, None, lambda: test, offsets)
-
-
-def _shd(config: Config, data: SHDData, progress: Callable[[int, int], None] | None) -> Splits:
-    if data.root is None:
-        raise ConfigError("data.root: no folder given (name the folder that holds shd_train.h5 by --data-root FOLDER)")
-    root, grid = Path(data.root), Grid(data.channels, data.pool, data.dt_ms, data.alignment)
-    train_file, test_file = find_recording(root, "shd_train"), find_recording(root, "shd_test")
-    if train_file is None:
-        raise DataError(f"{root}: neither shd_train.h5 nor shd_train.h5.gz is there")
-    if config.protocol == "paper" and test_file is None:
-        raise DataError(f"{root}: neither shd_test.h5 nor shd_test.h5.gz is there (protocol = paper chooses on it)")
-    dataset = read_recording(train_file, grid, progress=progress)
-
-    def read_test() -> Part | None:
-        if test_file is None:
-            return None
-        test = read_recording(test_file, grid, progress=progress)
-        return Part(test, np.arange(len(test)))
-
-    if config.protocol == "paper":
-        test = read_test()
-        return Splits(Part(dataset, np.arange(len(dataset))), test, None, lambda: test)
-    if data.validation == "leave-one-speaker-out":
-        raise ConfigError("data.validation: leave-one-speaker-out is a series of trainings, not one split")
-    if data.validation == "speakers" and not data.validation_speakers:
-        raise ConfigError("data.validation_speakers: names none (one or more, or --data.validation none)")
-    train, validation, seen = split_clips(
-        dataset,
-        speakers=data.validation_speakers if data.validation == "speakers" else (),
-        fraction=data.validation_fraction if data.validation == "fraction" else 0.0,
-        seen_fraction=data.seen_fraction if data.validation == "speakers" else 0.0,
-        generator=np.random.default_rng(data.split_seed),
-    )
-
-    if data.validation != "none" and not len(validation):
-        raise ConfigError(f"data.validation_fraction: {data.validation_fraction:g} of the clips is less than one clip")
-
-    def part(clips: NDArray[np.int64]) -> Part | None:
-        return Part(dataset, clips) if len(clips) else None
-
-    return Splits(Part(dataset, train), part(validation), part(seen), read_test)
+    if isinstance(data, GSCData) and data.input != "ear":
+        return network.Input(140)
+    grid = DIGITS_GRID if isinstance(data, DigitsData) else EAR_GRID if isinstance(data, GSCData) else data
+    return network.Input(grid.channels, grid.pool, grid.alignment)

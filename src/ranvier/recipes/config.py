@@ -10,129 +10,30 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
+
+from ranvier.recipes.sections import (
+    AugmentConfig,
+    CoincidenceData,
+    DetectorModel,
+    DigitsData,
+    FeedforwardModel,
+    FolderData,
+    GSCData,
+    OptionalNumber,
+    Section,
+    SHDData,
+    SSCData,
+    TrainConfig,
+    split_text,
+)
 
 LONGEST_DELAY = 32767  # steps, as int16 holds them
 
 
 class ConfigError(ValueError):
     """A recipe or a command breaks a rule; the message names the field, the value and what is allowed."""
-
-
-def _split(value: object) -> object:
-    """``256,256`` on the command line is a list, and ``empty`` one without anything."""
-    return [part for part in value.split(",") if part not in ("", "empty")] if isinstance(value, str) else value
-
-
-def _none(value: object) -> object:
-    return None if value == "none" else value
-
-
-# leaves out a value that a recipe has; TOML has no null
-OptionalText = Annotated[str | None, BeforeValidator(_none)]
-OptionalNumber = Annotated[float | None, BeforeValidator(_none)]
-Integers = Annotated[tuple[int, ...], BeforeValidator(_split)]
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_split)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CoincidenceData(Section):
-    """A synthetic task made on the spot: which order did the channels fire in?"""
-
-    kind: Literal["coincidence"]
-    classes: int = Field(ge=2, le=100, description="patterns")
-    channels: int = Field(ge=2, le=1000, description="input channels")
-    dt_ms: float = Field(gt=0, description="length of a step [ms]")
-    gap_ms: float = Field(gt=0, description="time between two spikes of a pattern [ms]")
-    jitter: float = Field(ge=0, le=1, description="probability that a pattern's spike comes one step early or late")
-    noise: int = Field(ge=0, le=100, description="further spikes per channel and clip")
-    clip_ms: float = Field(gt=0, description="length of a clip [ms]")
-    train_clips: int = Field(ge=1, description="clips to train on")
-    validation_clips: int = Field(ge=1, description="clips to choose the epoch on")
-    test_clips: int = Field(ge=1, description="clips read once, after training")
-    seed: int = Field(ge=0, description="seed of patterns and clips")
-
-
-class SHDData(Section):
-    """Spiking Heidelberg Digits, or any recording in its format: shd_train.h5[.gz], and shd_test.h5[.gz] if there."""
-
-    kind: Literal["shd"]
-    root: OptionalText = Field(None, description="folder that holds the recording")
-    channels: int = Field(ge=1, le=65535, description="channels of the recording")
-    pool: int = Field(ge=1, description="neighbouring channels summed into one input")
-    dt_ms: float = Field(gt=0, description="length of a step [ms]")
-    alignment: Literal["zero", "first_event"] = Field(description="where step 0 begins")
-    validation: Literal["speakers", "fraction", "leave-one-speaker-out", "none"] = Field(
-        description="what the epoch is chosen on: held-out speakers, a random share of the clips, each speaker in turn "
-        "(one training each), or nothing (the last epoch counts)"
-    )
-    validation_speakers: Integers = Field(description="speakers held out by validation = speakers")
-    validation_fraction: float = Field(gt=0, lt=1, description="share held out by validation = fraction")
-    seen_fraction: float = Field(
-        ge=0, lt=1, description="share of the training speakers' clips held out besides, to report on speakers seen"
-    )
-    split_seed: int = Field(ge=0, description="seed of the random shares; the same for every train.seed")
-
-
-class _Delayed(Section):
-    """What every network with delays has."""
-
-    delays: Literal["learned", "fixed", "none"] = Field(
-        description="learned with the weights, frozen where they start, or none at all"
-    )
-    max_delay_ms: float = Field(ge=0, description="longest delay, a whole number of steps [ms]")
-    tau_ms: float = Field(gt=0, description="membrane time constant [ms]")
-    leak_rule: Literal["euler", "exp"] = Field(
-        description="voltage kept per step: euler 1 - dt/tau (the paper's), exp e^(-dt/tau)"
-    )
-    surrogate: Literal["arctan", "fast_sigmoid", "triangle"] = Field(description="derivative of the step function")
-    surrogate_alpha: float = Field(gt=0, description="steepness of the surrogate")
-    tail_ms: float = Field(ge=0, description="silence after a clip, a whole number of steps [ms]")
-
-
-class FeedforwardModel(_Delayed):
-    """The paper's network."""
-
-    kind: Literal["feedforward"]
-    hidden: Sizes = Field(min_length=1, description="neurons of each hidden layer")
-    branches: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
-    delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
-        description="one delay per synapse, source or target"
-    )
-    kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
-    threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
-    dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
-    tail: Literal["clip", "per_layer"] = Field(
-        description="the silence comes once for all layers, or anew with every layer (the official code's padding)"
-    )
-
-
-class DetectorModel(_Delayed):
-    """One coincidence detector per class."""
-
-    kind: Literal["detectors"]
-    readout_tau_ms: float = Field(gt=0, description="time for which a vote is remembered [ms]")
-    vote: float = Field(gt=0, description="voltage that a detector's spike adds to its class")
-
-
-class TrainConfig(Section):
-    """How it is trained."""
-
-    seed: int = Field(ge=0, lt=2**63, description="seed of start, order of clips and dropout")
-    epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
-    batch_size: int = Field(ge=1, le=65536, description="clips per step")
-    weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
-    weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
-    delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")
-    sigma_start_ms: float = Field(gt=0, description="width of a tap at the start [ms]")
-    sigma_end_ms: float = Field(gt=0, description="width of a tap at the end [ms]")
-    sigma_fraction: float = Field(gt=0, le=1, description="share of the training over which the width shrinks")
 
 
 class Config(Section):
@@ -145,7 +46,7 @@ class Config(Section):
         description="honest: the epoch is chosen on validation, test is read once after training; "
         "paper: chosen on the test set, as published (the result is marked)",
     )
-    compare: Annotated[tuple[Literal["fixed", "none"], ...], BeforeValidator(_split)] = Field(
+    compare: Annotated[tuple[Literal["fixed", "none"], ...], BeforeValidator(split_text)] = Field(
         (),
         description="also train with random frozen delays (fixed), without delays (none), both (fixed,none), or "
         "neither (empty)",
@@ -153,9 +54,12 @@ class Config(Section):
     compare_weight_lr: OptionalNumber = Field(
         None, gt=0, description="peak of the weights' learning rate in the comparisons, none for train.weight_lr"
     )
-    data: CoincidenceData | SHDData = Field(discriminator="kind")
+    data: DigitsData | CoincidenceData | SHDData | SSCData | GSCData | FolderData = Field(discriminator="kind")
     model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
     train: TrainConfig
+    augment: AugmentConfig = Field(
+        default_factory=lambda: AugmentConfig.model_validate({}), description="changes to training clips"
+    )
 
 
 def steps(config: Config, field: str) -> int:
@@ -255,8 +159,18 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
         raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
-    for field in ("model.max_delay_ms", "model.tail_ms"):
+    for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
         steps(config, field)
+    augment = config.augment
+    for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
+        if getattr(augment, f"{mask}_probability") > 0 and not getattr(augment, longest):
+            raise ConfigError(f"augment.{longest}: 0 is not allowed where augment.{mask}_probability is above 0")
+    if isinstance(config.data, GSCData) and config.data.input != "ear":
+        for name, off in (("blend_probability", 0), ("keep_probability", 1), ("jitter_ms", 0)):
+            if getattr(augment, name) != off:
+                raise ConfigError(
+                    f"augment.{name}: {getattr(augment, name):g} is not allowed for frames ({off}, spikes only)"
+                )
     return config
 
 
@@ -290,7 +204,9 @@ def allowed(field: FieldInfo) -> str:
     kind = "a whole number" if field.annotation is int else ""
     if field.annotation in (float, float | None):
         kind = "a number"
-    if get_origin(field.annotation) is tuple:
+    if field.annotation == tuple[str, ...]:
+        kind = "names with commas between"
+    elif get_origin(field.annotation) is tuple:
         kind = "whole numbers with commas between"
         bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
     bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
@@ -302,7 +218,14 @@ def _recipes() -> Any:
 
 
 _KINDS: dict[str, dict[str, type[Section]]] = {
-    "data": {"coincidence": CoincidenceData, "shd": SHDData},
+    "data": {
+        "digits": DigitsData,
+        "coincidence": CoincidenceData,
+        "shd": SHDData,
+        "ssc": SSCData,
+        "gsc": GSCData,
+        "folder": FolderData,
+    },
     "model": {"feedforward": FeedforwardModel, "detectors": DetectorModel},
 }
 
@@ -317,7 +240,8 @@ def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
             given = "missing" if kind is None else f"{kind!r} is not allowed"
             raise ConfigError(f"{name}.kind: {given} ({', '.join(known)})")
         return known[kind]
-    return TrainConfig if name == "train" else None
+    sections: dict[str, type[Section]] = {"train": TrainConfig, "augment": AugmentConfig}
+    return sections.get(name)
 
 
 def _choices(annotation: Any) -> list[str]:

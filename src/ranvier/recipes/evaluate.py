@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.intervals import Accuracy
 from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.data.frames import FrameDataset
 from ranvier.engine import run
 from ranvier.network import Network
 
@@ -58,7 +59,7 @@ class Evaluation:
 
 def evaluate(
     network: Network,
-    dataset: SpikeDataset,
+    dataset: SpikeDataset | FrameDataset,
     clips: NDArray[np.int64] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,

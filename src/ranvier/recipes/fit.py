@@ -18,11 +18,12 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ranvier.models import Feedforward
-from ranvier.recipes.build import Part, Splits, build_model
+from ranvier.recipes.build import build_augmentation, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
 from ranvier.recipes.metrics import append_metrics, keep_metrics
+from ranvier.recipes.splits import Part, Splits
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
 
@@ -60,6 +61,9 @@ class Training:
         self.config = config
         self.order = torch.Generator().manual_seed(config.train.seed)
         self.model = build_model(config, splits, self.order)
+        self.augmentation = build_augmentation(config)
+        self.changes = np.random.default_rng(config.train.seed)
+        self.classes = len(splits.train.dataset.classes)
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
         self.optimisers, self.schedules = self._optimisers()
@@ -92,8 +96,11 @@ class Training:
         """One step on one batch; returns its loss and how many clips it got right, before the step."""
         if self.config.model.delays == "learned":
             self.model.set_sigma(sigma_steps(self.config, self.step / self.steps))
+        target = labels
+        if self.augmentation is not None:
+            x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
         scores = self.model.scores(x, lengths)
-        loss = F.cross_entropy(scores, labels)
+        loss = F.cross_entropy(scores, target)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -114,6 +121,7 @@ class Training:
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "order": self.order.get_state(),
             "dropout": torch.get_rng_state(),
+            "changes": self.changes.bit_generator.state,
             "step": self.step,
             "epoch": self.epoch,
             "seconds": self.seconds,
@@ -142,6 +150,7 @@ class Training:
             schedule.load_state_dict(saved)
         self.order.set_state(state["order"])
         torch.set_rng_state(state["dropout"])
+        self.changes.bit_generator.state = state["changes"]
         for name in ("step", "epoch", "seconds", "best", "last_row"):
             setattr(self, name, state[name])
 

@@ -16,9 +16,10 @@ from torch.optim import Adam
 from ranvier import network
 from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay.op import Way, choose_way
-from ranvier.recipes.config import LONGEST_DELAY, ConfigError, Section, allowed
+from ranvier.recipes.config import LONGEST_DELAY, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
 from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.sections import Section
 
 _SOURCES, _CLASSES = 140, 20
 

@@ -17,12 +17,16 @@ from ranvier.analysis.intervals import Accuracy
 from ranvier.data import write_recording
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
-from ranvier.recipes.build import Part, Splits, build_input, build_model, build_splits
+from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import Fitted, Watcher, fit, predict
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
+from ranvier.recipes.sections import FolderData
+from ranvier.recipes.splits import Part, Splits, build_splits
+
+_MOST_SPEAKERS = 20  # an accuracy for each is told up to so many
 
 
 def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False) -> dict[str, Any]:
@@ -75,12 +79,18 @@ def _check_data(config: Config, watcher: Watcher) -> None:
         build_splits(config, progress=watcher.clips)
 
 
-def _speakers(config: Config, watcher: Watcher) -> list[int]:
+def _speakers(config: Config, watcher: Watcher) -> list[str]:
     whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
-    speakers = [int(s) for s in np.unique(build_splits(whole, progress=watcher.clips).train.dataset.speakers)]
+    part = build_splits(whole, progress=watcher.clips).train
+    speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
         raise ConfigError("data.validation: leave-one-speaker-out needs a recording that names two speakers or more")
-    return speakers
+    return [_name(part, speaker) for speaker in speakers]
+
+
+def _name(part: Part, speaker: int) -> str:
+    names = part.dataset.speaker_names
+    return names[speaker] if names else str(speaker)
 
 
 def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
@@ -96,8 +106,8 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=watcher.clips)
     before = _initial_delays(config, splits)
     _draw(folder, splits, network, before)
-    if splits.offsets is not None and test is not None:
-        _write_clips(folder / "test.h5", test)
+    if splits.example and test is not None:
+        _write_clips(folder / "test.h5", test, network.input.pool)
     return {
         **_describe(config, splits, fitted, test),
         "accuracy": _accuracies(splits, fitted.model, tested),
@@ -137,9 +147,11 @@ def _accuracies(splits: Splits, model: Feedforward, tested: Evaluation | None) -
         right = predict(model, part) == part.dataset.labels[part.clips]
         speaker = part.dataset.speakers[part.clips]
         accuracies[name] = Accuracy.of(right).as_dict()
-        accuracies[name]["speakers"] = {
-            str(s): Accuracy.of(right[speaker == s]).as_dict() for s in np.unique(speaker) if s >= 0
-        }
+        there = np.unique(speaker)
+        if len(there) <= _MOST_SPEAKERS:
+            accuracies[name]["speakers"] = {
+                _name(part, s): Accuracy.of(right[speaker == s]).as_dict() for s in there if s >= 0
+            }
     if tested is not None:
         accuracies["test"] = tested.accuracy.as_dict()
         accuracies["test"]["spikes_per_neuron_and_clip"] = [round(rate, 4) for rate in tested.spikes_per_neuron]
@@ -175,14 +187,14 @@ def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[A
     figures.save(raster, folder / "raster.png")
 
 
-def _write_clips(file: Path, part: Part) -> None:
+def _write_clips(file: Path, part: Part, pool: int) -> None:
     """The test clips as a recording, so that ``ranvier eval`` has something to read."""
     times, units = [], []
     for clip in part.clips:
         step, source, count = part.dataset.clip(int(clip))
         # the middle of a step survives the rounding of float16 seconds
         times.append(np.repeat((step + 0.5) * part.dataset.dt_ms / 1000, count))
-        units.append(np.repeat(source, count))
+        units.append(np.repeat(source.astype(np.int64) * pool, count))
     write_recording(file, times, units, part.dataset.labels[part.clips], classes=part.dataset.classes)
 
 
@@ -212,9 +224,10 @@ def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, 
 def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     folds = {}
     for speaker in _speakers(config, watcher):
-        fold = _variant(config, data={"validation": "speakers", "validation_speakers": (speaker,)})
+        held_out = speaker if isinstance(config.data, FolderData) else int(speaker)
+        fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
         name = f"speaker-{speaker}"
-        folds[str(speaker)] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
+        folds[speaker] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
     shares = [fold["accuracy"]["validation"]["value"] for fold in folds.values()]
     right = sum(fold["accuracy"]["validation"]["correct"] for fold in folds.values())
     clips = sum(fold["accuracy"]["validation"]["clips"] for fold in folds.values())

@@ -27,6 +27,9 @@ class Ear:
             of it in and half of it out, as the package lauscher 1.0.1 does. The published files are as with 30 ms.
         level: root mean square that the sound is brought to first, > 0.
         fibres: nerve fibres per channel, >= 1.
+        emphasis_hz: what lies above is raised by 6 dB an octave before the level is set, as the middle ear and
+            recognisers of speech do, so that the loud low end of a voice or a microphone does not hide the rest; None
+            leaves the sound as it is, as in SHD.
 
     Source: Cramer, Stradmann, Schemmel, Zenke, IEEE TNNLS (2020), doi 10.1109/TNNLS.2020.3044364.
     """
@@ -35,6 +38,7 @@ class Ear:
     ramp_ms: float | None = 30.0
     level: float = 0.3
     fibres: int = 40
+    emphasis_hz: float | None = None
 
     def __post_init__(self) -> None:
         for name, good, allowed in (
@@ -42,6 +46,7 @@ class Ear:
             ("ramp_ms", self.ramp_ms is None or self.ramp_ms >= 0, "0 or more, or None"),
             ("level", self.level > 0, "above 0"),
             ("fibres", 1 <= self.fibres <= 10_000, "1 ... 10000"),
+            ("emphasis_hz", self.emphasis_hz is None or self.emphasis_hz > 0, "above 0, or None"),
         ):
             if not good:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not allowed ({allowed})")
@@ -68,7 +73,7 @@ class Ear:
         """
         from ranvier.data.ear import cells_cpu
 
-        heard = _prepared(resampled(sound, bm.RATE).samples, self.level, self.ramp_ms)
+        heard = self._prepared(resampled(sound, bm.RATE).samples)
         membrane = _membrane(self.channels, None if cache is None else str(cache))
         state = cells_cpu.silent(self.channels, bm.STEPS_PER_SECOND)
         steps = -(-len(heard) // 2)
@@ -83,6 +88,23 @@ class Ear:
         times, units = (np.concatenate(part) for part in zip(*found, strict=True))
         order = np.lexsort((units, times))
         return times[order] / bm.STEPS_PER_SECOND, units[order].astype(np.uint16)
+
+    def _prepared(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Emphasised, brought to the level, faded in and out."""
+        heard = checked(samples, "sound")
+        if self.emphasis_hz is not None:
+            heard = heard + np.diff(heard, prepend=heard[0]) * (bm.RATE / (2 * np.pi * self.emphasis_hz))
+        power = float(np.sqrt(np.mean(heard**2)))
+        if not np.isfinite(power) or power == 0:
+            raise DataError(f"sound: its root mean square is {power:g} (a finite number above 0 allowed)")
+        heard = heard * (self.level / power)
+        ramp = len(heard) // 2
+        if self.ramp_ms is not None:
+            ramp = min(ramp, round(self.ramp_ms / 1000 * bm.RATE))
+        rising = np.hanning(2 * ramp)[:ramp]
+        heard[:ramp] *= rising
+        heard[len(heard) - ramp :] *= rising[::-1]
+        return heard
 
     def _step(
         self,
@@ -119,21 +141,6 @@ def clip_generator(seed: int, sound: Sound) -> np.random.Generator:
 @lru_cache(maxsize=2)
 def _membrane(channels: int, cache: str | None) -> bm.Membrane:
     return bm.membrane(channels, cache)
-
-
-def _prepared(samples: NDArray[np.float64], level: float, ramp_ms: float | None) -> NDArray[np.float64]:
-    """Brought to the level, faded in and out."""
-    power = float(np.sqrt(np.mean(checked(samples, "sound") ** 2)))
-    if not np.isfinite(power) or power == 0:
-        raise DataError(f"sound: its root mean square is {power:g} (a finite number above 0 allowed)")
-    heard = samples * (level / power)
-    ramp = len(heard) // 2
-    if ramp_ms is not None:
-        ramp = min(ramp, round(ramp_ms / 1000 * bm.RATE))
-    rising = np.hanning(2 * ramp)[:ramp]
-    heard[:ramp] *= rising
-    heard[len(heard) - ramp :] *= rising[::-1]
-    return heard
 
 
 def _spectrum(heard: NDArray[np.float64], start: int) -> NDArray[np.complex128]:

@@ -1,0 +1,115 @@
+"""``ranvier data``: fetch, check and make data sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None:
+    """Its commands and their options."""
+    data = commands.add_parser("data", help="fetch, check and make data sets", description="Data sets.")
+    tasks = data.add_subparsers(dest="task", required=True, metavar="WHAT", parser_class=parser_class)
+    fetch = tasks.add_parser(
+        "fetch",
+        help="download SHD or SSC",
+        description="Download a published data set, or take it from a folder of tonic's or SpikingJelly's. A stopped "
+        "download is continued; nothing is used before its checksum is right.",
+        allow_abbrev=False,
+    )
+    fetch.add_argument("name", metavar="NAME", choices=["shd", "ssc"], help="shd or ssc")
+    fetch.add_argument("--out", metavar="FOLDER", type=Path, help="where to (default: data/NAME)")
+    check = tasks.add_parser(
+        "check",
+        help="report on a recording",
+        description="What a recording in SHD's format holds, and everything that is wrong with it.",
+        allow_abbrev=False,
+    )
+    check.add_argument("file", metavar="FILE", type=Path, help="recording, .h5 or .h5.gz")
+    check.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    shd = tasks.add_parser(
+        "make-shd",
+        help="make SHD anew from the Heidelberg Digits",
+        description="Let our ear hear the recordings of the Heidelberg Digits and divide them as the published SHD is "
+        "divided: speakers 4 and 5 and one clip in twenty of the others are the test set.",
+        allow_abbrev=False,
+    )
+    shd.add_argument(
+        "audio", metavar="AUDIO_FOLDER", type=Path, help="folder of lang-..._speaker-..._trial-..._digit-....flac"
+    )
+    shd.add_argument(
+        "--out", metavar="FOLDER", type=Path, required=True, help="folder for shd_train.h5 and shd_test.h5"
+    )
+    shd.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of the nerve fibres and the division (default: 0)"
+    )
+    shd.add_argument("--workers", metavar="N", type=int, help="threads (default: one per core)")
+    digits = tasks.add_parser(
+        "make-digits",
+        help="make the package's spoken digits anew",
+        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,000 clips that "
+        "ranvier train learns from, to the byte.",
+        allow_abbrev=False,
+    )
+    digits.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, .npz.xz")
+    digits.add_argument("--wav", metavar="FOLDER", type=Path, help="also write the sound of every clip there")
+    digits.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of voices, noise and nerve fibres (default: 0)"
+    )
+    digits.add_argument("--workers", metavar="N", type=int, help="processes (default: one per core)")
+
+
+def run_data(options: argparse.Namespace) -> int:
+    """Do what was asked."""
+    return {"fetch": _fetch, "check": _check, "make-shd": _make_shd, "make-digits": _make_digits}[options.task](options)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress
+    from ranvier.data.fetch import fetch
+
+    folder = options.out or Path("data") / options.name
+    with ClipProgress("downloading") as progress:
+        files = fetch(options.name, folder, progress=progress.clips)
+    for file in files:
+        print(file)
+    print(f"train with: ranvier train {options.name} --data-root {folder}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import show_inspection
+    from ranvier.data.inspection import inspect_recording
+
+    inspection = inspect_recording(options.file)
+    if options.json:
+        print(json.dumps(inspection.as_dict(), indent=2))
+    else:
+        show_inspection(inspection)
+    return 2 if inspection.faults else 0
+
+
+def _make_shd(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress, show_encoded
+    from ranvier.data.heidelberg import make_shd
+
+    with ClipProgress("hearing") as progress:
+        made = make_shd(options.audio, options.out, seed=options.seed, workers=options.workers, progress=progress.clips)
+    for encoded in made:
+        show_encoded(encoded)
+    return 0
+
+
+def _make_digits(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress
+    from ranvier.data.make_digits import make_digits
+
+    with ClipProgress("speaking and hearing") as progress:
+        digits = make_digits(
+            options.out, seed=options.seed, wav=options.wav, workers=options.workers, progress=progress.clips
+        )
+    size = options.out.stat().st_size / 1e6
+    print(f"{options.out} written: {len(digits.labels)} clips of {len(digits.names)} voices, {size:.1f} MB")
+    return 0

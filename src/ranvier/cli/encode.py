@@ -1,0 +1,105 @@
+"""``ranvier encode``: sound into spikes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_encode(commands: Any) -> None:
+    """Its options."""
+    encode = commands.add_parser(
+        "encode",
+        help="turn folders of sound into a recording of spikes",
+        description="Let the inner ear that made SHD hear sound files (wav, flac, ogg; any rate; several channels are "
+        "mixed) and write its spikes in SHD's HDF5 format. A class is a file's folder, unless a pattern says "
+        "otherwise; names of the Heidelberg Digits, the Free Spoken Digit Dataset and Google Speech Commands are "
+        "known. The same sound and seed give the same spikes. A stopped call is continued by the same call.",
+        allow_abbrev=False,
+    )
+    encode.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="files and folders")
+    encode.add_argument("--out", metavar="FILE", type=Path, required=True, help="recording to write, .h5")
+    encode.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    encode.add_argument(
+        "--label-pattern",
+        metavar="REGEX",
+        help="finds the class in a file's path: its group 'label', else its first group, else all it matches",
+    )
+    encode.add_argument("--speaker-pattern", metavar="REGEX", help="finds the speaker in a file's path, likewise")
+    encode.add_argument("--seed", metavar="N", type=_whole, default=0, help="of the nerve fibres (default: 0)")
+    encode.add_argument(
+        "--ramp-ms",
+        metavar="MS",
+        default="30",
+        help="fade at both ends in ms, or 'whole' for a fade over the whole sound, as lauscher 1.0.1 has it "
+        "(default: 30)",
+    )
+    encode.add_argument(
+        "--emphasis-hz",
+        metavar="HZ",
+        type=float,
+        help="raise what lies above by 6 dB an octave first, against loud low ends (default: off, as in SHD)",
+    )
+    encode.add_argument(
+        "--channels", metavar="N", type=_whole, default=700, help="places along the membrane (default: 700)"
+    )
+    encode.add_argument(
+        "--longest", metavar="S", type=float, default=30.0, help="longer sounds are left out, in seconds (default: 30)"
+    )
+    encode.add_argument("--workers", metavar="N", type=_count, help="threads (default: one per core)")
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_whole.__name__ = "whole number (0 or more)"
+_count.__name__ = "whole number (1 or more)"
+
+
+def run_encode(options: argparse.Namespace) -> int:
+    """Do it and show what became of the files."""
+    from ranvier.cli.show import ClipProgress, show_encoded
+    from ranvier.data import DataError
+    from ranvier.data.ear import Ear
+    from ranvier.data.encode import encode
+    from ranvier.data.naming import Naming
+
+    if options.out.exists() and not options.force:
+        raise DataError(f"{options.out}: exists already (--force replaces it)")
+    try:
+        ramp_ms = None if options.ramp_ms == "whole" else float(options.ramp_ms)
+    except ValueError:
+        raise DataError(f"--ramp-ms: {options.ramp_ms!r} is not allowed (ms, 0 or more, or 'whole')") from None
+    try:
+        ear = Ear(channels=options.channels, ramp_ms=ramp_ms, emphasis_hz=options.emphasis_hz)
+    except ValueError as error:
+        name, _, rule = str(error).partition(": ")
+        raise DataError(f"--{name.replace('_', '-')}: {rule}") from None
+    naming = None
+    if options.label_pattern is not None or options.speaker_pattern is not None:
+        naming = Naming(options.label_pattern, options.speaker_pattern)
+    with ClipProgress("hearing") as progress:
+        encoded = encode(
+            options.paths,
+            options.out,
+            ear=ear,
+            seed=options.seed,
+            naming=naming,
+            longest_s=options.longest,
+            workers=options.workers,
+            progress=progress.clips,
+        )
+    show_encoded(encoded)
+    return 0

@@ -1,0 +1,62 @@
+"""Google Speech Commands as a recipe asks for them: log-mel frames, or an ear's spikes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ranvier.data import Grid, SpikeDataset, read_recording
+from ranvier.data.cache import cache_folder
+from ranvier.data.frames import FrameDataset
+from ranvier.data.gsc import Classes, Split, partition, read_gsc
+from ranvier.data.mel import DEFAULT, PAPER
+from ranvier.recipes.config import ConfigError
+from ranvier.recipes.sections import GSCData
+
+EAR_GRID = Grid(channels=700, pool=5, dt_ms=10.0)
+
+
+def read_words(
+    data: GSCData, root: Path, split: Split, progress: Callable[[int, int], None] | None
+) -> SpikeDataset | FrameDataset:
+    """One of the official splits; what was computed once lies in the cache.
+
+    Raises:
+        ConfigError: the ear is asked for silence.
+        DataError: the folder is not one of Google Speech Commands.
+    """
+    if data.input == "ear":
+        if data.words == "12":
+            raise ConfigError("data.words: 12 is not allowed with data.input = ear (35; the ear hears no silence)")
+        return _heard(data, root, split, progress)
+    generator = np.random.default_rng(data.split_seed)
+    settings = PAPER if data.input == "mel-paper" else DEFAULT
+    words: Classes = 35 if data.words == "35" else 12
+    return read_gsc(root, split, classes=words, settings=settings, generator=generator, progress=progress)
+
+
+def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int], None] | None) -> SpikeDataset:
+    from ranvier.data.encode import encode_files
+    from ranvier.data.naming import KNOWN, Naming
+
+    spoken = partition(root)
+    files = [(one.path, f"{one.word}/{one.path.name}") for one in spoken if one.split == split]
+    known = [(name, path.stat().st_size, path.stat().st_mtime_ns) for path, name in files]
+    key = hashlib.sha256(repr((str(root.resolve()), known, data.ear_seed)).encode()).hexdigest()[:16]
+    out = cache_folder(None) / f"gsc-{split}-{key}.h5"
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        title = "Google Speech Commands"
+        encode_files(
+            files,
+            out,
+            naming=Naming(label=KNOWN[title]),
+            how=title,
+            classes=sorted({one.word for one in spoken}),
+            seed=data.ear_seed,
+            progress=progress,
+        )
+    return read_recording(out, EAR_GRID, progress=progress)

@@ -1,0 +1,265 @@
+"""From plain values to data: what a recipe trains on, chooses the epoch on, and is tested on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
+from ranvier.data.cache import cache_folder
+from ranvier.data.coincidence import CoincidenceTask
+from ranvier.data.digits import read_digits
+from ranvier.data.frames import FrameDataset
+from ranvier.data.hdf5 import read_files
+from ranvier.data.split import split_clips
+from ranvier.recipes.config import Config, ConfigError, steps
+from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
+from ranvier.recipes.speech_commands import read_words
+
+Progress = Callable[[int, int], None] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some clips of a data set."""
+
+    dataset: SpikeDataset | FrameDataset
+    clips: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """What a training may see, and when.
+
+    Attributes:
+        train: to learn from.
+        validation: to choose the epoch on; None keeps the last epoch.
+        seen: held-out clips of the training speakers, only reported; None if there are none.
+        read_test: reads the test split, or None if it is not there; called after training has ended, and only then.
+        offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
+        example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
+    """
+
+    train: Part
+    validation: Part | None
+    seen: Part | None
+    read_test: Callable[[], Part | None]
+    offsets: NDArray[np.int64] | None = None
+    example: bool = False
+
+
+def build_splits(config: Config, *, progress: Progress = None) -> Splits:
+    """Read or make the recipe's data and divide it.
+
+    Raises:
+        DataError: the data are not there or are damaged.
+        ConfigError: the division asks for what the data do not hold.
+    """
+    data = config.data
+    if isinstance(data, DigitsData):
+        return _digits()
+    if isinstance(data, CoincidenceData):
+        return _coincidence(config, data)
+    if data.root is None:
+        raise ConfigError(f"data.root: no folder given (--data-root FOLDER: {_WANTED[data.kind]})")
+    root = Path(data.root)
+    if isinstance(data, SHDData):
+        return _shd(config, data, root, progress)
+    if isinstance(data, FolderData):
+        return _folder(config, data, root, progress)
+    if isinstance(data, SSCData):
+        return _ssc(config, data, root, progress)
+    return _gsc(config, data, root, progress)
+
+
+_WANTED = {
+    "shd": "the folder that holds shd_train.h5",
+    "ssc": "the folder that holds ssc_train.h5 and ssc_valid.h5",
+    "gsc": "the folder that holds the folders of words",
+    "folder": "a folder of labelled sound, or a recording in SHD's format",
+}
+
+
+def _digits() -> Splits:
+    digits = read_digits()
+    dataset = digits.dataset()
+    train, validation, test = (Part(dataset, digits.clips(name)) for name in ("train", "validation", "test"))
+    return Splits(train, validation, None, lambda: test, example=True)
+
+
+def _coincidence(config: Config, data: CoincidenceData) -> Splits:
+    try:
+        task = CoincidenceTask(
+            classes=data.classes,
+            channels=data.channels,
+            gap=steps(config, "data.gap_ms"),
+            jitter=data.jitter,
+            noise=data.noise,
+            steps=steps(config, "data.clip_ms"),
+            dt_ms=data.dt_ms,
+        )
+    except ConfigError:
+        raise
+    except ValueError as error:
+        # the task speaks of steps, the recipe of milliseconds
+        name, _, rule = str(error).partition(": ")
+        raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
+    generator = np.random.default_rng(data.seed)
+    offsets = task.offsets(generator)
+
+    def draw(clips: int) -> Part:
+        return Part(task.draw(offsets, clips, generator), np.arange(clips))
+
+    train, validation, test = (draw(n) for n in (data.train_clips, data.validation_clips, data.test_clips))
+    return Splits(train, validation, None, lambda: test, offsets, example=True)
+
+
+def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Splits:
+    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
+    train_file, test_file = find_recording(root, "shd_train"), find_recording(root, "shd_test")
+    if train_file is None:
+        raise DataError(f"{root}: neither shd_train.h5 nor shd_train.h5.gz is there")
+    if config.protocol == "paper" and test_file is None:
+        raise DataError(f"{root}: neither shd_test.h5 nor shd_test.h5.gz is there (protocol = paper chooses on it)")
+    dataset = read_recording(train_file, grid, progress=progress)
+
+    def read_test() -> Part | None:
+        return None if test_file is None else _whole(read_recording(test_file, grid, progress=progress))
+
+    if config.protocol == "paper":
+        test = read_test()
+        return Splits(_whole(dataset), test, None, lambda: test)
+    return _held_out(dataset, np.arange(len(dataset)), data, data.validation_speakers, read_test)
+
+
+def _ssc(config: Config, data: SSCData, root: Path, progress: Progress) -> Splits:
+    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
+    files = {name: find_recording(root, f"ssc_{name}") for name in ("train", "valid", "test")}
+    for name in ("train", "valid", "test") if config.protocol == "paper" else ("train", "valid"):
+        if files[name] is None:
+            raise DataError(f"{root}: neither ssc_{name}.h5 nor ssc_{name}.h5.gz is there")
+
+    def read(name: str) -> Part | None:
+        file = files[name]
+        return None if file is None else _whole(read_recording(file, grid, progress=progress))
+
+    train = read("train")
+    assert train is not None
+    return Splits(train, read("test" if config.protocol == "paper" else "valid"), None, lambda: read("test"))
+
+
+def _folder(config: Config, data: FolderData, root: Path, progress: Progress) -> Splits:
+    _no_paper(config)
+    if data.validation == "leave-one-speaker-out" and data.test == "speakers":
+        raise ConfigError("data.test: speakers is not allowed with validation = leave-one-speaker-out (fraction, none)")
+    recording = _recording(data, root, progress)
+    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
+    dataset = read_recording(recording, grid, progress=progress)
+    generator = np.random.default_rng(data.split_seed)
+    if data.test == "fsdd":
+        train, test = _fsdd(recording)
+    else:
+        speakers = _numbers("data.test_speakers", data.test_speakers, dataset) if data.test == "speakers" else ()
+        if data.test == "speakers" and not speakers:
+            raise ConfigError("data.test_speakers: names none (one or more, or --data.test none)")
+        fraction = data.test_fraction if data.test == "fraction" else 0.0
+        train, test, _ = split_clips(dataset, speakers=speakers, fraction=fraction, generator=generator)
+    held_out: Sequence[int] = ()
+    if data.validation == "speakers":
+        held_out = _numbers("data.validation_speakers", data.validation_speakers, dataset)
+    return _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None)
+
+
+def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
+    """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
+    from ranvier.data.encode import encode
+    from ranvier.data.naming import Naming
+
+    if root.is_file() or not root.is_dir():
+        return root
+    patterns = (data.label_pattern, data.speaker_pattern)
+    naming = None if patterns == (None, None) else Naming(*patterns)
+    key = hashlib.sha256(repr((str(root.resolve()), patterns, data.ear_seed)).encode()).hexdigest()[:16]
+    out = cache_folder(None) / f"sound-{key}.h5"
+    newest = max((path.stat().st_mtime for path in root.rglob("*")), default=0.0)
+    if not out.exists() or out.stat().st_mtime < newest:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
+    return out
+
+
+def _fsdd(recording: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Clips to train on, and takes 0 to 4, which are the official test set."""
+    takes = [re.search(r"_(\d+)\.[a-z]+$", name) for name in read_files(recording)]
+    if not takes or None in takes:
+        raise DataError(
+            f"{recording}: does not say which files its clips are (data.test = fsdd needs digit_speaker_take)"
+        )
+    official = np.array([int(take.group(1)) < 5 for take in takes if take is not None])
+    return np.flatnonzero(~official), np.flatnonzero(official)
+
+
+def _gsc(config: Config, data: GSCData, root: Path, progress: Progress) -> Splits:
+    train, validation = (read_words(data, root, split, progress) for split in ("train", "validation"))
+    if config.protocol == "paper":
+        test = _whole(read_words(data, root, "test", progress))
+        return Splits(_whole(train), test, None, lambda: test)
+    return Splits(_whole(train), _whole(validation), None, lambda: _whole(read_words(data, root, "test", progress)))
+
+
+def _whole(dataset: SpikeDataset | FrameDataset) -> Part:
+    return Part(dataset, np.arange(len(dataset)))
+
+
+def _no_paper(config: Config) -> None:
+    if config.protocol == "paper":
+        raise ConfigError("protocol: 'paper' is not allowed with these data (honest)")
+
+
+def _numbers(field: str, names: Sequence[str], dataset: SpikeDataset) -> list[int]:
+    """Speakers by name, or by number where the recording has no names."""
+    known = dataset.speaker_names or tuple(str(speaker) for speaker in np.unique(dataset.speakers) if speaker >= 0)
+    if not known:
+        raise DataError("the recording does not name its speakers (extra/speaker), so none can be held out")
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{field}: {name!r} is not in the recording (there are {', '.join(known)})")
+    return [known.index(name) if dataset.speaker_names else int(name) for name in names]
+
+
+def _held_out(
+    dataset: SpikeDataset,
+    clips: NDArray[np.int64],
+    data: SHDData | FolderData,
+    speakers: Sequence[int],
+    read_test: Callable[[], Part | None],
+) -> Splits:
+    """Divide the clips that may be trained on."""
+    if data.validation == "leave-one-speaker-out":
+        raise ConfigError("data.validation: leave-one-speaker-out is a series of trainings, not one split")
+    if data.validation == "speakers" and not speakers:
+        raise ConfigError("data.validation_speakers: names none (one or more, or --data.validation none)")
+    train, validation, seen = split_clips(
+        dataset,
+        among=clips,
+        speakers=speakers if data.validation == "speakers" else (),
+        fraction=data.validation_fraction if data.validation == "fraction" else 0.0,
+        seen_fraction=data.seen_fraction if data.validation == "speakers" else 0.0,
+        generator=np.random.default_rng(data.split_seed),
+    )
+    if data.validation != "none" and not len(validation):
+        raise ConfigError(f"data.validation_fraction: {data.validation_fraction:g} of the clips is less than one clip")
+
+    def part(chosen: NDArray[np.int64]) -> Part | None:
+        return Part(dataset, chosen) if len(chosen) else None
+
+    return Splits(Part(dataset, train), part(validation), part(seen), read_test)

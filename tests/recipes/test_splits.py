@@ -1,0 +1,240 @@
+"""What each kind of data is divided into, and that augmentation stays out of everything but training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
+from ranvier.recipes.build import build_augmentation, build_input
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.fit import fit
+from ranvier.recipes.splits import build_splits
+from ranvier.recipes.train import resume, train
+
+from .conftest import Quiet
+
+LITTLE = {"model.hidden": "8", "model.max_delay_ms": "60", "model.tail_ms": "60", "train.epochs": "2"}
+
+
+def recipe(name: str, root: Path | None = None, **fields: Any) -> Config:
+    given = {**LITTLE, **fields}
+    if root is not None:
+        given["data.root"] = str(root)
+    return build_config(load_values(name), given)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANVIER_CACHE", str(tmp_path / "cache"))
+
+
+def recording(path: Path, *, speakers: bool = True, files: bool = False, clips: int = 60) -> Path:
+    """``clips`` clips of three classes by ann, bob and cat in turn."""
+    generator = np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels, who = np.arange(clips) % 3, np.arange(clips) // 3 % 3
+    write_clips(
+        path,
+        [(np.sort(generator.random(20)) * 0.3, generator.integers(0, 700, 20)) for _ in range(clips)],
+        labels,
+        classes=("a", "b", "c"),
+        speakers=who if speakers else None,
+        speaker_names=("ann", "bob", "cat") if speakers else (),
+        files=[f"x/{label}_{'abc'[s]}_{n}.wav" for n, (label, s) in enumerate(zip(labels, who, strict=True))]
+        if files
+        else (),
+    )
+    return path
+
+
+def test_a_recording_is_divided_by_speakers_by_name(tmp_path: Path) -> None:
+    root = recording(tmp_path / "mine.h5")
+    config = recipe(
+        "folder", root,
+        **{"data.test": "speakers", "data.test_speakers": "cat", "data.validation": "speakers",
+           "data.validation_speakers": "bob"},
+    )  # fmt: skip
+    splits = build_splits(config)
+    test = splits.read_test()
+    assert test is not None
+    assert splits.validation is not None
+    assert splits.seen is not None
+    speakers = splits.train.dataset.speakers
+    assert set(speakers[test.clips]) == {2}
+    assert set(speakers[splits.validation.clips]) == {1}
+    assert set(speakers[splits.train.clips]) == set(speakers[splits.seen.clips]) == {0}
+    every = np.concatenate([part.clips for part in (splits.train, splits.validation, splits.seen, test)])
+    assert sorted(every) == list(range(60))
+    assert build_input(config).pool == 5
+
+
+def test_a_recording_is_divided_by_shares(tmp_path: Path) -> None:
+    splits = build_splits(recipe("folder", recording(tmp_path / "mine.h5", speakers=False)))
+    test = splits.read_test()
+    assert test is not None
+    assert splits.validation is not None
+    assert (len(test), len(splits.validation), len(splits.train)) == (6, 5, 49)
+    assert not set(test.clips) & {*splits.train.clips, *splits.validation.clips}
+
+
+@pytest.mark.parametrize(
+    ("fields", "speakers", "said"),
+    [
+        (
+            {"data.validation": "speakers", "data.validation_speakers": "dan"},
+            True,
+            "'dan' is not in the recording (there are ann, bob, cat)",
+        ),
+        ({"data.validation": "speakers"}, True, "data.validation_speakers: names none"),
+        ({"data.test": "speakers"}, True, "data.test_speakers: names none"),
+        ({"data.test": "speakers", "data.test_speakers": "ann"}, False, "does not name its speakers"),
+        ({"data.test": "fsdd"}, True, "does not say which files its clips are"),
+        ({"protocol": "paper"}, True, "protocol: 'paper' is not allowed"),
+        ({"data.test": "speakers", "data.validation": "leave-one-speaker-out"}, True, "data.test: speakers is not"),
+    ],
+)
+def test_divisions_that_cannot_be(tmp_path: Path, fields: dict[str, str], speakers: bool, said: str) -> None:
+    root = recording(tmp_path / "mine.h5", speakers=speakers)
+    with pytest.raises((ConfigError, DataError)) as raised:
+        build_splits(recipe("folder", root, **fields))
+    assert said in str(raised.value)
+
+
+def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises((ConfigError, DataError, FileNotFoundError), match="none"):
+        build_splits(recipe("folder", tmp_path / "none"))
+    with pytest.raises(ConfigError, match="--data-root"):
+        build_splits(recipe("folder"))
+
+
+def test_the_official_takes_of_fsdd_are_tested(tmp_path: Path) -> None:
+    splits = build_splits(recipe("fsdd", recording(tmp_path / "fsdd.h5", files=True)))
+    test = splits.read_test()
+    assert test is not None
+    assert test.clips.tolist() == [0, 1, 2, 3, 4]
+    assert splits.validation is not None
+    assert len(splits.train) + len(splits.validation) == 55
+
+
+def test_each_speaker_of_a_recording_is_left_out_in_turn(tmp_path: Path) -> None:
+    root = recording(tmp_path / "fsdd.h5", files=True)
+    fields = {"data.test": "none", "data.validation": "leave-one-speaker-out", "train.epochs": "1"}
+    result = train(recipe("fsdd", root, **fields), tmp_path / "run", Quiet())
+    assert list(result["folds"]) == ["ann", "bob", "cat"]
+    assert result["accuracy"]["validation"]["clips"] == 60
+    for name, fold in result["folds"].items():
+        assert list(fold["accuracy"]["validation"]["speakers"]) == [name]
+
+
+def test_a_folder_of_sound_is_heard_once(tmp_path: Path) -> None:
+    for word in ("no", "yes"):
+        for number in range(4):
+            path = tmp_path / "words" / word / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            samples = np.random.default_rng(number + 10 * len(word)).standard_normal(1600)
+            soundfile.write(path, samples / 10, 16_000)
+    config = recipe("folder", tmp_path / "words", **{"data.validation_fraction": "0.3", "data.test": "none"})
+    splits = build_splits(config)
+    assert splits.train.dataset.classes == ("no", "yes")
+    (made,) = (tmp_path / "cache").glob("sound-*.h5")
+    before = made.stat().st_mtime_ns
+    build_splits(config)
+    assert made.stat().st_mtime_ns == before
+    (tmp_path / "words" / "yes" / "0.wav").unlink()
+    assert len(build_splits(config).train.dataset) == 7
+
+
+def test_ssc_has_official_splits(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "valid", "test")):
+        recording(tmp_path / f"ssc_{name}.h5", clips=30 + 3 * number)
+    splits = build_splits(recipe("ssc", tmp_path))
+    test = splits.read_test()
+    assert splits.validation is not None
+    assert test is not None
+    assert (len(splits.train), len(splits.validation), len(test)) == (30, 33, 36)
+    chosen_on_test = build_splits(recipe("ssc", tmp_path, protocol="paper"))
+    assert chosen_on_test.validation is not None
+    assert len(chosen_on_test.validation) == 36
+    (tmp_path / "ssc_test.h5").unlink()
+    assert build_splits(recipe("ssc", tmp_path)).read_test() is None
+    (tmp_path / "ssc_valid.h5").unlink()
+    with pytest.raises(DataError, match=r"neither ssc_valid\.h5 nor ssc_valid\.h5\.gz"):
+        build_splits(recipe("ssc", tmp_path))
+
+
+def test_speech_commands_as_frames_from_training_to_the_end(data_root: Path, tmp_path: Path) -> None:
+    config = recipe("gsc", data_root / "gsc-mini", **{"train.epochs": "1"})
+    splits = build_splits(config)
+    test = splits.read_test()
+    assert isinstance(splits.train.dataset, FrameDataset)
+    assert splits.validation is not None
+    assert test is not None
+    assert (len(splits.train), len(splits.validation), len(test)) == (180, 75, 75)
+    result = train(config, tmp_path / "run", Quiet())
+    assert result["accuracy"]["test"]["clips"] == 75
+    assert result["clips"]["validation"] == 75
+
+
+def test_speech_commands_refuse_what_frames_cannot_have(data_root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.words: 12 is not allowed with data\.input = ear"):
+        build_splits(recipe("gsc", data_root / "gsc-mini", **{"data.words": "12", "data.input": "ear"}))
+    with pytest.raises(ConfigError, match=r"augment\.jitter_ms: 5 is not allowed for frames"):
+        recipe("gsc", None, **{"augment.jitter_ms": "5"})
+
+
+def test_augmentation_is_off_unless_asked_for() -> None:
+    for name in ("shd", "ssc", "gsc", "coincidence"):
+        assert build_augmentation(build_config(load_values(name))) is None
+    made = build_augmentation(build_config(load_values("shd"), {"augment.shift_ms": "30", "augment.jitter_ms": "5"}))
+    assert made is not None
+    assert (made.shift_steps, made.jitter_steps) == (3, 0.5)
+    with pytest.raises(ConfigError, match=r"augment\.shift_ms: 25 ms is not a whole number of 10 ms steps"):
+        build_config(load_values("shd"), {"augment.shift_ms": "25"})
+    with pytest.raises(ConfigError, match=r"augment\.time_mask_ms: 0 is not allowed"):
+        build_config(load_values("shd"), {"augment.time_mask_probability": "0.5"})
+
+
+def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
+    fields = {
+        "augment.shift_channels": "5", "augment.jitter_ms": "10", "augment.cut_mix_probability": "0.5",
+        "augment.blend_probability": "0.5", "augment.keep_probability": "0.9", "train.batch_size": "16",
+    }  # fmt: skip
+    config = recipe("folder", recording(tmp_path / "mine.h5"), **fields)
+    whole = train(config, tmp_path / "whole", Quiet())
+
+    class Stop(Quiet):
+        def epoch(self, row: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", Stop())
+    result = resume(tmp_path / "stopped", Quiet())
+    first, second = ((tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped"))
+    assert first == second
+    assert result["accuracy"] == whole["accuracy"]
+    plain = recipe("folder", tmp_path / "mine.h5", **{"train.batch_size": "16"})
+    train(plain, tmp_path / "plain", Quiet())
+    assert (tmp_path / "plain" / "network.safetensors").read_bytes() != first
+
+
+def test_validation_clips_are_never_augmented(tmp_path: Path) -> None:
+    config = recipe("folder", recording(tmp_path / "mine.h5"), **{"augment.keep_probability": "0.5"})
+    splits = build_splits(config)
+    dataset = splits.train.dataset
+    assert isinstance(dataset, SpikeDataset)
+    before = dataset.count.copy()
+    (tmp_path / "run").mkdir()
+    fit(config, splits, tmp_path / "run", Quiet(), "x")
+    np.testing.assert_array_equal(dataset.count, before)
+
+
+def test_h5_of_an_ear_says_what_it_is(tmp_path: Path) -> None:
+    with h5py.File(recording(tmp_path / "mine.h5", files=True)) as file:
+        assert file["extra/speaker_names"][:].tolist() == [b"ann", b"bob", b"cat"]
+        assert len(file["extra/files"]) == 60
