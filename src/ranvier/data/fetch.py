@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
-import math
 import os
-import re
 import shutil
 import sys
 import zipfile
@@ -15,13 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import h5py
 import pooch
 
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
+from ranvier.data.download import Download, SourceError, SpoiledError, Terms, size
 from ranvier.data.hdf5 import _dataset, find_recording
 
 if sys.platform != "win32":
@@ -146,7 +145,7 @@ def fetch(
     recordings = PUBLISHED[name] if sources is None else tuple(sources)
     root = Path(root).expanduser()
     folders = [root, Path.cwd(), Path.home() / "data"] if nearby is None else [Path(folder) for folder in nearby]
-    terms = _Terms(progress or _silent, timeout_s, free_bytes)
+    terms = Terms(progress or _silent, timeout_s, free_bytes)
     there = []
     for recording in recordings:
         kept = _kept(root, recording)
@@ -164,33 +163,6 @@ def fetch(
 
 def _silent(done: int, total: int) -> None:
     """Progress that nobody wants."""
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """What the caller wants of every step."""
-
-    progress: Callable[[int, int], None]
-    timeout_s: float
-    free_bytes: Callable[[Path], int]
-
-    def room(self, folder: Path, what: str, needed: int) -> None:
-        free = self.free_bytes(folder)
-        if needed > free:
-            megabytes = math.ceil(needed / 1e6)
-            raise DataError(f"{folder}: {what} needs {megabytes} MB, {free // 1_000_000} MB are free on this disk")
-
-
-class _SourceError(Exception):
-    """A source could not be reached, or broke off; what has arrived is kept."""
-
-
-class _SpoiledError(_SourceError):
-    """What has arrived is not the file."""
-
-
-class _CannotResumeError(Exception):
-    """A server does not give the rest of this file."""
 
 
 def _kept(root: Path, recording: Recording) -> Path | None:
@@ -220,7 +192,7 @@ def _fault(file: Path, clips: int) -> str | None:
 
 
 def _bring(
-    recording: Recording, recordings: Sequence[Recording], root: Path, folders: Sequence[Path], terms: _Terms
+    recording: Recording, recordings: Sequence[Recording], root: Path, folders: Sequence[Path], terms: Terms
 ) -> Path:
     """The recording, from this disk or else from its sources."""
     target = root / f"{recording.name}.h5"
@@ -229,14 +201,14 @@ def _bring(
         try:
             _take(found, recording, target, terms)
             return target
-        except _SpoiledError as error:
+        except SpoiledError as error:
             failed.append(f"{found}: {error}")
     for source in recording.sources:
         part = target.with_name(f"{target.name}{source.packing}.part")
         try:
             _from_source(source, recording, part, target, terms)
             return target
-        except _SourceError as error:
+        except SourceError as error:
             failed.append(f"{source.url}: {error}")
     missing = [other for other in recordings if find_recording(root, other.name) is None and other.sources]
     advice = (
@@ -265,17 +237,17 @@ def _found(name: str, folders: Sequence[Path]) -> Iterator[Path]:
                 yield file
 
 
-def _take(found: Path, recording: Recording, target: Path, terms: _Terms) -> None:
+def _take(found: Path, recording: Recording, target: Path, terms: Terms) -> None:
     """Link, copy or unpack a file of this disk; it is left as it is."""
     if found.suffix in _PACKINGS:
         known = {source.md5 for source in recording.sources if source.packing == found.suffix}
         if known and None not in known and _md5(found) not in known:
-            raise _SpoiledError(f"its md5 is {_md5(found)}, not {' or '.join(sorted(filter(None, known)))}")
+            raise SpoiledError(f"its md5 is {_md5(found)}, not {' or '.join(sorted(filter(None, known)))}")
         _unpack(found, found.suffix, recording, target, terms)
         return
     fault = _fault(found, recording.clips)
     if fault is not None:
-        raise _SpoiledError(fault)
+        raise SpoiledError(fault)
     with _temporary(target) as temporary:
         try:
             os.link(found.resolve(), temporary)
@@ -285,16 +257,16 @@ def _take(found: Path, recording: Recording, target: Path, terms: _Terms) -> Non
         temporary.replace(target)
 
 
-def _from_source(source: Source, recording: Recording, part: Path, target: Path, terms: _Terms) -> None:
+def _from_source(source: Source, recording: Recording, part: Path, target: Path, terms: Terms) -> None:
     """Download, check, unpack."""
-    resumed = _size(part) > 0
+    resumed = size(part) > 0
     try:
         if not (resumed and source.md5 is not None and _md5(part) == source.md5):
-            _Download(part, terms).run(source.url)
+            Download(part, terms).run(source.url)
         if source.md5 is not None and (md5 := _md5(part)) != source.md5:
-            raise _SpoiledError(f"its md5 is {md5}, not {source.md5}")
+            raise SpoiledError(f"its md5 is {md5}, not {source.md5}")
         _unpack(part, source.packing, recording, target, terms)
-    except _SpoiledError:
+    except SpoiledError:
         part.unlink(missing_ok=True)
         if not resumed:
             raise
@@ -303,98 +275,7 @@ def _from_source(source: Source, recording: Recording, part: Path, target: Path,
     part.unlink(missing_ok=True)
 
 
-class _Download:
-    """A file on its way: it is continued where it broke off, and begun anew where a server cannot do that."""
-
-    def __init__(self, part: Path, terms: _Terms) -> None:
-        self._part = part
-        self._terms = terms
-        self._file: IO[bytes]
-        self._start = 0
-        self._total = 0
-        self._response: Any = None
-
-    def run(self, url: str) -> None:
-        """Ask for what is missing until the file is whole, as long as every request brings something."""
-        while True:
-            before = _size(self._part)
-            broke = None
-            try:
-                self._ask(url, before)
-            except _CannotResumeError:
-                self._part.unlink(missing_ok=True)
-                continue
-            except OSError as error:  # of the disk, or of the connection: those of pooch's library are all OSErrors
-                if error.errno == errno.ENOSPC:
-                    raise DataError(f"{self._part}: the disk is full") from None
-                broke = _reason(error)
-            now = _size(self._part)
-            if now == self._total if self._total else broke is None:
-                return
-            if now <= before:
-                arrived = f", {now} bytes have arrived" if now else ""
-                raise _SourceError(f"{broke or 'the connection broke off'}{arrived}")
-
-    def _ask(self, url: str, start: int) -> None:
-        self._start, self._total = start, 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        download = pooch.HTTPDownloader(
-            chunk_size=_CHUNK, timeout=self._terms.timeout_s, headers=headers, hooks={"response": self._begun}
-        )
-        with self._part.open("ab") as self._file:
-            try:
-                download(url, self, None)
-            finally:
-                if self._response is not None:
-                    self._response.close()
-
-    def _begun(self, response: Any, **_: Any) -> None:
-        """The server has answered, its file not yet been read."""
-        if response.is_redirect:
-            return
-        self._response = response
-        if self._start and response.status_code in (206, 416):
-            span = str(response.headers.get("Content-Range", ""))
-            if span == f"bytes */{self._start}":  # there is no more: the error that follows is none
-                self._total = self._start
-                return
-            if not span.startswith(f"bytes {self._start}-"):
-                raise _CannotResumeError
-        elif response.status_code == 200:
-            self._file.truncate(0)  # the server knows no ranges
-            self._start = 0
-        else:
-            raise _SourceError(f"HTTP {response.status_code} {response.reason}")
-        # a .gz stays packed, even where the server calls that an encoding
-        response.raw.headers.pop("Content-Encoding", None)
-        length = int(response.headers.get("Content-Length", 0))
-        self._total = self._start + length if length else 0
-        # unpacked, it will take at least as much again
-        self._terms.room(self._part.parent, self._part.stem, length + self._total)
-
-    def write(self, chunk: bytes) -> None:
-        """Take what has arrived; with :meth:`flush`, all that pooch wants of a file."""
-        self._file.write(chunk)
-        self._start += len(chunk)
-        self._terms.progress(self._start, self._total)
-
-    def flush(self) -> None:
-        """Keep it, whatever happens next."""
-        self._file.flush()
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost of the errors that an HTTP library wraps into one another, in one line."""
-    inner = getattr(error, "reason", None)
-    if not isinstance(inner, BaseException):
-        inner = next((argument for argument in error.args if isinstance(argument, BaseException)), None)
-    if inner is not None:
-        return _reason(inner)
-    # the host stands in the address already
-    return re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(error).split())) or type(error).__name__
-
-
-def _unpack(packed: Path, packing: str, recording: Recording, target: Path, terms: _Terms) -> None:
+def _unpack(packed: Path, packing: str, recording: Recording, target: Path, terms: Terms) -> None:
     """Unpack and check under another name; only what is right gets the final one."""
     with _temporary(target) as temporary:
         try:
@@ -403,14 +284,14 @@ def _unpack(packed: Path, packing: str, recording: Recording, target: Path, term
                 with temporary.open("wb") as plain:
                     shutil.copyfileobj(content, plain, 1 << 20)
         except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-            raise _SpoiledError(f"not a whole {packing[1:]} file ({error})") from None
+            raise SpoiledError(f"not a whole {packing[1:]} file ({error})") from None
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DataError(f"{target}: the disk is full") from None
             raise
         fault = _fault(temporary, recording.clips)
         if fault is not None:
-            raise _SpoiledError(fault)
+            raise SpoiledError(fault)
         temporary.replace(target)
 
 
@@ -427,7 +308,7 @@ def _content(packed: Path, packing: str, member: str) -> Iterator[tuple[IO[bytes
         with zipfile.ZipFile(packed) as archive:
             names = archive.namelist()
             if member not in names:
-                raise _SpoiledError(f"holds {', '.join(map(repr, names[:3])) or 'nothing'} ({member!r} allowed)")
+                raise SpoiledError(f"holds {', '.join(map(repr, names[:3])) or 'nothing'} ({member!r} allowed)")
             with archive.open(member) as content:
                 yield content, archive.getinfo(member).file_size
 
@@ -463,10 +344,6 @@ def _alone(lock: Path) -> Iterator[None]:
                 return
             finally:
                 lock.unlink(missing_ok=True)
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
 
 
 def _md5(file: Path) -> str:
