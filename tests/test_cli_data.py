@@ -82,6 +82,10 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["data", "fetch", "gsc"], "invalid choice: 'gsc'"),
         (["data", "check", "none.h5"], "none.h5"),
         (["data", "make-shd", "sounds", "--out", "shd"], "is not named as in the Heidelberg Digits"),
+        (["encode", "sounds", "--out", "x.h5", "--ramp-ms", "inf"], "--ramp-ms: inf is not allowed"),
+        (["encode", "sounds", "--out", "x.h5", "--seed", str(10**25)], "seed: 1"),
+        (["data", "make-shd", "sounds", "--out", "shd", "--seed", "-1"], "whole number (0 or more)"),
+        (["data", "make-digits", "--out", "none/x.npz.xz"], "none: no such folder"),
         (["data", "make-digits", "--out", "digits.h5"], "digits.h5: is not a .npz.xz file's name"),
     ],
 )
@@ -113,4 +117,6 @@ def test_make_shd_divides_as_published(
             digit = int(name.decode().split("digit-")[1][0])
             assert label == digit + 10 * (b"german" in name)
     capsys.readouterr()
-    assert "exists already" in refused(capsys, "data", "make-shd", str(audio), "--out", str(tmp_path / "shd"))
+    assert "holds shd_train.h5 and shd_test.h5 already" in refused(
+        capsys, "data", "make-shd", str(audio), "--out", str(tmp_path / "shd")
+    )

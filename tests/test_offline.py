@@ -33,7 +33,7 @@ def test_the_default_tries_no_network(
     monkeypatch.chdir(tmp_path)
     little = ["--train.epochs", "1", "--model.hidden", "16"]
     assert main(["train", *little]) == 0
-    assert "480" in capsys.readouterr().out
+    assert "400" in capsys.readouterr().out
     run = Path("runs/digits")
     assert main(["eval", str(run / "network.safetensors"), "--data", str(run / "test.h5")]) == 0
     assert no_network == []

@@ -24,25 +24,25 @@ def digits() -> Digits:
 def test_they_are_small_and_whole(digits: Digits) -> None:
     file = Path(sys.modules["ranvier.data.digits"].__file__ or "").with_name("digits.npz.xz")
     assert file.stat().st_size < 6_000_000
-    assert len(digits.labels) == 2240
-    assert np.bincount(digits.labels).tolist() == [112] * 20
+    assert len(digits.labels) == 2040
+    assert np.bincount(digits.labels).tolist() == [102] * 20
     assert digits.counts.shape == (digits.lengths.sum(), 140)
     assert digits.counts.dtype == np.uint8
-    assert len(digits.names) == 56
+    assert len(digits.names) == 51
 
 
 def test_a_voice_is_in_one_split_only(digits: Digits) -> None:
     parts = [set(digits.voices[digits.clips(split)].tolist()) for split in SPLITS]
-    assert [len(part) for part in parts] == [38, 6, 12]
-    assert len(set.union(*parts)) == 56
-    assert sum(len(digits.clips(split)) for split in SPLITS) == 2240
+    assert [len(part) for part in parts] == [35, 6, 10]
+    assert len(set.union(*parts)) == 51
+    assert sum(len(digits.clips(split)) for split in SPLITS) == 2040
 
 
 def test_as_a_data_set(digits: Digits) -> None:
     dataset = digits.dataset()
     assert (dataset.classes, dataset.sources, dataset.dt_ms) == (CLASSES, 140, 10.0)
     end = np.cumsum(digits.lengths)
-    for clip in (0, 777, 2239):
+    for clip in (0, 777, 2039):
         x, lengths, labels = dataset.batch(np.array([clip]))
         np.testing.assert_array_equal(x[:, 0].numpy(), digits.counts[end[clip] - digits.lengths[clip] : end[clip]])
         assert (int(lengths[0]), int(labels[0])) == (digits.lengths[clip], digits.labels[clip])
@@ -54,7 +54,7 @@ def test_a_part_made_again_has_the_same_bytes(digits: Digits, tmp_path: Path) ->
     rows = utterances(0)
     assert len(rows) == len(digits.labels)
     # both languages, every split
-    chosen = [7, 1530, 2239]
+    chosen = [7, 1430, 2039]
     assert [rows[clip].split for clip in chosen] == list(SPLITS)
     made = hear([rows[clip] for clip in chosen], 0, wav=tmp_path / "wav", cache=tmp_path)
     end = np.cumsum(digits.lengths)

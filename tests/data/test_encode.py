@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -18,8 +20,9 @@ import soundfile
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.ear import Ear
 from ranvier.data.encode import encode
-from ranvier.data.hdf5 import read_files
+from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.heidelberg import divide
+from ranvier.data.inspection import inspect_recording
 from ranvier.data.naming import Naming
 
 EAR = Ear(channels=8)
@@ -59,6 +62,9 @@ def test_a_folder_becomes_a_recording_in_shds_format(sounds: Path, tmp_path: Pat
         assert file["extra/keys"][:].tolist() == [b"no", b"yes"]
         assert file["extra/speaker"][:].tolist() == [0, 0, 1, 0, 0, 1]
         assert sum(len(clip) for clip in file["spikes/times"]) == done.spikes > 0
+        assert json.loads(file.attrs["ear"])["channels"] == 8
+        assert file["extra/speaker_names"][:].tolist() == [b"a", b"b"]
+    assert inspect_recording(out).faults == ()
     dataset = read_recording(out, Grid(8, 1, 10.0), cache=tmp_path / "cache")
     assert dataset.classes == ("no", "yes")
     assert dataset.speaker_names == ("a", "b")
@@ -99,6 +105,7 @@ def test_bad_sound_is_left_out_and_told(sounds: Path, tmp_path: Path, cache: Pat
     assert done.clips == 9
     assert "lasts 600 s" in reasons["long.wav"]
     assert all("\n" not in reason for reason in reasons.values())
+    assert len(read_left_out(tmp_path / "out.h5")) == 6
 
 
 def test_nothing_that_can_be_heard(tmp_path: Path, cache: Path) -> None:
@@ -183,5 +190,17 @@ def test_shds_division() -> None:
     assert sum("speaker-04" in name or "speaker-05" in name for name in kept) == 200
     assert len(kept) - 200 == round(1000 * 424 / 8580)
     assert divide(names, np.random.default_rng(0)) == (train, test)
-    with pytest.raises(DataError, match="not named as in the Heidelberg Digits"):
-        divide(["a/b.wav"], np.random.default_rng(0))
+    for name in ("a/b.wav", names[0].replace("english", "french"), names[0].replace("-00_", "-12_")):
+        with pytest.raises(DataError, match="not named as in the Heidelberg Digits"):
+            divide([name], np.random.default_rng(0))
+
+
+def test_two_calls_at_once_do_not_spoil_each_other(sounds: Path, tmp_path: Path, cache: Path) -> None:
+    for number in range(40):
+        write(sounds / "no" / f"more_{number}.wav", 100 + number)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    encode([sounds], whole, ear=EAR, cache=cache)
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: encode([sounds], out, ear=EAR, workers=1, cache=cache), range(3)))
+    assert [one.clips for one in done] == [46] * 3
+    assert out.read_bytes() == whole.read_bytes()

@@ -39,6 +39,9 @@ def test_patterns() -> None:
     assert Naming(r"(?P<speaker>[a-z]+)-(?P<label>\w+)").read("x/ann-yes.wav") == ("yes", "ann")
     assert Naming(r"yes|no", r"_(\w+)\.").read("a/no_ann.wav") == ("no", "ann")
     assert Naming(None, r"_(\w+)\.").read("a/no_ann.wav") == ("a", "ann")
+    assert Naming(r"(?P<digit>\d)_").read("a/7_x.wav") == ("7", None)
+    with pytest.raises(DataError, match="finds nothing"):
+        Naming("(x)?yes").read("a/yes.wav")
     with pytest.raises(DataError, match="label pattern 'q' is not found"):
         Naming("q").read("a/b.wav")
     with pytest.raises(DataError, match="speaker pattern 'q' is not found"):
@@ -48,7 +51,7 @@ def test_patterns() -> None:
 
 
 def test_sounds_are_found_once_and_in_order(tmp_path: Path) -> None:
-    for name in ("b/2.WAV", "b/1.flac", "a/x.ogg", "a/notes.txt", "a/.hidden.wav"):
+    for name in ("b/2.WAV", "b/1.flac", "a/x.ogg", "a/notes.txt", "a/.hidden.wav", "_background_noise_/n.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     top = tmp_path.name

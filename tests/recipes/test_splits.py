@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import soundfile
 
-from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
+from ranvier.data import DataError, FrameDataset, write_clips
+from ranvier.data.augment import Augmentation
 from ranvier.recipes.build import build_augmentation, build_input
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import fit
@@ -96,6 +96,24 @@ def test_a_recording_is_divided_by_shares(tmp_path: Path) -> None:
         ({"data.test": "speakers", "data.test_speakers": "ann"}, False, "does not name its speakers"),
         ({"data.test": "fsdd"}, True, "does not say which files its clips are"),
         ({"protocol": "paper"}, True, "protocol: 'paper' is not allowed"),
+        (
+            {"data.test_speakers": "ann"},
+            True,
+            "data.test_speakers: ann mean nothing with data.test = fraction (speakers)",
+        ),
+        ({"data.validation_speakers": "ann"}, True, "data.validation_speakers: ann mean nothing"),
+        (
+            {
+                "data.validation": "speakers",
+                "data.validation_speakers": "ann",
+                "data.test": "speakers",
+                "data.test_speakers": "ann,bob",
+            },
+            True,
+            "data.validation_speakers: ann are test speakers already",
+        ),
+        ({"data.test_fraction": "0.001"}, True, "data.test_fraction: 0.001 of the clips is less than one clip"),
+        ({"data.label_pattern": "x"}, True, "mean nothing for a recording"),
         ({"data.test": "speakers", "data.validation": "leave-one-speaker-out"}, True, "data.test: speakers is not"),
     ],
 )
@@ -146,8 +164,11 @@ def test_a_folder_of_sound_is_heard_once(tmp_path: Path) -> None:
     before = made.stat().st_mtime_ns
     build_splits(config)
     assert made.stat().st_mtime_ns == before
+    # dates that a comparison with the youngest file would overlook
     (tmp_path / "words" / "yes" / "0.wav").unlink()
     assert len(build_splits(config).train.dataset) == 7
+    (tmp_path / "words" / "yes").rename(tmp_path / "words" / "maybe")
+    assert build_splits(config).train.dataset.classes == ("maybe", "no")
 
 
 def test_ssc_has_official_splits(tmp_path: Path) -> None:
@@ -158,9 +179,8 @@ def test_ssc_has_official_splits(tmp_path: Path) -> None:
     assert splits.validation is not None
     assert test is not None
     assert (len(splits.train), len(splits.validation), len(test)) == (30, 33, 36)
-    chosen_on_test = build_splits(recipe("ssc", tmp_path, protocol="paper"))
-    assert chosen_on_test.validation is not None
-    assert len(chosen_on_test.validation) == 36
+    with pytest.raises(ConfigError, match="protocol: 'paper' is not allowed"):
+        build_splits(recipe("ssc", tmp_path, protocol="paper"))
     (tmp_path / "ssc_test.h5").unlink()
     assert build_splits(recipe("ssc", tmp_path)).read_test() is None
     (tmp_path / "ssc_valid.h5").unlink()
@@ -223,18 +243,45 @@ def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
     assert (tmp_path / "plain" / "network.safetensors").read_bytes() != first
 
 
-def test_validation_clips_are_never_augmented(tmp_path: Path) -> None:
+def test_only_training_clips_are_augmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = recipe("folder", recording(tmp_path / "mine.h5"), **{"augment.keep_probability": "0.5"})
     splits = build_splits(config)
-    dataset = splits.train.dataset
-    assert isinstance(dataset, SpikeDataset)
-    before = dataset.count.copy()
+    apply, clips = Augmentation.apply, []
+
+    def spy(self: Augmentation, x: Any, lengths: Any, labels: Any, *more: Any) -> Any:
+        clips.append(len(labels))
+        return apply(self, x, lengths, labels, *more)
+
+    monkeypatch.setattr(Augmentation, "apply", spy)
     (tmp_path / "run").mkdir()
     fit(config, splits, tmp_path / "run", Quiet(), "x")
-    np.testing.assert_array_equal(dataset.count, before)
+    assert sum(clips) == 2 * len(splits.train)
 
 
-def test_h5_of_an_ear_says_what_it_is(tmp_path: Path) -> None:
-    with h5py.File(recording(tmp_path / "mine.h5", files=True)) as file:
-        assert file["extra/speaker_names"][:].tolist() == [b"ann", b"bob", b"cat"]
-        assert len(file["extra/files"]) == 60
+def test_a_training_is_not_continued_with_other_data(tmp_path: Path) -> None:
+    root = recording(tmp_path / "mine.h5")
+
+    class Stop(Quiet):
+        def epoch(self, row: dict[str, Any]) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe("folder", root), tmp_path / "run", Stop())
+    recording(root, clips=63)
+    with pytest.raises(ConfigError, match="the data are not those it was trained on so far"):
+        resume(tmp_path / "run", Quiet())
+
+
+def test_speakers_left_out_of_shd_are_numbers(tmp_path: Path) -> None:
+    recording(tmp_path / "shd_train.h5")
+    config = recipe("shd", tmp_path, **{"data.validation": "leave-one-speaker-out", "train.epochs": "1"})
+    result = train(config, tmp_path / "run", Quiet())
+    for name, fold in result["folds"].items():
+        assert list(fold["accuracy"]["validation"]["speakers"]) == [name]
+    assert list(result["folds"]) == ["ann", "bob", "cat"]
+
+
+@pytest.mark.parametrize("name", ["digits", "coincidence"])
+def test_data_without_a_published_protocol_have_none(name: str) -> None:
+    with pytest.raises(ConfigError, match="protocol: 'paper' is not allowed"):
+        build_splits(build_config(load_values(name), {"protocol": "paper"}))

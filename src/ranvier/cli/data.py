@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ranvier.cli.encode import count, whole
+
 
 def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None:
     """Its commands and their options."""
@@ -28,6 +30,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         allow_abbrev=False,
     )
     check.add_argument("file", metavar="FILE", type=Path, help="recording, .h5 or .h5.gz")
+    check.add_argument("--channels", metavar="N", type=count, help="channels (default: the file's own, else 700)")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
     shd = tasks.add_parser(
         "make-shd",
@@ -43,22 +46,22 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "--out", metavar="FOLDER", type=Path, required=True, help="folder for shd_train.h5 and shd_test.h5"
     )
     shd.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of the nerve fibres and the division (default: 0)"
+        "--seed", metavar="N", type=whole, default=0, help="of the nerve fibres and the division (default: 0)"
     )
-    shd.add_argument("--workers", metavar="N", type=int, help="threads (default: one per core)")
+    shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
     digits = tasks.add_parser(
         "make-digits",
         help="make the package's spoken digits anew",
-        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,000 clips that "
+        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,040 clips that "
         "ranvier train learns from, to the byte.",
         allow_abbrev=False,
     )
     digits.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, .npz.xz")
     digits.add_argument("--wav", metavar="FOLDER", type=Path, help="also write the sound of every clip there")
     digits.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of voices, noise and nerve fibres (default: 0)"
+        "--seed", metavar="N", type=whole, default=0, help="of voices, noise and nerve fibres (default: 0)"
     )
-    digits.add_argument("--workers", metavar="N", type=int, help="processes (default: one per core)")
+    digits.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
 
 
 def run_data(options: argparse.Namespace) -> int:
@@ -83,7 +86,7 @@ def _check(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_inspection
     from ranvier.data.inspection import inspect_recording
 
-    inspection = inspect_recording(options.file)
+    inspection = inspect_recording(options.file, channels=options.channels)
     if options.json:
         print(json.dumps(inspection.as_dict(), indent=2))
     else:
@@ -104,8 +107,11 @@ def _make_shd(options: argparse.Namespace) -> int:
 
 def _make_digits(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress
+    from ranvier.data import DataError
     from ranvier.data.make_digits import make_digits
 
+    if options.out.exists():
+        raise DataError(f"{options.out}: exists already")
     with ClipProgress("speaking and hearing") as progress:
         digits = make_digits(
             options.out, seed=options.seed, wav=options.wav, workers=options.workers, progress=progress.clips

@@ -27,7 +27,7 @@ def add_encode(commands: Any) -> None:
         help="finds the class in a file's path: its group 'label', else its first group, else all it matches",
     )
     encode.add_argument("--speaker-pattern", metavar="REGEX", help="finds the speaker in a file's path, likewise")
-    encode.add_argument("--seed", metavar="N", type=_whole, default=0, help="of the nerve fibres (default: 0)")
+    encode.add_argument("--seed", metavar="N", type=whole, default=0, help="of the nerve fibres (default: 0)")
     encode.add_argument(
         "--ramp-ms",
         metavar="MS",
@@ -42,30 +42,32 @@ def add_encode(commands: Any) -> None:
         help="raise what lies above by 6 dB an octave first, against loud low ends (default: off, as in SHD)",
     )
     encode.add_argument(
-        "--channels", metavar="N", type=_whole, default=700, help="places along the membrane (default: 700)"
+        "--channels", metavar="N", type=whole, default=700, help="places along the membrane (default: 700)"
     )
     encode.add_argument(
-        "--longest", metavar="S", type=float, default=30.0, help="longer sounds are left out, in seconds (default: 30)"
+        "--longest", metavar="S", type=float, default=16.0, help="longer sounds are left out, in seconds (default: 16)"
     )
-    encode.add_argument("--workers", metavar="N", type=_count, help="threads (default: one per core)")
+    encode.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A number that argparse takes: 0 or more."""
     number = int(text)
     if number < 0:
         raise ValueError
     return number
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number that argparse takes: 1 or more."""
     number = int(text)
     if number < 1:
         raise ValueError
     return number
 
 
-_whole.__name__ = "whole number (0 or more)"
-_count.__name__ = "whole number (1 or more)"
+whole.__name__ = "whole number (0 or more)"
+count.__name__ = "whole number (1 or more)"
 
 
 def run_encode(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from ranvier.data.encode import Encoded
@@ -97,7 +98,7 @@ def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Ta
     for name, justify in (("", "left"), ("accuracy", "right"), ("95% interval", "right"), ("clips", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for name, accuracy in rows:
-        table.add_row(name, *_percent(accuracy))
+        table.add_row(Text(name), *_percent(accuracy))  # names are the user's: no markup
     return table
 
 
@@ -113,6 +114,8 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         rows.append((_SPLITS[split], accuracy))
         if split == "validation":
             rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
+    if result.get("left_out"):
+        console.print(f"{len(result['left_out'])} sound files were left out: result.json says why", highlight=False)
     for speaker, fold in result.get("folds", {}).items():
         rows.append((f"  speaker {speaker}, left out", fold["accuracy"]["validation"]))
     console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
@@ -149,7 +152,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
     for true, predicted, clips in evaluation.worst_pairs():
-        pairs.add_row(true, predicted, str(clips))
+        pairs.add_row(Text(true), Text(predicted), str(clips))
     console.print(pairs if pairs.row_count else "no mistakes")
     rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
     console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
@@ -201,6 +204,7 @@ def show_encoded(encoded: Encoded, most: int = 10) -> None:
         f"{encoded.spikes / encoded.clips:,.0f} spikes a clip ({encoded.naming})",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     if encoded.left_out:
         console.print(f"{len(encoded.left_out)} files were left out:", highlight=False)
@@ -213,7 +217,7 @@ def show_encoded(encoded: Encoded, most: int = 10) -> None:
 def show_inspection(inspection: Inspection, most: int = 40) -> None:
     """What a recording holds, and what is wrong with it."""
     console = Console()
-    console.print(f"{inspection.path}: {inspection.clips} clips", highlight=False, soft_wrap=True)
+    console.print(f"{inspection.path}: {inspection.clips} clips", highlight=False, soft_wrap=True, markup=False)
     table = Table(box=None, show_header=True)
     for column in ("", "smallest", "median", "mean", "largest"):
         table.add_column(column, justify="left" if not column else "right")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.hdf5 import write_clips
+from ranvier.data.lock import alone
 from ranvier.data.naming import Naming, find_sounds, guess_naming
 from ranvier.data.sound import LONGEST_S, SUFFIXES, read_sound
 
@@ -93,6 +94,12 @@ def encode(
     )  # fmt: skip
 
 
+def fingerprint(files: Sequence[tuple[Path, str]], *settings: Any) -> str:
+    """Of files (name, size, time of change), of what encoding them gives today, and of settings."""
+    known = [(name, path.stat().st_size, path.stat().st_mtime_ns) for path, name in files]
+    return hashlib.sha256(json.dumps([_VERSION, known, *settings]).encode()).hexdigest()
+
+
 def encode_files(
     files: Sequence[tuple[Path, str]],
     out: Path,
@@ -113,53 +120,63 @@ def encode_files(
     ``how`` says in words how names are read; ``classes`` and ``speakers`` name all there can be, None those found.
     """
     ear = ear or Ear()
-    work = _work_folder(out, files, ear, seed, naming, longest_s)
-    batches = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
+    if not files:
+        raise DataError(f"{out}: there are no sound files for it")
+    if not 0 <= seed < 2**63:
+        raise DataError(f"seed: {seed} is not allowed (0 ... 2^63 - 1)")
+    _check_out(out)
+    with alone(out.with_name(f"{out.name}.lock")):
+        work = _work_folder(out, files, ear, seed, naming, longest_s)
+        batches = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
 
-    def hear(item: tuple[Path, str]) -> dict[str, Any]:
-        return _heard(item, ear, seed, naming, longest_s, cache)
+        def hear(item: tuple[Path, str]) -> dict[str, Any]:
+            return _heard(item, ear, seed, naming, longest_s, cache)
 
-    done = 0
-    ear.prepare(cache)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        try:
-            for number, batch in enumerate(batches):
-                if not (work / f"{number}.npz").exists():
-                    _store(work, number, list(pool.map(hear, batch)))
-                done += len(batch)
-                if progress is not None:
-                    progress(done, len(files))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    rows = [row for number in range(len(batches)) for row in _facts(work, number)]
-    kept = [row for row in rows if "fault" not in row]
-    left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
-    if not kept:
-        shutil.rmtree(work)
-        raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
-    classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
-    found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
-    if len(classes) == 1:
-        shutil.rmtree(work)
-        raise DataError(
-            f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders or by a "
-            f"label pattern"
+        done = 0
+        ear.prepare(cache)
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+            try:
+                for number, batch in enumerate(batches):
+                    if not (work / f"{number}.npz").exists():
+                        _store(work, number, list(pool.map(hear, batch)))
+                    done += len(batch)
+                    if progress is not None:
+                        progress(done, len(files))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        rows = [row for number in range(len(batches)) for row in _facts(work, number)]
+        kept = [row for row in rows if "fault" not in row]
+        left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
+        if not kept:
+            shutil.rmtree(work)
+            raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
+        classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
+        found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
+        if len(classes) == 1:
+            shutil.rmtree(work)
+            raise DataError(
+                f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders "
+                f"or by a label pattern"
+            )
+        named = any(row["speaker"] for row in kept)
+        write_clips(
+            out,
+            (clip for number in range(len(batches)) for clip in _clips(work, number)),
+            np.array([classes.index(row["label"]) for row in kept]),
+            classes=classes,
+            speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
+            speaker_names=found if named else (),
+            files=[row["name"] for row in kept],
+            about={
+                "ear": json.dumps(asdict(ear)),
+                "seed": seed,
+                "left_out": json.dumps([reason for _, reason in left_out]),
+            },
         )
-    named = any(row["speaker"] for row in kept)
-    write_clips(
-        out,
-        (clip for number in range(len(batches)) for clip in _clips(work, number)),
-        np.array([classes.index(row["label"]) for row in kept]),
-        classes=classes,
-        speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
-        speaker_names=found if named else (),
-        files=[row["name"] for row in kept],
-        about={"ear": json.dumps(asdict(ear)), "seed": seed},
-    )
-    shutil.rmtree(work)
-    spikes = sum(row["spikes"] for row in kept)
-    return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
+        shutil.rmtree(work)
+        spikes = sum(row["spikes"] for row in kept)
+        return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
 
 
 def hear_file(
@@ -176,8 +193,12 @@ def _heard(item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_
     try:
         label, speaker = naming.read(name)
         times, units = hear_file(path, ear, seed, longest_s=longest_s, cache=cache)
+        name.encode()
+    except UnicodeEncodeError:
+        return {"name": ascii(name), "fault": f"{name!a}: its name is not UTF-8"}
     except (DataError, OSError) as error:
-        return {"name": name, "fault": str(error)}
+        told = str(error)
+        return {"name": name, "fault": told if str(path) in told or name in told else f"{path}: {told}"}
     return {"name": name, "label": label, "speaker": speaker, "spikes": len(times), "times": times, "units": units}
 
 
@@ -188,17 +209,18 @@ def _names(found: Iterator[str] | Any) -> tuple[str, ...]:
     )
 
 
-def _work_folder(
-    out: Path, files: Sequence[tuple[Path, str]], ear: Ear, seed: int, naming: Naming, longest_s: float
-) -> Path:
-    """Where finished batches lie; one of other files or settings is emptied."""
+def _check_out(out: Path) -> None:
     if out.suffix != ".h5":
         raise DataError(f"{out}: is not a .h5 file's name")
     if not out.absolute().parent.is_dir():
         raise DataError(f"{out.parent}: no such folder")
-    known = [(name, path.stat().st_size, path.stat().st_mtime_ns) for path, name in files]
-    settings = json.dumps([_VERSION, known, asdict(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE])
-    key = hashlib.sha256(settings.encode()).hexdigest()
+
+
+def _work_folder(
+    out: Path, files: Sequence[tuple[Path, str]], ear: Ear, seed: int, naming: Naming, longest_s: float
+) -> Path:
+    """Where finished batches lie; one of other files or settings is emptied."""
+    key = fingerprint(files, asdict(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE)
     work = out.with_name(f"{out.name}.part")
     mark = work / "settings"
     if not (mark.exists() and mark.read_text() == key):

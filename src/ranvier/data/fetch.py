@@ -7,7 +7,6 @@ import errno
 import gzip
 import os
 import shutil
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,7 @@ from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Download, SourceError, SpoiledError, Terms, size
 from ranvier.data.hdf5 import _dataset, find_recording
-
-if sys.platform != "win32":
-    import fcntl
+from ranvier.data.lock import alone
 
 _CHUNK = 1 << 16
 _PACKINGS = (".zip", ".gz")
@@ -152,7 +149,7 @@ def fetch(
         if kept is None:
             try:
                 root.mkdir(parents=True, exist_ok=True)
-                with _alone(root / f"{recording.name}.h5.lock"):
+                with alone(root / f"{recording.name}.h5.lock"):
                     # another process may have brought it in the meantime
                     kept = _kept(root, recording) or _bring(recording, recordings, root, folders, terms)
             except OSError as error:
@@ -322,28 +319,6 @@ def _temporary(target: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Nobody else in here; the system frees the lock of a process that dies."""
-    if sys.platform == "win32":
-        yield
-        return
-    while True:
-        with lock.open("a") as file:
-            with contextlib.suppress(OSError):  # some network disks know no locks; the md5 is still checked
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                    continue
-            except FileNotFoundError:  # whoever held it has finished and taken it away
-                continue
-            try:
-                yield
-                return
-            finally:
-                lock.unlink(missing_ok=True)
 
 
 def _md5(file: Path) -> str:

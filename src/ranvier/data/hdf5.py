@@ -6,6 +6,7 @@ present ``extra/keys`` (class names) and ``extra/speaker``.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -70,10 +71,19 @@ def read_files(path: str | os.PathLike[str]) -> list[str]:
         DataError: it is not an HDF5 file.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(unpacked(Path(path), None), "r") as file:
             return _names(file, Path(path), "files")
     except OSError as error:
         raise DataError(f"{path}: not a whole HDF5 file ({error})") from None
+
+
+def read_left_out(path: str | os.PathLike[str]) -> list[str]:
+    """Why files were left out when our ear made this recording; empty where it does not say."""
+    try:
+        with h5py.File(unpacked(Path(path), None), "r") as file:
+            return [str(reason) for reason in json.loads(file.attrs.get("left_out", "[]"))]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def write_recording(
@@ -135,7 +145,7 @@ def write_clips(
                 file.create_dataset(f"spikes/{name}", len(labels), h5py.vlen_dtype(dtype))
                 for name, dtype in (("times", np.float16), ("units", np.uint16))
             )
-            for number, (seconds, channels) in enumerate(clips):
+            for number, (seconds, channels) in zip(range(len(labels)), clips, strict=True):
                 times[number] = np.asarray(seconds).astype(np.float16)
                 units[number] = _as_uint16("units", channels)
             file["labels"] = _as_uint16("labels", labels)

@@ -17,6 +17,7 @@ from ranvier.data.sound import SUFFIXES
 _TEST_SPEAKERS = (4, 5)
 # of the published set: clips of the other speakers in its test set, and in all
 _OTHERS_IN_TEST, _OTHERS = 424, 8156 + 424
+SPEAKERS = tuple(f"{number:02d}" for number in range(12))
 CLASSES = tuple(f"{language}-{digit}" for language in ("english", "german") for digit in range(10))
 
 
@@ -32,7 +33,7 @@ def divide(names: Sequence[str], generator: np.random.Generator) -> tuple[list[i
     """
     found = [re.search(KNOWN["the Heidelberg Digits"], name) for name in names]
     for name, match in zip(names, found, strict=True):
-        if match is None:
+        if match is None or match["language"] not in ("english", "german") or match["speaker"] not in SPEAKERS:
             raise DataError(
                 f"{name}: is not named as in the Heidelberg Digits (lang-..._speaker-..._trial-..._digit-...)"
             )
@@ -67,9 +68,11 @@ def make_shd(
     parts = divide([name for _, name in files], np.random.default_rng(seed))
     out = Path(out)
     targets = [out / "shd_train.h5", out / "shd_test.h5"]
-    for target in targets:
-        if target.exists():
-            raise DataError(f"{target}: exists already")
+    if all(target.exists() for target in targets):
+        raise DataError(f"{out}: holds shd_train.h5 and shd_test.h5 already")
+    for name, part in zip(("training", "test"), parts, strict=True):
+        if not part:
+            raise DataError(f"{audio}: no clip for the {name} set (speakers 4 and 5 and one clip in twenty are test)")
     out.mkdir(parents=True, exist_ok=True)
     done = [0]
 
@@ -79,6 +82,9 @@ def make_shd(
 
     made = []
     for target, part in zip(targets, parts, strict=True):
+        if target.exists():  # of a call that was stopped in between
+            done[0] += len(part)
+            continue
         naming = Naming(label=KNOWN["the Heidelberg Digits"])
         made.append(
             encode_files(
@@ -88,7 +94,7 @@ def make_shd(
                 naming=naming,
                 how="the Heidelberg Digits",
                 classes=CLASSES,
-                speakers=tuple(f"{number:02d}" for number in range(12)),
+                speakers=SPEAKERS,
                 workers=workers,
                 cache=cache,
                 progress=told,

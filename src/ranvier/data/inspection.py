@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -79,7 +80,7 @@ class Inspection:
 def inspect_recording(
     path: str | os.PathLike[str],
     *,
-    channels: int = 700,
+    channels: int | None = None,
     classes: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -88,7 +89,8 @@ def inspect_recording(
 
     Args:
         path: ``.h5`` or ``.h5.gz``.
-        channels: channels of the recording; unit ids lie in [0, channels).
+        channels: channels of the recording; unit ids lie in [0, channels). None takes what the ear that made it says of
+            itself, else 700.
         classes: number of classes, where the file does not name them; None takes the largest label.
         cache: folder that a ``.gz`` is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips looked at, clips in all).
@@ -99,10 +101,19 @@ def inspect_recording(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such recording")
-    found = _Found(path, channels)
+    found = _Found(path, _ears(path, cache) or 700 if channels is None else channels)
     with found.told(), h5py.File(unpacked(path, cache), "r") as file:
         found.look(file, classes, progress)
     return found.inspection()
+
+
+def _ears(path: Path, cache: str | os.PathLike[str] | None) -> int | None:
+    """Channels of the ear that made a recording."""
+    try:
+        with h5py.File(unpacked(path, cache), "r") as file:
+            return int(json.loads(file.attrs["ear"])["channels"])
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class _Found:

@@ -19,16 +19,16 @@ from ranvier.data.sound import Sound
 from ranvier.data.speech import Voice, say_alone
 
 TAKES = 2
-# Variants of eSpeak NG's formant synthesiser that sound like people, one of each family of near twins.
+# Variants of eSpeak NG's formant synthesiser that sound like people; no two have their first five formants alike,
+# within 4% and 60 Hz.
 VOICES = (
-    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Henrique", "Hugo", "Jacky", "Lee", "Mario",
-    "Michael", "Mike", "Nguyen", "Reed", "Storm", "adam", "anika", "announcer", "antonio", "aunty", "belinda",
-    "benjamin", "boris", "caleb", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5", "grandma", "grandpa",
-    "gustave", "ian", "iven", "john", "kaukovalta", "klatt", "linda", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8",
-    "marcelo", "max", "michel", "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro",
-    "shelby", "steph", "travis", "victor", "zac",
+    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee", "Mario", "Michael",
+    "Mike", "Reed", "Storm", "adam", "anika", "announcer", "antonio", "belinda", "benjamin", "boris", "david", "ed",
+    "edward", "f1", "f2", "f3", "f4", "grandma", "grandpa", "gustave", "ian", "iven", "kaukovalta", "linda", "m1",
+    "m2", "m3", "m4", "m5", "m7", "marcelo", "norbert", "quincy", "sandro", "shelby", "steph", "travis", "victor",
+    "zac",
 )  # fmt: skip
-SHARES = {"train": 38, "validation": 6, "test": 12}  # voices, drawn by the seed; no voice is in two splits
+SHARES = {"train": 35, "validation": 6, "test": 10}  # voices, drawn by the seed; no voice is in two splits
 _ACCENTS = ("en", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-029")
 _EDGE = 0.02  # of the loudest sample: what is softer at both ends is cut off
 _MARGIN_S = 0.02
@@ -116,6 +116,8 @@ def make_digits(
     out = Path(out)
     if not out.name.endswith(".npz.xz"):
         raise DataError(f"{out}: is not a .npz.xz file's name")
+    if not out.absolute().parent.is_dir():
+        raise DataError(f"{out.parent}: no such folder")
     rows = utterances(seed)
     counts = hear(rows, seed, wav=None if wav is None else Path(wav), workers=workers, cache=cache, progress=progress)
     names = [voice for part in voices(seed).values() for voice in part]

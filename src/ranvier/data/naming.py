@@ -67,11 +67,15 @@ class Naming:
 
 def _group(found: re.Match[str], name: str) -> str:
     named = found.groupdict()
-    if "digit" in named and name == "label":  # of the Heidelberg Digits: twenty classes
-        return f"{named['language']}-{named['digit']}"
     if name in named:
-        return str(named[name])
-    return str(found.group(1) if found.re.groups else found.group(0))
+        part = named[name]
+    elif name == "label" and {"language", "digit"} <= named.keys():  # of the Heidelberg Digits: twenty classes
+        part = f"{named['language']}-{named['digit']}"
+    else:
+        part = found.group(1) if found.re.groups else found.group(0)
+    if not part:
+        raise DataError(f"{found.string}: the {name} pattern {found.re.pattern!r} finds nothing in its name")
+    return str(part)
 
 
 def guess_naming(paths: Sequence[str]) -> tuple[Naming, str]:
@@ -85,6 +89,8 @@ def guess_naming(paths: Sequence[str]) -> tuple[Naming, str]:
 def find_sounds(places: Sequence[Path], suffixes: Sequence[str]) -> list[tuple[Path, str]]:
     """Sound files at or below the given places, each with its path below the place's parent folder, sorted.
 
+    Below a folder, names that begin with . or _ are left out.
+
     Raises:
         DataError: a place is not there, or there is no sound at all.
     """
@@ -94,8 +100,10 @@ def find_sounds(places: Sequence[Path], suffixes: Sequence[str]) -> list[tuple[P
             found[place] = f"{place.absolute().parent.name}/{place.name}"
         elif place.is_dir():
             for path in place.rglob("*"):
-                if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
-                    found[path] = f"{place.absolute().name}/{path.relative_to(place).as_posix()}"
+                below = path.relative_to(place)
+                hidden = any(part.startswith((".", "_")) for part in below.parts)  # as _background_noise_
+                if path.suffix.lower() in suffixes and path.is_file() and not hidden:
+                    found[path] = f"{place.absolute().name}/{below.as_posix()}"
         else:
             raise DataError(f"{place}: no such file or folder")
     if not found:

@@ -171,6 +171,11 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
                 raise ConfigError(
                     f"augment.{name}: {getattr(augment, name):g} is not allowed for frames ({off}, spikes only)"
                 )
+        silent = ("shift_channels", "shift_ms", "channel_mask_probability", "time_mask_probability")
+        if config.data.input == "mel-paper" and (loud := [name for name in silent if getattr(augment, name)]):
+            raise ConfigError(
+                f"augment.{loud[0]}: is not allowed with mel-paper (0; what it leaves empty would be 0 dB)"
+            )
     return config
 
 

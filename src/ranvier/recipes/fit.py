@@ -64,6 +64,7 @@ class Training:
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
+        self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
         self.optimisers, self.schedules = self._optimisers()
@@ -128,6 +129,7 @@ class Training:
             "best": self.best,
             "last_row": self.last_row,
             "config": self._settings(),
+            "data": self.data,
             "threads": torch.get_num_threads(),
         }
 
@@ -143,6 +145,8 @@ class Training:
         """
         if state["config"] != self._settings():
             raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
+        if state["data"] != self.data:
+            raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)

@@ -16,11 +16,20 @@ def _none(value: object) -> object:
     return None if value == "none" else value
 
 
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) else value
+
+
+def _names(value: object) -> object:
+    parts = split_text(value)
+    return [_text(part) for part in parts] if isinstance(parts, list | tuple) else parts
+
+
 # leaves out a value that a recipe has; TOML has no null
 OptionalText = Annotated[str | None, BeforeValidator(_none)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_none)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(split_text)]
-Names = Annotated[tuple[str, ...], BeforeValidator(split_text)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(split_text)]
 
 
@@ -51,6 +60,7 @@ class DigitsData(Section):
     """Spoken digits that come with the package: zero to nine in English and German, synthetic voices."""
 
     kind: Literal["digits"]
+    file: OptionalText = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
 
     @property
     def dt_ms(self) -> float:
@@ -120,7 +130,9 @@ class GSCData(Section):
 
     kind: Literal["gsc"]
     root: OptionalText = Field(None, description="folder that holds the folders of words")
-    words: Literal["35", "12"] = Field(description="classes: all 35 words, or ten, unknown and silence")
+    words: Annotated[Literal["35", "12"], BeforeValidator(_text)] = Field(
+        description="classes: all 35 words, or ten, unknown and silence"
+    )
     input: Literal["mel", "mel-paper", "ear"] = Field(
         description="140 log-mel bands, the same as published (53 of them always empty), or spikes of our ear"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from ranvier.data import Grid, SpikeDataset, read_recording
 from ranvier.data.cache import cache_folder
 from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import Classes, Split, partition, read_gsc
+from ranvier.data.lock import alone
 from ranvier.data.mel import DEFAULT, PAPER
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.sections import GSCData
@@ -39,24 +40,18 @@ def read_words(
 
 
 def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int], None] | None) -> SpikeDataset:
-    from ranvier.data.encode import encode_files
+    from ranvier.data.ear import Ear
+    from ranvier.data.encode import encode_files, fingerprint
     from ranvier.data.naming import KNOWN, Naming
 
     spoken = partition(root)
     files = [(one.path, f"{one.word}/{one.path.name}") for one in spoken if one.split == split]
-    known = [(name, path.stat().st_size, path.stat().st_mtime_ns) for path, name in files]
-    key = hashlib.sha256(repr((str(root.resolve()), known, data.ear_seed)).encode()).hexdigest()[:16]
-    out = cache_folder(None) / f"gsc-{split}-{key}.h5"
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        title = "Google Speech Commands"
-        encode_files(
-            files,
-            out,
-            naming=Naming(label=KNOWN[title]),
-            how=title,
-            classes=sorted({one.word for one in spoken}),
-            seed=data.ear_seed,
-            progress=progress,
-        )
+    classes, title = sorted({one.word for one in spoken}), "Google Speech Commands"
+    key = fingerprint(files, asdict(Ear()), classes, data.ear_seed)
+    out = cache_folder(None) / f"gsc-{split}-{key[:16]}.h5"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out.with_suffix(".wait")):
+        if not out.exists():
+            naming = Naming(label=KNOWN[title])
+            encode_files(files, out, naming=naming, how=title, classes=classes, seed=data.ear_seed, progress=progress)
     return read_recording(out, EAR_GRID, progress=progress)

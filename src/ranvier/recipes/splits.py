@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,10 @@ from ranvier.data.cache import cache_folder
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
 from ranvier.data.frames import FrameDataset
-from ranvier.data.hdf5 import read_files
+from ranvier.data.gsc import partition
+from ranvier.data.hdf5 import read_files, read_left_out
+from ranvier.data.lock import alone
+from ranvier.data.sound import SUFFIXES
 from ranvier.data.split import split_clips
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
@@ -47,6 +50,7 @@ class Splits:
         read_test: reads the test split, or None if it is not there; called after training has ended, and only then.
         offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
         example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
+        left_out: why sound files were left out, a line each.
     """
 
     train: Part
@@ -55,6 +59,18 @@ class Splits:
     read_test: Callable[[], Part | None]
     offsets: NDArray[np.int64] | None = None
     example: bool = False
+    left_out: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Of the clips and how they are divided: a training must not go on with others."""
+        whole = hashlib.sha256()
+        for part in (self.train, self.validation, self.seen):
+            if part is not None:
+                dataset = part.dataset
+                for values in (part.clips, dataset.labels, dataset.speakers, dataset.lengths):
+                    whole.update(np.ascontiguousarray(values, np.int64).tobytes())
+                whole.update(repr(dataset.classes).encode())
+        return whole.hexdigest()
 
 
 def build_splits(config: Config, *, progress: Progress = None) -> Splits:
@@ -66,7 +82,7 @@ def build_splits(config: Config, *, progress: Progress = None) -> Splits:
     """
     data = config.data
     if isinstance(data, DigitsData):
-        return _digits()
+        return _digits(config, data)
     if isinstance(data, CoincidenceData):
         return _coincidence(config, data)
     if data.root is None:
@@ -89,14 +105,16 @@ _WANTED = {
 }
 
 
-def _digits() -> Splits:
-    digits = read_digits()
+def _digits(config: Config, data: DigitsData) -> Splits:
+    _no_paper(config)
+    digits = read_digits(None if data.file is None else Path(data.file))
     dataset = digits.dataset()
     train, validation, test = (Part(dataset, digits.clips(name)) for name in ("train", "validation", "test"))
     return Splits(train, validation, None, lambda: test, example=True)
 
 
 def _coincidence(config: Config, data: CoincidenceData) -> Splits:
+    _no_paper(config)
     try:
         task = CoincidenceTask(
             classes=data.classes,
@@ -142,9 +160,10 @@ def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Split
 
 
 def _ssc(config: Config, data: SSCData, root: Path, progress: Progress) -> Splits:
+    _no_paper(config)
     grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
     files = {name: find_recording(root, f"ssc_{name}") for name in ("train", "valid", "test")}
-    for name in ("train", "valid", "test") if config.protocol == "paper" else ("train", "valid"):
+    for name in ("train", "valid"):
         if files[name] is None:
             raise DataError(f"{root}: neither ssc_{name}.h5 nor ssc_{name}.h5.gz is there")
 
@@ -154,13 +173,22 @@ def _ssc(config: Config, data: SSCData, root: Path, progress: Progress) -> Split
 
     train = read("train")
     assert train is not None
-    return Splits(train, read("test" if config.protocol == "paper" else "valid"), None, lambda: read("test"))
+    return Splits(train, read("valid"), None, lambda: read("test"))
 
 
 def _folder(config: Config, data: FolderData, root: Path, progress: Progress) -> Splits:
     _no_paper(config)
     if data.validation == "leave-one-speaker-out" and data.test == "speakers":
         raise ConfigError("data.test: speakers is not allowed with validation = leave-one-speaker-out (fraction, none)")
+    for name, mode in (("test", data.test), ("validation", data.validation)):
+        given = getattr(data, f"{name}_speakers")
+        if given and mode != "speakers":
+            raise ConfigError(
+                f"data.{name}_speakers: {', '.join(given)} mean nothing with data.{name} = {mode} (speakers)"
+            )
+    both = set(data.test_speakers) & set(data.validation_speakers)
+    if both:
+        raise ConfigError(f"data.validation_speakers: {', '.join(sorted(both))} are test speakers already")
     recording = _recording(data, root, progress)
     grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
     dataset = read_recording(recording, grid, progress=progress)
@@ -173,33 +201,39 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
             raise ConfigError("data.test_speakers: names none (one or more, or --data.test none)")
         fraction = data.test_fraction if data.test == "fraction" else 0.0
         train, test, _ = split_clips(dataset, speakers=speakers, fraction=fraction, generator=generator)
+        if data.test == "fraction" and not len(test):
+            raise ConfigError(f"data.test_fraction: {data.test_fraction:g} of the clips is less than one clip")
     held_out: Sequence[int] = ()
     if data.validation == "speakers":
         held_out = _numbers("data.validation_speakers", data.validation_speakers, dataset)
-    return _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None)
+    splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None)
+    return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
 
 
 def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
-    from ranvier.data.encode import encode
-    from ranvier.data.naming import Naming
+    from ranvier.data.ear import Ear
+    from ranvier.data.encode import encode, fingerprint
+    from ranvier.data.naming import Naming, find_sounds
 
-    if root.is_file() or not root.is_dir():
-        return root
     patterns = (data.label_pattern, data.speaker_pattern)
+    if not root.is_dir():
+        if patterns != (None, None):
+            raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
+        return root
     naming = None if patterns == (None, None) else Naming(*patterns)
-    key = hashlib.sha256(repr((str(root.resolve()), patterns, data.ear_seed)).encode()).hexdigest()[:16]
-    out = cache_folder(None) / f"sound-{key}.h5"
-    newest = max((path.stat().st_mtime for path in root.rglob("*")), default=0.0)
-    if not out.exists() or out.stat().st_mtime < newest:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
+    key = fingerprint(find_sounds([root], SUFFIXES), asdict(Ear()), patterns, data.ear_seed)
+    out = cache_folder(None) / f"sound-{key[:16]}.h5"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out.with_suffix(".wait")):
+        if not out.exists():
+            encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
     return out
 
 
 def _fsdd(recording: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Clips to train on, and takes 0 to 4, which are the official test set."""
-    takes = [re.search(r"_(\d+)\.[a-z]+$", name) for name in read_files(recording)]
+    takes = [re.search(r"_(\d+)\.[a-z0-9]+$", name, re.IGNORECASE) for name in read_files(recording)]
     if not takes or None in takes:
         raise DataError(
             f"{recording}: does not say which files its clips are (data.test = fsdd needs digit_speaker_take)"
@@ -209,10 +243,10 @@ def _fsdd(recording: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _gsc(config: Config, data: GSCData, root: Path, progress: Progress) -> Splits:
+    _no_paper(config)
     train, validation = (read_words(data, root, split, progress) for split in ("train", "validation"))
-    if config.protocol == "paper":
-        test = _whole(read_words(data, root, "test", progress))
-        return Splits(_whole(train), test, None, lambda: test)
+    if not any(spoken.split == "test" for spoken in partition(root)):
+        return Splits(_whole(train), _whole(validation), None, lambda: None)
     return Splits(_whole(train), _whole(validation), None, lambda: _whole(read_words(data, root, "test", progress)))
 
 

@@ -79,13 +79,14 @@ def _check_data(config: Config, watcher: Watcher) -> None:
         build_splits(config, progress=watcher.clips)
 
 
-def _speakers(config: Config, watcher: Watcher) -> list[str]:
+def _speakers(config: Config, watcher: Watcher) -> list[tuple[int, str]]:
+    """Number and name of each."""
     whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
     part = build_splits(whole, progress=watcher.clips).train
     speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
         raise ConfigError("data.validation: leave-one-speaker-out needs a recording that names two speakers or more")
-    return [_name(part, speaker) for speaker in speakers]
+    return [(int(speaker), _name(part, speaker)) for speaker in speakers]
 
 
 def _name(part: Part, speaker: int) -> str:
@@ -126,6 +127,7 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
         "protocol": config.protocol,
         "epoch_chosen_on": "test (as published: optimistic)" if config.protocol == "paper" else chosen_on,
         "clips": {name: 0 if part is None else len(part) for name, part in parts.items()},
+        "left_out": list(splits.left_out),
         "parameters": fitted.model.parameter_count(),
         "epochs": config.train.epochs,
         "best_epoch": fitted.best_epoch,
@@ -223,10 +225,10 @@ def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, 
 
 def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     folds = {}
-    for speaker in _speakers(config, watcher):
-        held_out = speaker if isinstance(config.data, FolderData) else int(speaker)
+    for number, speaker in _speakers(config, watcher):
+        held_out = speaker if isinstance(config.data, FolderData) else number
         fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
-        name = f"speaker-{speaker}"
+        name = f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"
         folds[speaker] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
     shares = [fold["accuracy"]["validation"]["value"] for fold in folds.values()]
     right = sum(fold["accuracy"]["validation"]["correct"] for fold in folds.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,7 @@ class Ear:
         ramp_ms: the sound fades in and out by half a Hann window of so many ms; None fades over the whole sound, half
             of it in and half of it out, as the package lauscher 1.0.1 does. The published files are as with 30 ms.
         level: root mean square that the sound is brought to first, > 0.
-        fibres: nerve fibres per channel, >= 1.
+        fibres: nerve fibres per channel, in [1, 500].
         emphasis_hz: what lies above is raised by 6 dB an octave before the level is set, as the middle ear and
             recognisers of speech do, so that the loud low end of a voice or a microphone does not hide the rest; None
             leaves the sound as it is, as in SHD.
@@ -43,10 +44,10 @@ class Ear:
     def __post_init__(self) -> None:
         for name, good, allowed in (
             ("channels", 1 <= self.channels <= 65535, "1 ... 65535"),
-            ("ramp_ms", self.ramp_ms is None or self.ramp_ms >= 0, "0 or more, or None"),
+            ("ramp_ms", self.ramp_ms is None or 0 <= self.ramp_ms < math.inf, "0 or more, or None"),
             ("level", self.level > 0, "above 0"),
-            ("fibres", 1 <= self.fibres <= 10_000, "1 ... 10000"),
-            ("emphasis_hz", self.emphasis_hz is None or self.emphasis_hz > 0, "above 0, or None"),
+            ("fibres", 1 <= self.fibres <= 500, "1 ... 500"),
+            ("emphasis_hz", self.emphasis_hz is None or 0 < self.emphasis_hz < math.inf, "above 0, or None"),
         ):
             if not good:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not allowed ({allowed})")

@@ -1,0 +1,34 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Nobody else in here; the system frees the lock of a process that dies."""
+    if sys.platform == "win32":
+        yield
+        return
+    while True:
+        with lock.open("a") as file:
+            with contextlib.suppress(OSError):  # some network disks know no locks; the md5 is still checked
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                    continue
+            except FileNotFoundError:  # whoever held it has finished and taken it away
+                continue
+            try:
+                yield
+                return
+            finally:
+                lock.unlink(missing_ok=True)
