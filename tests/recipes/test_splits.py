@@ -74,6 +74,16 @@ def test_a_recording_is_divided_by_speakers_by_name(tmp_path: Path) -> None:
     assert build_input(config).pool == 5
 
 
+def test_test_clips_of_a_validation_speaker_stay_test_clips(tmp_path: Path) -> None:
+    fields = {"data.validation": "speakers", "data.validation_speakers": "bob", "data.test_fraction": "0.5"}
+    splits = build_splits(recipe("folder", recording(tmp_path / "mine.h5"), **fields))
+    test = splits.read_test()
+    assert test is not None
+    assert splits.validation is not None
+    assert 1 in splits.train.dataset.speakers[test.clips]
+    assert not set(test.clips) & set(splits.validation.clips)
+
+
 def test_a_recording_is_divided_by_shares(tmp_path: Path) -> None:
     splits = build_splits(recipe("folder", recording(tmp_path / "mine.h5", speakers=False)))
     test = splits.read_test()
@@ -224,6 +234,7 @@ def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
     fields = {
         "augment.shift_channels": "5", "augment.jitter_ms": "10", "augment.cut_mix_probability": "0.5",
         "augment.blend_probability": "0.5", "augment.keep_probability": "0.9", "train.batch_size": "16",
+        "data.validation": "none",
     }  # fmt: skip
     config = recipe("folder", recording(tmp_path / "mine.h5"), **fields)
     whole = train(config, tmp_path / "whole", Quiet())
