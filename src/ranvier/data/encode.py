@@ -145,38 +145,47 @@ def encode_files(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        rows = [row for number in range(len(batches)) for row in _facts(work, number)]
-        kept = [row for row in rows if "fault" not in row]
-        left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
-        if not kept:
-            shutil.rmtree(work)
-            raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
-        classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
-        found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
-        if len(classes) == 1:
-            shutil.rmtree(work)
-            raise DataError(
-                f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders "
-                f"or by a label pattern"
-            )
-        named = any(row["speaker"] for row in kept)
-        write_clips(
-            out,
-            (clip for number in range(len(batches)) for clip in _clips(work, number)),
-            np.array([classes.index(row["label"]) for row in kept]),
-            classes=classes,
-            speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
-            speaker_names=found if named else (),
-            files=[row["name"] for row in kept],
-            about={
-                "ear": json.dumps(asdict(ear)),
-                "seed": seed,
-                "left_out": json.dumps([reason for _, reason in left_out]),
-            },
-        )
+        return _written(out, work, len(batches), how, classes, speakers, {"ear": json.dumps(asdict(ear)), "seed": seed})
+
+
+def _written(
+    out: Path,
+    work: Path,
+    batches: int,
+    how: str,
+    classes: Sequence[str] | None,
+    speakers: Sequence[str] | None,
+    about: dict[str, Any],
+) -> Encoded:
+    """The recording of all batches; their folder goes."""
+    rows = [row for number in range(batches) for row in _facts(work, number)]
+    kept = [row for row in rows if "fault" not in row]
+    left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
+    if not kept:
         shutil.rmtree(work)
-        spikes = sum(row["spikes"] for row in kept)
-        return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
+        raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
+    classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
+    found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
+    if len(classes) == 1:
+        shutil.rmtree(work)
+        raise DataError(
+            f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders "
+            f"or by a label pattern"
+        )
+    named = any(row["speaker"] for row in kept)
+    write_clips(
+        out,
+        (clip for number in range(batches) for clip in _clips(work, number)),
+        np.array([classes.index(row["label"]) for row in kept]),
+        classes=classes,
+        speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
+        speaker_names=found if named else (),
+        files=[row["name"] for row in kept],
+        about={**about, "left_out": json.dumps([reason for _, reason in left_out])},
+    )
+    shutil.rmtree(work)
+    spikes = sum(row["spikes"] for row in kept)
+    return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
 
 
 def hear_file(
