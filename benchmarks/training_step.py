@@ -1,7 +1,7 @@
 """How much faster is a training step than with the dense convolutions of dcls?
 
     python benchmarks/training_step.py --out benchmarks/results/NAME.md     the step of the SHD network, and sweeps
-    python benchmarks/training_step.py --only step                          the step alone
+    python benchmarks/training_step.py --only step --only growth            the step alone, and what 250 taps add
 
 Ours and the peer (benchmarks/peer.py) hold the same numbers, see the same tensors, are trained by the same optimisers
 and take their steps in turn in one process, an untimed step before each timed one unless it takes over two seconds.
@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,30 @@ def measure(case: Case, device: torch.device, pairs: int, seconds: float) -> dic
     return row
 
 
+def measure_growth(few: Case, many: Case, device: torch.device, pairs: int) -> dict[str, dict[str, float]]:
+    """What a step with many taps costs more than one with few: steps in turn, the median of the pairs' ratios."""
+    contests = [Contest(few, device), Contest(many, device)]
+    found = {}
+    for who, wanted in (("ours", pairs), ("peer", 3)):
+        taken: tuple[list[float], list[float]] = ([], [])
+        for _ in range(wanted + 1):
+            for contest, seconds in zip(contests, taken, strict=True):
+                step = partial(contest.step, who)
+                if not seconds or seconds[-1] < _LONG:
+                    step()  # as in `measure`
+                seconds.append(_seconds(step, device))
+        ratios = sorted(b / a for a, b in zip(*(seconds[1:] for seconds in taken), strict=True))
+        found[who] = {
+            "few": statistics.median(taken[0][1:]),
+            "many": statistics.median(taken[1][1:]),
+            "ratio": statistics.median(ratios),
+            "lowest": ratios[0],
+            "highest": ratios[-1],
+            "pairs": len(ratios),
+        }
+    return found
+
+
 def peak_memory(case: Case, device: torch.device, who: str) -> float | None:
     """Of three steps and what they need, in a new process, above what it holds with everything loaded and compiled."""
     command = [sys.executable, __file__, "--peak", who, "--case", json.dumps(asdict(case)), "--device", device.type]
@@ -229,6 +254,16 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _growth_table(few: Case, many: Case, found: dict[str, dict[str, float]]) -> str:
+    lines = [f"| | {few.taps} taps | {many.taps} taps | ratio (lowest to highest) | pairs |", "|---|---|---|---|---|"]
+    for who, row in found.items():
+        lines.append(
+            f"| {who} | {row['few']:.3f} s | {row['many']:.3f} s | **{row['ratio']:.2f}** "
+            f"({row['lowest']:.2f} to {row['highest']:.2f}) | {row['pairs']} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -236,7 +271,9 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=60, help="stop a case's pairs after this, past 3 (default: 60)"
     )
-    parser.add_argument("--only", choices=["step", *SWEEPS], action="append", help="measure only this; may be repeated")
+    parser.add_argument(
+        "--only", choices=["step", "growth", *SWEEPS], action="append", help="measure only this; may be repeated"
+    )
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     parser.add_argument("--peak", choices=["ours", "peer"], help=argparse.SUPPRESS)
     parser.add_argument("--case", type=json.loads, default={}, help=argparse.SUPPRESS)
@@ -252,7 +289,7 @@ def main() -> None:
     off = check_parity(Case(), device)
     print("networks agree:", {name: f"{value:.1e}" for name, value in off.items()}, flush=True)
 
-    chosen = options.only or ["step", *SWEEPS]
+    chosen = options.only or ["step", "growth", *SWEEPS]
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
     lif = "a loop of torch operations" if neuron is None else "SpikingJelly's LIFNode"
     known = ", ".join(
@@ -266,6 +303,12 @@ def main() -> None:
         f"networks agree to {off['loss']:.0e} and {max(off.values()):.0e} in double precision.\n",
     ]
     for title in chosen:
+        if title == "growth":
+            few, many = Case(taps=25), Case(taps=250)
+            growth = measure_growth(few, many, device, max(options.pairs, 7))
+            print(title, json.dumps(growth), flush=True)
+            parts += ["## what the longest delay adds\n", _growth_table(few, many, growth) + "\n"]
+            continue
         cases = [Case()] if title == "step" else SWEEPS[title]
         rows = []
         for case in cases:

@@ -143,12 +143,21 @@ def test_a_long_clip_is_taken_in_stretches_and_a_short_one_is_not() -> None:
 
 
 @pytest.mark.usefixtures("spectral_way")
-def test_spectral_takes_frequencies_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("targets", [1, 2])  # as many as the batch: the kernels' spectrum is kept; more: it is not
+def test_spectral_takes_frequencies_in_turns(targets: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectral, "_BLOCK_BYTES", 2 * 2 * 500 * 4)
-    blocks = spectral._blocks(43, torch.empty(1, 500, 15))
+    blocks = spectral._blocks(43, 500 * 4, 7)
     assert [block.stop - block.start for block in blocks] == [6, 6, 6, 6, 6, 6, 7]
-    inputs = draw((63, 1, 500, 1, 1, 24), torch.float32, "counts")
-    twins(inputs, 2.0, 24, "gaussian", 1e-5)
+    inputs = draw((63, 1, 500, targets, 1, 6), torch.float32, "counts")
+    twins(inputs, 2.0, 6, "gaussian", 1e-5)
+
+
+def test_the_kernels_spectrum_is_kept_where_it_is_not_larger_than_the_inputs() -> None:
+    x, taps = torch.rand(9, 3, 5), torch.rand(3, 5, 4)
+    _, spectrum, kernels = spectral.convolution(x, taps, 0)
+    assert kernels.shape == spectrum.shape
+    _, _, kernels = spectral.convolution(x, torch.rand(4, 5, 4), 0)
+    assert kernels.numel() == 0
 
 
 @pytest.mark.usefixtures("spectral_way")
@@ -238,11 +247,13 @@ def test_operators_keep_torchs_rules() -> None:
     torch.library.opcheck(
         weighted_taps_backward, (rand(4, 3, 4).detach(), weight.detach(), delay.detach(), sigma, "triangle", 5)
     )
-    torch.library.opcheck(spectral.convolution, (rand(9, 2, 3), rand(4, 3, 5), 2))
+    for batch in (2, 4):  # fewer than targets, and as many: without and with the kernels' spectrum kept
+        torch.library.opcheck(spectral.convolution, (rand(9, batch, 3), rand(4, 3, 5), 2))
     for needs in ((True, True), (True, False), (False, True)):
         spectrum = rand(spectral.frequencies(9, 5, 2), 2, 2, 3).detach()
-        arguments = (rand(7, 2, 4).detach(), spectrum, rand(4, 3, 5).detach(), 2, *needs)
-        torch.library.opcheck(spectral.convolution_backward, arguments)
+        for kernels in (rand(4, 3, 5), rand(len(spectrum), 2, 4, 3)):
+            arguments = (rand(7, 2, 4).detach(), spectrum, kernels.detach(), 5, 2, *needs)
+            torch.library.opcheck(spectral.convolution_backward, arguments)
     with torch.no_grad():
         torch.library.opcheck(frozen_current, (rand(9, 2, 3).detach(), weight.detach(), delay.detach(), 5, 2))
 

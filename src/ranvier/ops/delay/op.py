@@ -103,14 +103,14 @@ def _spectral(
         taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
     current: Tensor
     if whole and history is None:
-        current, _ = spectral.convolution(x, taps, 0)
+        current, *_ = spectral.convolution(x, taps, 0)
         return current
     stretches = -(-time // stretch)
     past = x.new_zeros(max_delay, batch, sources) if history is None else history
     heard = torch.cat([past, x, x.new_zeros(stretches * stretch - time, batch, sources)])
     starts = range(0, stretches * stretch, stretch)
     beside = torch.cat([heard[start : start + max_delay + stretch] for start in starts], 1)
-    current, _ = spectral.convolution(beside, taps, max_delay)
+    current, *_ = spectral.convolution(beside, taps, max_delay)
     return current.view(stretch, stretches, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
 
 

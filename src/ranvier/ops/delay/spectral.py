@@ -37,11 +37,9 @@ def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -
     return torch.from_numpy(rows).to(dtype=dtype, device=device)
 
 
-def _blocks(count: int, taps: Tensor) -> list[slice]:
+def _blocks(count: int, pairs_bytes: int, count_taps: int) -> list[slice]:
     """Frequencies to take together, their kernels' spectrum taking 16 MB or, where the taps take more, that much."""
-    targets, sources, count_taps = taps.shape
-    pairs_bytes = targets * sources * taps.itemsize
-    size = max(1, _BLOCK_BYTES // (2 * pairs_bytes), count_taps // 2)
+    size = max(1, _BLOCK_BYTES // (2 * pairs_bytes), count_taps)
     number = -(-count // size)
     edges = [count * block // number for block in range(number + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
@@ -104,16 +102,25 @@ def _to_kernel(grad: Tensor, x: Tensor, out: Tensor) -> None:
         return
     # the sum runs over the outer axis of both, which the product does best with one of them turned in memory
     batch, targets = grad.shape[2:]
-    turned = grad.new_empty(2, targets, 2, batch)
-    for (real, imaginary), x_f, out_f in zip(_parts(grad), _stacked(x), _stacked(out), strict=True):
-        turned[0, :, 0] = real.t()
-        turned[0, :, 1] = turned[1, :, 0] = imaginary.t()
-        torch.neg(turned[0, :, 0], out=turned[1, :, 1])
-        out_f.copy_(product(turned.view(2 * targets, 2 * batch), x_f.t()))
+    turned = grad.new_empty(2, targets, batch)
+    for grad_f, x_parts, (real, imaginary) in zip(grad.unbind(), _parts(x), _parts(out), strict=True):
+        turned.copy_(grad_f.mT)
+        by_real, by_imaginary = (product(turned.view(-1, batch), x_part.t()) for x_part in x_parts)
+        torch.add(by_real[:targets], by_imaginary[targets:], out=real)
+        torch.sub(by_real[targets:], by_imaginary[:targets], out=imaginary)
+
+
+def _keeps_kernels(batch: int, targets: int) -> bool:
+    """Whether backward finds the kernels' spectrum kept: where it is not larger than that of x, which always is.
+
+    Without it, backward makes it again from the taps, in as many multiply-adds as x's transform has where batch and
+    targets are as many and the taps as many as the steps.
+    """
+    return targets <= batch
 
 
 @torch.library.custom_op("ranvier::spectral_convolution", mutates_args=())
-def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor, Tensor]:
     """sum_i sum_m taps[j, i, m] x[t - m, :, i] for t = offset ... time - 1.
 
     Args:
@@ -122,8 +129,8 @@ def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
         offset: steps at the start of which no output is wanted.
 
     Returns:
-        ``[time - offset, batch, target]``, and the spectrum of x ``[frequency, 2, batch, source]``, which backward
-        takes in the place of x.
+        ``[time - offset, batch, target]``, and what backward takes in the place of x and the taps: their spectra
+        ``[frequency, 2, batch, source]`` and ``[frequency, 2, target, source]``, the latter empty where it is not kept.
     """
     time, batch, _ = x.shape
     targets, sources, count_taps = taps.shape
@@ -132,33 +139,47 @@ def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
     basis = _basis(count, max(time, count_taps), x.dtype, x.device)
     spectrum = product(basis[:, :time].contiguous(), x.flatten(1).t()).view(count, 2, batch, sources)
     out = x.new_empty(count, 2, batch, targets)
-    for block in _blocks(count, taps):
-        _forward(spectrum[block], _kernel_spectrum(basis, taps, count, block), out[block])
+    kernels = x.new_empty(0)
+    if _keeps_kernels(batch, targets):
+        kernels = _kernel_spectrum(basis, taps, count, slice(0, count))
+        _forward(spectrum, kernels, out)
+    else:
+        for block in _blocks(count, targets * sources * x.itemsize, count_taps):
+            _forward(spectrum[block], _kernel_spectrum(basis, taps, count, block), out[block])
     back = basis[:, offset:time].t().contiguous()
-    return product(back, out.view(2 * count, -1).t()).view(time - offset, batch, targets), spectrum
+    return product(back, out.view(2 * count, -1).t()).view(time - offset, batch, targets), spectrum, kernels
 
 
 @convolution.register_fake
-def _(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor]:
-    count = frequencies(x.shape[0], taps.shape[2], offset)
-    current = x.new_empty(x.shape[0] - offset, x.shape[1], taps.shape[0])
-    return current, x.new_empty(count, 2, *x.shape[1:])
+def _(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor, Tensor]:
+    (time, batch, sources), (targets, _, count_taps) = x.shape, taps.shape
+    count = frequencies(time, count_taps, offset)
+    kernels = x.new_empty(count, 2, targets, sources) if _keeps_kernels(batch, targets) else x.new_empty(0)
+    return x.new_empty(time - offset, batch, targets), x.new_empty(count, 2, batch, sources), kernels
 
 
 @torch.library.custom_op("ranvier::spectral_convolution_backward", mutates_args=())
 def convolution_backward(
-    grad: Tensor, spectrum: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
+    grad: Tensor,
+    spectrum: Tensor,
+    kernels: Tensor,
+    count_taps: int,
+    offset: int,
+    need_x: bool,
+    need_taps: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of :func:`convolution` to x, and to the taps as ``[tap, target, source]``; empty if not needed."""
-    time = len(grad) + offset
-    count, _, batch, _ = spectrum.shape
-    targets, sources, count_taps = taps.shape
-    grad, taps = grad.contiguous(), taps.contiguous()
+    """Gradients of :func:`convolution` to x, and to the taps as ``[tap, target, source]``; empty if not needed.
+
+    ``kernels``: the taps ``[target, source, tap]``, or their spectrum ``[frequency, 2, target, source]``.
+    """
+    time, batch, targets = len(grad) + offset, *grad.shape[1:]
+    count, _, _, sources = spectrum.shape
+    grad = grad.contiguous()
     basis = _basis(count, max(time, count_taps), grad.dtype, grad.device)
     flat_grad, rows = grad.flatten(1).t(), basis[:, offset:time]
     to_x = grad.new_empty(spectrum.shape) if need_x else grad.new_empty(0)
     grad_taps = grad.new_zeros(0, targets, sources)
-    for block in _blocks(count, taps):
+    for block in _blocks(count, targets * sources * grad.itemsize, count_taps):
         part = slice(2 * block.start, 2 * block.stop)
         grad_spectrum = product(rows[part].contiguous(), flat_grad).view(-1, 2, batch, targets)
         if need_taps:
@@ -169,7 +190,8 @@ def convolution_backward(
             grad_taps = grad_taps.add_(to_taps) if len(grad_taps) else to_taps
             del to_k, to_taps  # before the next part asks for as much
         if need_x:
-            _to_source(grad_spectrum, _kernel_spectrum(basis, taps, count, block), to_x[block])
+            of_block = kernels[block] if kernels.ndim == 4 else _kernel_spectrum(basis, kernels, count, block)
+            _to_source(grad_spectrum, of_block, to_x[block])
         del grad_spectrum
     grad_x = grad.new_empty(0)
     if need_x:
@@ -180,25 +202,28 @@ def convolution_backward(
 
 @convolution_backward.register_fake
 def _(
-    grad: Tensor, spectrum: Tensor, taps: Tensor, offset: int, need_x: bool, need_taps: bool
+    grad: Tensor, spectrum: Tensor, kernels: Tensor, count_taps: int, offset: int, need_x: bool, need_taps: bool
 ) -> tuple[Tensor, Tensor]:
-    to_x = grad.new_empty(grad.shape[0] + offset if need_x else 0, *spectrum.shape[2:])
-    return to_x if need_x else grad.new_empty(0), grad.new_empty(taps.shape[2] if need_taps else 0, *taps.shape[:2])
+    batch, sources = spectrum.shape[2:]
+    to_x = grad.new_empty(len(grad) + offset, batch, sources) if need_x else grad.new_empty(0)
+    return to_x, grad.new_empty(count_taps if need_taps else 0, grad.shape[2], sources)
 
 
-def _setup_convolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def _setup_convolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
     _, taps, ctx.offset = inputs
-    ctx.mark_non_differentiable(output[1])
+    _, spectrum, kernels = output
+    ctx.count_taps = taps.shape[2]
+    ctx.mark_non_differentiable(spectrum, kernels)
     ctx.set_materialize_grads(False)  # else a spectrum of zeros would be made for every backward
-    ctx.save_for_backward(output[1], taps)
+    ctx.save_for_backward(spectrum, kernels if kernels.ndim == 4 else taps)
 
 
-def _convolution_gradients(ctx: Any, grad: Tensor | None, _: Any) -> tuple[Tensor | None, Tensor | None, None]:
+def _convolution_gradients(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, Tensor | None, None]:
     if grad is None:
         return None, None, None
-    spectrum, taps = ctx.saved_tensors
+    spectrum, kernels = ctx.saved_tensors
     need_x, need_taps = ctx.needs_input_grad[:2]
-    to_x, to_taps = convolution_backward(grad, spectrum, taps, ctx.offset, need_x, need_taps)
+    to_x, to_taps = convolution_backward(grad, spectrum, kernels, ctx.count_taps, ctx.offset, need_x, need_taps)
     return (to_x if need_x else None), (to_taps.permute(1, 2, 0) if need_taps else None), None
 
 

@@ -28,7 +28,7 @@ def weighted_taps(
     """
     from ranvier.ops.delay import taps_cpu
 
-    out = weight.new_zeros(*weight.shape[1:], kept)
+    out = weight.new_empty(*weight.shape[1:], kept)
     in_parallel(
         taps_cpu.taps,
         weight[0].numel(),

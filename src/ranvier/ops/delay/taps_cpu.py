@@ -1,8 +1,9 @@
 """Every synapse's tap, weighted and summed over branches, and its gradient: one pass, nothing stored.
 
 The Gaussian is built outward from its middle, each tap from its neighbour by two products,
-g(m + 1) = g(m) r, r <- r exp(-1 / sigma^2), in double precision, and ends where it falls below 1e-16 of its middle:
-after 8.6 sigma. So a narrow tap costs a few taps, whatever the longest delay.
+g(m + 1) = g(m) r, r <- r exp(-1 / sigma^2), in double precision, and ends where it falls below what the result's
+precision can tell from its middle: after 6 sigma in single precision, 8.6 in double. So a narrow tap costs a few taps,
+whatever the longest delay.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from ranvier.compiled import compiled
 
 Array = NDArray[np.floating]
 _EPSILON = 1e-7
-_REACH = 8.6  # in sigma: exp(-8.6^2 / 2) = 9e-17
+_REACH_SINGLE = 6.0  # in sigma: exp(-6^2 / 2) = 1.5e-8
+_REACH_DOUBLE = 8.6  # exp(-8.6^2 / 2) = 9e-17
 
 
 @compiled
-def _middle_and_reach(delay: float, sigma: float, triangle: bool, max_delay: int) -> tuple[int, int, int]:
+def _middle_and_reach(
+    delay: float, sigma: float, triangle: bool, max_delay: int, itemsize: int
+) -> tuple[int, int, int]:
     nearest = int(np.rint(min(max(delay, 0.0), float(max_delay))))
     middle = min(max(nearest, 0), max_delay)  # again: of what is not a number anything can become
-    reach = int(sigma) + 2 if triangle else int(min(_REACH * sigma, 1e6)) + 1
+    sigmas = _REACH_SINGLE if itemsize == 4 else _REACH_DOUBLE
+    reach = int(sigma) + 2 if triangle else int(min(sigmas * sigma, 1e6)) + 1
     return middle, max(0, middle - reach), min(max_delay, middle + reach)
 
 
@@ -64,12 +69,13 @@ def taps(
     weight: Array, delay: Array, sigma: float, triangle: bool, frozen: bool, max_delay: int, out: Array,
     start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Add sum_branch weight g(m; delay, sigma) to ``out [pair, tap]``; weight and delay ``[branch, pair]``."""
+    """out ``[pair, tap]`` = sum_branch weight g(m; delay, sigma); weight and delay ``[branch, pair]``."""
     kept = out.shape[1]
     g = np.empty(max_delay + 1)
     narrow = 1.0 / (sigma * sigma)
     shrink = math.exp(-narrow)
     for pair in range(start, stop):
+        out[pair] = 0.0
         for branch in range(weight.shape[0]):
             w, d = float(weight[branch, pair]), float(delay[branch, pair])
             if frozen:
@@ -77,7 +83,9 @@ def taps(
                 if 0 <= m < kept:
                     out[pair, m] += w
                 continue
-            middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay)
+            middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay, out.itemsize)
+            if first >= kept:  # a tap beyond the clip
+                continue
             if triangle:
                 total = _triangle(d, sigma, first, last, g)
             else:
@@ -108,7 +116,10 @@ def taps_backward(
                 grad_weight[branch, pair] = grad[m, pair] if 0 <= m < kept else 0.0
                 grad_delay[branch, pair] = 0.0
                 continue
-            middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay)
+            middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay, grad.itemsize)
+            if first >= kept:
+                grad_weight[branch, pair] = grad_delay[branch, pair] = 0.0
+                continue
             slopes = along_g = along_slope = 0.0
             if triangle:
                 total = _triangle(d, sigma, first, last, g)
