@@ -42,6 +42,14 @@ def add_encode(commands: Any) -> None:
         help="raise what lies above by 6 dB an octave first, against loud low ends (default: off, as in SHD)",
     )
     encode.add_argument(
+        "--flatten",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="take away a share (0 ... 1) of how a sound's long-term spectrum differs from that of speech, against the "
+        "colour of a microphone or a room: 0.7 for few speakers (default: 0, as in SHD)",
+    )
+    encode.add_argument(
         "--channels", metavar="N", type=whole, default=700, help="places along the membrane (default: 700)"
     )
     encode.add_argument(
@@ -85,7 +93,7 @@ def run_encode(options: argparse.Namespace) -> int:
     except ValueError:
         raise DataError(f"--ramp-ms: {options.ramp_ms!r} is not allowed (ms, 0 or more, or 'whole')") from None
     try:
-        ear = Ear(channels=options.channels, ramp_ms=ramp_ms, emphasis_hz=options.emphasis_hz)
+        ear = Ear(channels=options.channels, ramp_ms=ramp_ms, emphasis_hz=options.emphasis_hz, flatten=options.flatten)
     except ValueError as error:
         name, _, rule = str(error).partition(": ")
         raise DataError(f"--{name.replace('_', '-')}: {rule}") from None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import membrane as bm
+from ranvier.data.ear.flatten import flattened
 from ranvier.data.sound import Sound, checked, resampled
 
 _AT_ONCE = 48  # channels transformed together; whole lanes
@@ -31,6 +32,8 @@ class Ear:
         emphasis_hz: what lies above is raised by 6 dB an octave before the level is set, as the middle ear and
             recognisers of speech do, so that the loud low end of a voice or a microphone does not hide the rest; None
             leaves the sound as it is, as in SHD.
+        flatten: share of how the sound's long-term spectrum differs from that of speech that is taken away first, in
+            [0, 1], against the colour of a microphone or a room; 0, as in SHD, leaves it.
 
     Source: Cramer, Stradmann, Schemmel, Zenke, IEEE TNNLS (2020), doi 10.1109/TNNLS.2020.3044364.
     """
@@ -40,6 +43,7 @@ class Ear:
     level: float = 0.3
     fibres: int = 40
     emphasis_hz: float | None = None
+    flatten: float = 0.0
 
     def __post_init__(self) -> None:
         for name, good, allowed in (
@@ -47,6 +51,7 @@ class Ear:
             ("ramp_ms", self.ramp_ms is None or 0 <= self.ramp_ms < math.inf, "0 or more, or None"),
             ("level", self.level > 0, "above 0"),
             ("fibres", 1 <= self.fibres <= 500, "1 ... 500"),
+            ("flatten", 0 <= self.flatten <= 1, "0 ... 1"),
             ("emphasis_hz", self.emphasis_hz is None or 0 < self.emphasis_hz < math.inf, "above 0, or None"),
         ):
             if not good:
@@ -91,8 +96,10 @@ class Ear:
         return times[order] / bm.STEPS_PER_SECOND, units[order].astype(np.uint16)
 
     def _prepared(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Emphasised, brought to the level, faded in and out."""
+        """Flattened, emphasised, brought to the level, faded in and out."""
         heard = checked(samples, "sound")
+        if self.flatten > 0:
+            heard = flattened(heard, bm.RATE, self.flatten)
         if self.emphasis_hz is not None:
             heard = heard + np.diff(heard, prepend=heard[0]) * (bm.RATE / (2 * np.pi * self.emphasis_hz))
         power = float(np.sqrt(np.mean(heard**2)))

@@ -38,7 +38,7 @@ def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -
 
 
 def _blocks(count: int, pairs_bytes: int, count_taps: int) -> list[slice]:
-    """Frequencies to take together, their kernels' spectrum taking 16 MB or, where the taps take more, that much."""
+    """Frequencies to take together, their kernels' spectrum taking 16 MB, or twice what the taps take."""
     size = max(1, _BLOCK_BYTES // (2 * pairs_bytes), count_taps)
     number = -(-count // size)
     edges = [count * block // number for block in range(number + 1)]
