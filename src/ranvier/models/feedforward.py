@@ -93,7 +93,10 @@ class Feedforward(nn.Module):
 
     def parameter_count(self) -> int:
         """Everything that is learned: weights, delays and batch norm, as the paper counts."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        layers = self.delay_layers
+        counted = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in counted]
+        return sum(layer.parameter_count() for layer in layers) + sum(p.numel() for p in others)
 
     def forward(self, x: Tensor, state: Sequence[BlockState] | None = None) -> tuple[Tensor, list[BlockState]]:
         """Voltages of a stretch of a stream.
@@ -175,6 +178,8 @@ def feedforward(
     kernel: Kernel = "gaussian",
     learn_delay: bool = True,
     delay_type: DelayType = "synaptic",
+    incoming: int | None = None,
+    every_delay: bool = False,
     ending: network.Readout | None = None,
     generator: torch.Generator | None = None,
 ) -> Feedforward:
@@ -194,7 +199,7 @@ def feedforward(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, delay_type: see :class:`ranvier.nn.DelayLinear`.
+        kernel, learn_delay, delay_type, incoming, every_delay: see :class:`ranvier.nn.DelayLinear`.
         ending: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -216,6 +221,8 @@ def feedforward(
             learn_delay=learn_delay,
             delay_type=delay_type,
             bias=bias,
+            incoming=incoming,
+            every_delay=every_delay,
             generator=generator,
         )
 

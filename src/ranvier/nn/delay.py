@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -30,11 +31,15 @@ class DelayLinear(nn.Module):
         learn_delay: False keeps the delays where they start.
         delay_type: ``synaptic`` (one per synapse), ``axonal`` (one per source), ``dendritic`` (one per target).
         bias: add a learned constant per target.
+        incoming: sources that each target has synapses from, drawn at random and the same for ever; the other weights
+            are 0 and stay so. None means all sources.
+        every_delay: branch m has delay m and nothing else, so that each synapse is a free kernel over time: the dense
+            convolution. Needs ``branches = max_delay + 1`` and ``learn_delay=False``.
         generator: randomness of the start; None takes torch's own.
 
     Shapes:
         weight ``[branch, out, in]``, Kaiming-uniform; delay ``[branch, out or 1, in or 1]``, uniform in
-        [0, max_delay] steps.
+        [0, max_delay] steps; with ``incoming`` also connected ``[out, in]``, bool.
 
     Raises:
         ValueError: an argument is out of range.
@@ -43,6 +48,7 @@ class DelayLinear(nn.Module):
     """
 
     sigma: Tensor
+    connected: Tensor | None
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class DelayLinear(nn.Module):
         learn_delay: bool = True,
         delay_type: DelayType = "synaptic",
         bias: bool = False,
+        incoming: int | None = None,
+        every_delay: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -68,8 +76,15 @@ class DelayLinear(nn.Module):
             raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):
             raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
+        if incoming is not None and not 1 <= incoming <= in_features:
+            raise ValueError(f"incoming: {incoming} is not allowed (1 ... {in_features} sources)")
+        if every_delay and (learn_delay or branches != max_delay + 1):
+            raise ValueError(
+                f"every_delay: needs learn_delay=False and {max_delay + 1} branches, one for each delay, not {branches}"
+            )
         self.in_features, self.out_features, self.max_delay = in_features, out_features, max_delay
         self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
+        self.every_delay = every_delay
         self.weight = nn.Parameter(torch.empty(branches, out_features, in_features))
         shape = (
             branches,
@@ -80,13 +95,35 @@ class DelayLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.register_buffer("sigma", torch.empty(()))
         self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
+        self.register_buffer("connected", None)
         self.reset_parameters(generator)
+        if incoming is not None:
+            self._connect(incoming, generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights and delays anew."""
         # Kaiming counts branches as incoming connections; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
         nn.init.uniform_(self.delay, 0, self.max_delay, generator=generator)
+        if self.every_delay:
+            with torch.no_grad():
+                self.delay.copy_(torch.arange(self.max_delay + 1.0).view(-1, 1, 1).expand_as(self.delay))
+
+    @torch.no_grad()
+    def _connect(self, incoming: int, generator: torch.Generator | None) -> None:
+        chosen = torch.rand(self.out_features, self.in_features, generator=generator).topk(incoming, 1).indices
+        self.connected = torch.zeros(self.out_features, self.in_features, dtype=torch.bool).scatter_(1, chosen, True)
+        # as Kaiming's rule has it for so many sources
+        self.weight.mul_(self.connected).mul_(math.sqrt(self.in_features / incoming))
+
+    def parameter_count(self) -> int:
+        """What is learned here: weights and delays of the synapses that there are, and the bias."""
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if self.connected is None:
+            return sum(parameter.numel() for parameter in learned)
+        every = self.weight[0].numel()
+        synapses = int(self.connected.sum())
+        return sum(p.numel() * synapses // every if p.shape == self.weight.shape else p.numel() for p in learned)
 
     def set_sigma(self, sigma: float) -> None:
         """Set the width of the tap in steps, > 0 (gaussian) or >= 0 (triangle)."""
@@ -112,9 +149,11 @@ class DelayLinear(nn.Module):
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
         blurred = self.training and self.learn_delay
+        # what is not connected gets no gradient, so that it stays 0
+        weight = self.weight if self.connected is None else self.weight * self.connected
         return delayed_current(
             x,
-            self.weight,
+            weight,
             self.delay if blurred else self.delay_steps().to(self.weight.dtype),
             self.sigma if blurred else None,
             max_delay=self.max_delay,

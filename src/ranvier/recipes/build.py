@@ -39,7 +39,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         len(dataset.classes),
         max_delay,
         decay=decay(config),
-        branches=model.branches,
+        branches=max_delay + 1 if model.delays == "every" else model.branches,
         threshold=model.threshold,
         dropout=model.dropout,
         surrogate=model.surrogate,
@@ -47,6 +47,8 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         kernel=model.kernel,
         learn_delay=model.delays == "learned",
         delay_type=model.delay_type,
+        incoming=model.incoming,
+        every_delay=model.delays == "every",
         ending=network.Readout(tail_steps=tail, tail=model.tail),
         generator=generator,
     )

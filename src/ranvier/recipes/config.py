@@ -91,9 +91,20 @@ def decay(config: Config, field: str = "model.tau_ms") -> float:
 
 
 def sigma_steps(config: Config, progress: float) -> float:
-    """Width of a tap after a share ``progress`` in [0, 1] of the training: exponential from start to end, then flat."""
+    """Width of a tap after a share ``progress`` in [0, 1] of the training: start to end by the schedule, then flat.
+
+    exponential: start (end / start)^p; linear: start + (end - start) p;
+    cosine: end + (start - end) (1 + cos(pi p)) / 2.
+    """
     start, end = config.train.sigma_start_ms, config.train.sigma_end_ms
-    return float(start * (end / start) ** min(1.0, progress / config.train.sigma_fraction) / config.data.dt_ms)
+    p = min(1.0, progress / config.train.sigma_fraction)
+    if config.train.sigma_schedule == "linear":
+        width_ms = start + (end - start) * p
+    elif config.train.sigma_schedule == "cosine":
+        width_ms = end + (start - end) * (1 + math.cos(math.pi * p)) / 2
+    else:
+        width_ms = start * (end / start) ** p
+    return float(width_ms / config.data.dt_ms)
 
 
 def recipe_names() -> list[str]:
@@ -119,9 +130,33 @@ def recipe_text(name: str) -> str:
 def load_values(recipe: str) -> dict[str, Any]:
     """The values of a recipe by name, or of a ``.toml`` file, unchecked.
 
+    A recipe with ``extends = "NAME"`` has all that the recipe of that name has, and what it says itself on top.
+
     Raises:
         ConfigError: no such recipe or file, or not TOML.
     """
+    values = _read_values(recipe)
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base not in recipe_names() or base == recipe:
+        raise ConfigError(f"{recipe}: extends: {base!r} is not allowed ({', '.join(recipe_names())})")
+    return _merged(load_values(base), values)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **below,
+        **{
+            key: {**below[key], **value}
+            if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+            else value
+            for key, value in above.items()
+        },
+    }
+
+
+def _read_values(recipe: str) -> dict[str, Any]:
     if not recipe.endswith(".toml"):
         return tomllib.loads(recipe_text(recipe))
     try:
@@ -159,6 +194,8 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
         raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
+    if isinstance(config.model, FeedforwardModel):
+        _check_synapses(config.model)
     for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
         steps(config, field)
     augment = config.augment
@@ -177,6 +214,13 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
                 f"augment.{loud[0]}: is not allowed with mel-paper (0; what it leaves empty would be 0 dB)"
             )
     return config
+
+
+def _check_synapses(model: FeedforwardModel) -> None:
+    if model.delays == "every":
+        for name, needed in (("branches", 1), ("delay_type", "synaptic")):
+            if (given := getattr(model, name)) != needed:
+                raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
 
 
 def settings(values: Mapping[str, Any]) -> Iterator[tuple[str, FieldInfo]]:
@@ -206,7 +250,7 @@ def allowed(field: FieldInfo) -> str:
             text.append("not empty")
         if getattr(rule, "pattern", None) is not None:
             text.append("letters, digits, _ . -")
-    kind = "a whole number" if field.annotation is int else ""
+    kind = "a whole number" if field.annotation in (int, int | None) else ""
     if field.annotation in (float, float | None):
         kind = "a number"
     if field.annotation == tuple[str, ...]:

@@ -28,6 +28,7 @@ def _names(value: object) -> object:
 # leaves out a value that a recipe has; TOML has no null
 OptionalText = Annotated[str | None, BeforeValidator(_none)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_none)]
+OptionalInteger = Annotated[int | None, BeforeValidator(_none)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(split_text)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(split_text)]
@@ -148,9 +149,6 @@ class GSCData(Section):
 class _Delayed(Section):
     """What every network with delays has."""
 
-    delays: Literal["learned", "fixed", "none"] = Field(
-        description="learned with the weights, frozen where they start, or none at all"
-    )
     max_delay_ms: float = Field(ge=0, description="longest delay, a whole number of steps [ms]")
     tau_ms: float = Field(gt=0, description="membrane time constant [ms]")
     leak_rule: Literal["euler", "exp"] = Field(
@@ -165,6 +163,13 @@ class FeedforwardModel(_Delayed):
     """The paper's network."""
 
     kind: Literal["feedforward"]
+    delays: Literal["learned", "fixed", "none", "every"] = Field(
+        description="learned with the weights, frozen where they start, none at all, or every one at once with a free "
+        "weight for each (the dense convolution)"
+    )
+    incoming: OptionalInteger = Field(
+        None, ge=1, description="sources that a neuron has synapses from, drawn at random and kept; none for all"
+    )
     hidden: Sizes = Field(min_length=1, description="neurons of each hidden layer")
     branches: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
     delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
@@ -182,6 +187,9 @@ class DetectorModel(_Delayed):
     """One coincidence detector per class."""
 
     kind: Literal["detectors"]
+    delays: Literal["learned", "fixed", "none"] = Field(
+        description="learned with the weights, frozen where they start, or none at all"
+    )
     readout_tau_ms: float = Field(gt=0, description="time for which a vote is remembered [ms]")
     vote: float = Field(gt=0, description="voltage that a detector's spike adds to its class")
 
@@ -198,6 +206,9 @@ class TrainConfig(Section):
     sigma_start_ms: float = Field(gt=0, description="width of a tap at the start [ms]")
     sigma_end_ms: float = Field(gt=0, description="width of a tap at the end [ms]")
     sigma_fraction: float = Field(gt=0, le=1, description="share of the training over which the width shrinks")
+    sigma_schedule: Literal["exponential", "linear", "cosine"] = Field(
+        "exponential", description="how the width goes from start to end; equal ends keep it constant"
+    )
 
 
 class AugmentConfig(Section):

@@ -23,7 +23,7 @@ from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import Fitted, Watcher, fit, predict
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
-from ranvier.recipes.sections import FolderData
+from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits
 
 _MOST_SPEAKERS = 20  # an accuracy for each is told up to so many
@@ -76,7 +76,17 @@ def _check_data(config: Config, watcher: Watcher) -> None:
     if _leaves_speakers_out(config):
         _speakers(config, watcher)
     else:
-        build_splits(config, progress=watcher.clips)
+        _check_incoming(config, build_splits(config, progress=watcher.clips))
+
+
+def _check_incoming(config: Config, splits: Splits) -> None:
+    if not isinstance(config.model, FeedforwardModel) or config.model.incoming is None:
+        return
+    fewest = min(splits.train.dataset.sources, *config.model.hidden)
+    if config.model.incoming > fewest:
+        raise ConfigError(
+            f"model.incoming: {config.model.incoming} is not allowed (1 ... {fewest}, the narrowest layer's neurons)"
+        )
 
 
 def _speakers(config: Config, watcher: Watcher) -> list[tuple[int, str]]:

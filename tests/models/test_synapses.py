@@ -1,0 +1,131 @@
+"""Which synapses there are: ten for each neuron, or one for every delay."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ranvier.models import Feedforward, feedforward, freeze
+from ranvier.network import Input
+from ranvier.nn import DelayLinear
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def trained(model: Feedforward, sources: int, steps: int = 20) -> Feedforward:
+    torch.manual_seed(0)
+    delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
+    weights = [p for p in model.parameters() if p.requires_grad and all(p is not delay for delay in delays)]
+    optimisers = [torch.optim.Adam(weights, 1e-2, weight_decay=1e-2)]
+    if delays:
+        optimisers.append(torch.optim.Adam(delays, 0.1))
+    for _ in range(steps):
+        x = (torch.rand(30, 8, sources) < 0.2).float()
+        loss = F.cross_entropy(model.scores(x), torch.randint(0, 4, (8,)))
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()
+        for optimiser in optimisers:
+            optimiser.step()
+        model.clamp_delay()
+    return model
+
+
+def test_ten_synapses_stay_ten_synapses() -> None:
+    model = feedforward(25, [20, 16], 4, 6, decay=0.3, branches=2, incoming=10, generator=generator())
+    before = [(layer.connected.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]  # type: ignore[union-attr]
+    trained(model, 25)
+    for layer, (connected, delay) in zip(model.delay_layers, before, strict=True):
+        assert layer.connected is not None
+        assert torch.equal(layer.connected, connected)
+        assert connected.sum(1).tolist() == [10] * layer.out_features
+        missing = ~connected.expand_as(layer.weight)
+        assert layer.weight[missing].count_nonzero() == 0
+        assert layer.weight[~missing].count_nonzero() == (~missing).sum()
+        assert torch.equal(layer.delay[missing], delay[missing])
+        assert (layer.delay[~missing] != delay[~missing]).all()
+    frozen = freeze(model.eval(), dt_ms=1.0, classes=tuple("abcd"), input=Input(channels=25))
+    assert [int((layer.weight != 0).sum()) for layer in frozen.layers] == [2 * 10 * 20, 2 * 10 * 16, 2 * 10 * 4]
+
+
+def test_sources_are_drawn_at_random_and_kept_in_the_state() -> None:
+    first, second, other = (DelayLinear(40, 30, 5, incoming=10, generator=generator(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first.connected, second.connected)  # type: ignore[arg-type]
+    assert not torch.equal(first.connected, other.connected)  # type: ignore[arg-type]
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(first.connected, other.connected)  # type: ignore[arg-type]
+    counts = torch.stack(
+        [DelayLinear(40, 30, 5, incoming=10, generator=generator(seed)).connected.sum(0) for seed in range(40)]  # type: ignore[union-attr]
+    ).sum(0)
+    # each source has 1,200 chances of 1/4: 300, give or take 5 standard deviations of 15
+    assert counts.min() > 225
+    assert counts.max() < 375
+
+
+def test_fewer_sources_start_with_larger_weights() -> None:
+    layer = DelayLinear(160, 100, 5, incoming=10, generator=generator())
+    bound = (6 / 10) ** 0.5
+    assert 0.99 * bound < layer.weight.abs().max() <= bound * 1.000001
+
+
+@pytest.mark.parametrize("incoming", [0, 6])
+def test_as_many_sources_as_there_are(incoming: int) -> None:
+    with pytest.raises(ValueError, match=f"incoming: {incoming} is not allowed \\(1 ... 5 sources\\)"):
+        DelayLinear(5, 3, 2, incoming=incoming)
+
+
+def test_every_delay_is_a_dense_convolution() -> None:
+    layer = DelayLinear(5, 3, 4, branches=5, learn_delay=False, every_delay=True, generator=generator()).double()
+    x = torch.rand(11, 2, 5, dtype=torch.float64, requires_grad=True)
+    out, _ = layer(x)
+    # conv1d correlates: the newest step comes last
+    kernels = layer.weight.detach().permute(1, 2, 0).flip(-1).requires_grad_()
+    expected = F.conv1d(F.pad(x, (0, 0, 0, 0, 4, 0)).permute(1, 2, 0), kernels).permute(2, 0, 1)
+    torch.testing.assert_close(out, expected)
+    direction = torch.rand_like(out)
+    ours = torch.autograd.grad((out * direction).sum(), [x, layer.weight])
+    theirs = torch.autograd.grad((expected * direction).sum(), [x, kernels])
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1].flip(-1).permute(2, 0, 1))
+
+
+def test_every_delay_trains_and_freezes() -> None:
+    model = feedforward(6, [9], 4, 3, decay=0.3, branches=4, learn_delay=False, every_delay=True, generator=generator())
+    before = model.linear.weight.detach().clone()
+    trained(model, 6)
+    assert (model.linear.weight != before).all()
+    frozen = freeze(model.eval(), dt_ms=1.0, classes=tuple("abcd"), input=Input(channels=6))
+    assert frozen.layers[0].delay_steps[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_every_delay_needs_a_branch_for_each() -> None:
+    for options in ({"branches": 3}, {"branches": 4, "learn_delay": True}):
+        with pytest.raises(ValueError, match="every_delay: needs learn_delay=False and 4 branches"):
+            DelayLinear(2, 2, 3, every_delay=True, **{"learn_delay": False, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "classes", "taps", "millions"),
+    [([256, 256], 20, 25, 2.66), ([512, 512], 35, 31, 10.9), ([512, 512, 512], 35, 31, 19.0)],
+)
+def test_the_dense_convolutions_parameters_are_the_papers(
+    hidden: list[int], classes: int, taps: int, millions: float
+) -> None:
+    model = feedforward(140, hidden, classes, taps - 1, decay=0.005, branches=taps, learn_delay=False, every_delay=True)
+    decimals = 2 if millions < 10 else 1
+    assert round(sum(layer.parameter_count() for layer in model.delay_layers) / 1e6, decimals) == millions
+
+
+def parameters(width: int, **options: object) -> int:
+    return feedforward(140, [width, width], 20, 0, decay=0.005, learn_delay=False, **options).parameter_count()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("incoming", "learned", "width"), [(None, 214_016, 388), (10, 11_664, 478)])
+def test_without_delays_a_wider_network_has_as_many_parameters(incoming: int | None, learned: int, width: int) -> None:
+    assert feedforward(140, [256, 256], 20, 24, decay=0.005, incoming=incoming).parameter_count() == learned
+    off = {w: abs(parameters(w, incoming=incoming) - learned) for w in (width - 1, width, width + 1)}
+    assert min(off, key=off.get) == width  # type: ignore[arg-type]
+    assert off[width] < 0.001 * learned
