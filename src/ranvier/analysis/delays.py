@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from ranvier.network import Network
 
 
 def found_delays(
@@ -28,3 +34,25 @@ def found_delays(
     hits = np.abs(arrival[:, :, None] - shifts) <= tolerance
     best = hits.sum(1).argmax(1)
     return np.take_along_axis(hits, best[:, None, None], 2)[:, :, 0]
+
+
+def permuted_delays(network: Network, generator: np.random.Generator) -> Network:
+    """The network with the delays of each layer dealt out anew among its synapses: the same delays, other places."""
+    return _with_delays(network, lambda delays: generator.permutation(delays.ravel()).reshape(delays.shape))
+
+
+def mean_delays(network: Network) -> Network:
+    """The network with every delay its layer's mean, rounded: as late as before, all at once."""
+    return _with_delays(network, lambda delays: np.full_like(delays, round(float(delays.mean()))))
+
+
+def _with_delays(network: Network, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Network:
+    """Only synapses that are there take part: a weight of 0 is none."""
+    layers = []
+    for layer in network.layers:
+        there = layer.weight != 0
+        delays = layer.delay_steps.copy()
+        if there.any():
+            delays[there] = change(delays[there])
+        layers.append(replace(layer, delay_steps=delays))
+    return replace(network, layers=tuple(layers))

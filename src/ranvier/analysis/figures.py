@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,42 @@ def plot_detectors(
                 ax.set_xlabel("time (ms)")
         axes[row, 0].set_ylabel(f"{title}\n\nchannel")
     return figure
+
+
+def plot_probe(probes: Sequence[Mapping[str, Any]], chance: float) -> Figure:
+    """Accuracy under each disturbance, with its interval: single ones as bars, jitter and deletion as curves.
+
+    Args:
+        probes: of each, ``name``, ``kind``, ``amount`` and ``accuracy`` with ``value``, ``low`` and ``high``.
+        chance: accuracy of guessing, in [0, 1].
+    """
+    figure, axes = _figure(1, 3, 11.0, 3.6, sharey=True, width_ratios=(1.4, 1, 1))
+    single = [one for one in probes if one["amount"] is None]
+    value, error = _percent([one["accuracy"] for one in single])
+    colours = [_AFTER if one["kind"] == "nothing" else _BEFORE for one in single]
+    axes[0, 0].bar(range(len(single)), value, yerr=error, color=colours, capsize=3)
+    axes[0, 0].set_xticks(range(len(single)), [textwrap.fill(one["name"], 14) for one in single], fontsize=8)
+    axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))
+    whole = next(one for one in probes if one["kind"] == "nothing")
+    for ax, kind, label, scale in (
+        (axes[0, 1], "jitter", "events moved by (ms, standard deviation)", 1),
+        (axes[0, 2], "deletion", "events deleted (%)", 100),
+    ):
+        curve = [{**whole, "amount": 0.0}, *(one for one in probes if one["kind"] == kind)]
+        value, error = _percent([one["accuracy"] for one in curve])
+        ax.errorbar([scale * one["amount"] for one in curve], value, error, color=_AFTER, marker="o", capsize=3)
+        ax.set(xlabel=label)
+    for ax in axes.flat:
+        ax.axhline(100 * chance, color=_INK, linewidth=0.8, linestyle=":")
+    axes[0, 2].annotate("chance", (1, 100 * chance), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    return figure
+
+
+def _percent(accuracies: Sequence[Mapping[str, float]]) -> tuple[list[float], NDArray[np.float64]]:
+    """Values and the distances to the ends of their intervals, in percent."""
+    value = np.array([one["value"] for one in accuracies])
+    low, high = (np.array([one[end] for one in accuracies]) for end in ("low", "high"))
+    return (100 * value).tolist(), 100 * np.stack([value - low, high - value])
 
 
 def plot_raster(network: Network, events: Events | NDArray[Any], length: int, label: str) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -55,3 +56,34 @@ def wilson_interval(correct: int, clips: int, level: float = 0.95) -> tuple[floa
     centre = (share + z * z / (2 * clips)) / (1 + z * z / clips)
     half = z * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips)) / (1 + z * z / clips)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean of some values and its 95% t-interval; one value has none.
+
+    Attributes:
+        value: the mean.
+        half: half of the interval's width; None for one value.
+        count: how many values.
+    """
+
+    value: float
+    half: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float], level: float = 0.95) -> Mean:
+        """Of one value or more, taken as normal and independent (Student 1908)."""
+        from scipy import stats
+
+        count = len(values)
+        if count == 1:
+            return cls(float(values[0]), None, 1)
+        spread = float(np.std(values, ddof=1)) / sqrt(count)
+        return cls(float(np.mean(values)), float(stats.t.ppf((1 + level) / 2, count - 1)) * spread, count)
+
+    @property
+    def distinguishable(self) -> bool | None:
+        """Whether the interval leaves out 0; None where there is no interval."""
+        return None if self.half is None else abs(self.value) > self.half

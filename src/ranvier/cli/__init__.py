@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import ranvier
 from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
+from ranvier.cli.probe import add_probe, run_probe
+from ranvier.cli.reproduce import add_reproduce, run_reproduce
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,6 +81,8 @@ def _dispatch(given: list[str]) -> int:
     copy.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist")
     add_encode(commands)
     add_data(commands, _Parser)
+    add_probe(commands)
+    add_reproduce(commands, asked=given[:1] == ["reproduce"])
     bench = commands.add_parser(
         "bench", help="what a training step costs on this machine", description="Measure speed on this machine."
     )
@@ -89,7 +93,16 @@ def _dispatch(given: list[str]) -> int:
     if given[:1] == ["train"]:
         return _train(given[1:])
     options = parser.parse_args(given)
-    run = {"eval": _eval, "ls": _ls, "cp": _cp, "bench": _bench, "encode": run_encode, "data": run_data}
+    run = {
+        "eval": _eval,
+        "ls": _ls,
+        "cp": _cp,
+        "bench": _bench,
+        "encode": run_encode,
+        "data": run_data,
+        "probe": run_probe,
+        "reproduce": run_reproduce,
+    }
     return run[options.command](options)
 
 

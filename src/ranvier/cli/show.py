@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ranvier.data.encode import Encoded
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
+    from ranvier.recipes.probe import Probed
+    from ranvier.recipes.reproduce import RowResult
 
 
 class ClipProgress:
@@ -103,7 +105,12 @@ def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Ta
 
 
 _SPLITS = {"validation": "validation", "seen": "seen speakers, held-out clips", "test": "test"}
-_DELAYS = {"learned": "delays learned", "fixed": "delays random, frozen", "none": "no delays"}
+_DELAYS = {
+    "learned": "delays learned",
+    "fixed": "delays random, frozen",
+    "none": "no delays",
+    "every": "every delay with its own weight",
+}
 
 
 def show_result(result: Mapping[str, Any], folder: Path) -> None:
@@ -193,6 +200,38 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
+    """A table of recipes, the comparisons it makes, and why rows are empty."""
+    from ranvier.recipes.reproduce import HEADER, cells, comparisons
+
+    console = Console()
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, name in enumerate(HEADER):
+        table.add_column(name, justify="right" if number else "left", no_wrap=number in (1, 2))
+    for result in results:
+        row = cells(result)
+        if result.missing:
+            row[2] = "no data"
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    for sentence in comparisons(results):
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    if any(result.protocol == "paper" for result in results):
+        console.print("† epoch chosen on the test set, as published: optimistic", highlight=False)
+    for reason in dict.fromkeys(result.missing for result in results if result.missing):
+        console.print(f"no data: {reason}", highlight=False, soft_wrap=True, markup=False)
+    if (folder / "table.md").exists():
+        console.print(f"table.md, table.csv and table.tex, and every run: {folder}", highlight=False, soft_wrap=True)
+
+
+def show_probe(found: Sequence[Probed], what: str, figure: Path | None) -> None:
+    """A network's accuracy under each disturbance."""
+    console = Console()
+    console.print(_accuracy_table(what, [(probed.name, probed.accuracy.as_dict()) for probed in found]))
+    if figure is not None:
+        console.print(f"figure: {figure}", highlight=False, soft_wrap=True, markup=False)
 
 
 def show_encoded(encoded: Encoded, most: int = 10) -> None:

@@ -13,15 +13,23 @@ if sys.platform != "win32":
 
 
 @contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Nobody else in here; the system frees the lock of a process that dies."""
+def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Nobody else in here; the system frees the lock of a process that dies.
+
+    Raises:
+        BlockingIOError: somebody else is, and ``wait`` is False.
+    """
     if sys.platform == "win32":
         yield
         return
     while True:
         with lock.open("a") as file:
-            with contextlib.suppress(OSError):  # some network disks know no locks; the md5 is still checked
-                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise
+            except OSError:  # some network disks know no locks; whatever is written is written whole
+                pass
             try:
                 if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                     continue

@@ -1,0 +1,135 @@
+"""``ranvier reproduce``: a table of recipes over seeds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_PROTOCOLS = ("honest", "paper")
+
+
+def add_reproduce(commands: Any, *, asked: bool) -> None:
+    """The command's options; the tables are only looked up where the command is asked for."""
+    tables = "name of a table"
+    if asked:
+        from ranvier.recipes.tables import table_names
+
+        tables = ", ".join(table_names())
+    parser = commands.add_parser(
+        "reproduce",
+        help="run a table of recipes over seeds, and print it",
+        description="Run a table's recipes over seeds and print published and own figures. A stopped call is continued "
+        "by the same call; several calls on one folder share the work.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("table", metavar="TABLE", help=f"{tables}, or a .toml file")
+    parser.add_argument("--data-root", metavar="FOLDER", type=Path, help="folder that holds the recording")
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, default=3, help="runs of each row, seeds 0 ... N - 1 (default: 3)"
+    )
+    parser.add_argument(
+        "--set", metavar="FIELD=VALUE", action="append", default=[], dest="fields",
+        help="replace a field of every recipe, for example train.epochs=30; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--protocol", choices=[*_PROTOCOLS, "both"], default="honest",
+        help="honest: the epoch is chosen on validation; paper: on the test set, as published, and marked; both: "
+        "side by side (default: honest)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=1, help="runs at a time, each with its share of the cores (default: 1)"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=Path, help="where the runs and the table go (default: runs/TABLE)"
+    )
+    parser.add_argument("--show", action="store_true", help="print the table as far as it is, and run nothing")
+
+
+def run_reproduce(options: argparse.Namespace) -> int:
+    """Plan, run what is missing, print; returns the exit code."""
+    from ranvier.cli.show import TrainingProgress, show_table
+    from ranvier.recipes.config import ConfigError
+    from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan, write_tables
+    from ranvier.recipes.tables import load_table
+
+    table = load_table(options.table)
+    overrides: dict[str, Any] = {}
+    for text in options.fields:
+        name, equals, value = text.partition("=")
+        if not equals or name in ("train.seed", "protocol", "compare"):
+            raise ConfigError(
+                f"--set {text}: is not allowed (FIELD=VALUE; seeds and protocol have options of their own)"
+            )
+        overrides[name] = value
+    if options.data_root is not None:
+        overrides["data.root"] = str(options.data_root.absolute())
+    if options.jobs < 1:
+        raise ConfigError(f"--jobs: {options.jobs} is not allowed (1 or more)")
+    folder = options.out or Path("runs") / Path(options.table).stem
+    protocols = _PROTOCOLS if options.protocol == "both" else (options.protocol,)
+    runs = plan(table, folder, seeds=options.seeds, overrides=overrides, protocols=protocols)
+    missing: dict[str, str] = {}
+    if not options.show:
+        try:
+            with TrainingProgress() as progress:
+                missing = find_missing(runs, progress)
+                there = [run for run in runs if data_key(run) not in missing]
+                helpers = _start_helpers(options.jobs)
+                try:
+                    carry_out(there, progress)
+                finally:
+                    _stop_helpers(helpers)
+        except KeyboardInterrupt:
+            print("\nranvier: stopped: the same command goes on", file=sys.stderr)
+            return 130
+    results = collect(runs, missing)
+    if not options.show:
+        write_tables(table.title, results, folder, _command())
+    show_table(table.title, results, folder)
+    return 2 if all(result.missing for result in results) else 0
+
+
+def _command() -> str:
+    return " ".join(["ranvier", *sys.argv[1:]])
+
+
+def _start_helpers(jobs: int) -> list[subprocess.Popen[bytes]]:
+    """The same command in processes of its own; all take their runs from one folder."""
+    if jobs == 1:
+        return []
+    import torch
+
+    threads = max(1, torch.get_num_threads() // jobs)
+    torch.set_num_threads(threads)
+    arguments = _without_jobs(sys.argv[1:])
+    surroundings = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "ranvier", *arguments], env=surroundings, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(jobs - 1)
+    ]  # fmt: skip
+
+
+def _without_jobs(words: list[str]) -> list[str]:
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--jobs":
+            skip = True
+        elif not word.startswith("--jobs="):
+            kept.append(word)
+    return kept
+
+
+def _stop_helpers(helpers: list[subprocess.Popen[bytes]]) -> None:
+    for helper in helpers:
+        helper.terminate()
+    for helper in helpers:
+        helper.wait()

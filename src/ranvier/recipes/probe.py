@@ -1,0 +1,152 @@
+"""Does a network use its delays, and the timing of its input? Its accuracy where one of them is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.analysis.delays import mean_delays, permuted_delays
+from ranvier.analysis.intervals import Accuracy
+from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
+from ranvier.network import Network
+from ranvier.recipes.config import ConfigError
+from ranvier.recipes.evaluate import evaluate
+from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.splits import build_splits
+
+JITTERS_MS = (5.0, 10.0, 20.0, 30.0, 50.0)
+DELETIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+Change = Callable[[Events, int], Events]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Accuracy under one disturbance.
+
+    Attributes:
+        name: what was done, in words.
+        kind: ``nothing``, ``delays``, ``order``, ``counts``, ``jitter`` or ``deletion``.
+        amount: of a jitter in ms, of a deletion the share; else None.
+        accuracy: with its interval.
+    """
+
+    name: str
+    kind: str
+    amount: float | None
+    accuracy: Accuracy
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def probe(
+    network: Network,
+    dataset: SpikeDataset,
+    clips: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Probed]:
+    """Accuracy of a frozen network as it is, with its delays disturbed, and with its input disturbed.
+
+    Args:
+        network: what to run.
+        dataset: clips on the network's grid.
+        clips: indices of the clips.
+        seed: of all that is drawn.
+        progress: called with (clips run, clips in all).
+
+    Raises:
+        DataError: the data set's classes are not the network's.
+
+    Source: arXiv 2507.16043.
+    """
+    trials = list(_trials(network, seed))
+    found = []
+    for number, (name, kind, amount, changed, change) in enumerate(trials):
+
+        def told(done: int, total: int, before: int = number) -> None:
+            if progress is not None:
+                progress(before * total + done, len(trials) * total)
+
+        data, chosen = (dataset, clips) if change is None else (_changed(dataset, clips, change), None)
+        found.append(Probed(name, kind, amount, evaluate(changed, data, chosen, progress=told).accuracy))
+    return found
+
+
+def _trials(network: Network, seed: int) -> Iterator[tuple[str, str, float | None, Network, Change | None]]:
+    def drawn(number: int) -> np.random.Generator:
+        return np.random.default_rng([seed, number])
+
+    yield "as it is", "nothing", None, network, None
+    yield "delays permuted within each layer", "delays", None, permuted_delays(network, drawn(0)), None
+    yield "every delay its layer's mean", "delays", None, mean_delays(network), None
+    yield "clips backwards", "order", None, network, reverse_time
+    generator = drawn(1)
+    yield (
+        "every channel as many events",
+        "counts",
+        None,
+        network,
+        lambda events, _: equalise_channels(events, generator),
+    )
+    for number, jitter_ms in enumerate(JITTERS_MS, 10):
+        change = _jitter(drawn(number), jitter_ms / network.dt_ms)
+        yield f"events moved by {jitter_ms:g} ms (standard deviation)", "jitter", jitter_ms, network, change
+    for number, share in enumerate(DELETIONS, 100):
+        yield f"{100 * share:.0f}% of events deleted", "deletion", share, network, _deletion(drawn(number), share)
+
+
+def _jitter(generator: np.random.Generator, sigma_steps: float) -> Change:
+    return lambda events, length: move_events(events, length, generator, sigma_steps=sigma_steps)
+
+
+def _deletion(generator: np.random.Generator, share: float) -> Change:
+    return lambda events, _: delete_events(events, generator, share=share)
+
+
+def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) -> SpikeDataset:
+    lengths = dataset.lengths[clips]
+    made = SpikeDataset.pack(
+        [change(dataset.clip(int(clip)), int(length)) for clip, length in zip(clips, lengths, strict=True)],
+        labels=dataset.labels[clips],
+        speakers=None,
+        classes=dataset.classes,
+        sources=dataset.sources,
+        dt_ms=dataset.dt_ms,
+    )
+    return replace(made, lengths=lengths)  # a clip is as long as it was, whatever is left in it
+
+
+def find_clips(place: Path, data: Path | None) -> tuple[Network, SpikeDataset, NDArray[np.int64], str]:
+    """The network of a file or of a run's folder, and clips for it: of ``data``, or what the run was not trained on.
+
+    Returns:
+        Network, data set, indices of the clips, and what they are, in words.
+
+    Raises:
+        ConfigError, DataError, NetworkError: something is not there or does not fit.
+    """
+    network = Network.read(place / "network.safetensors" if place.is_dir() else place)
+    if data is not None:
+        grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
+        dataset = read_recording(data, grid, classes=len(network.classes))
+        return network, dataset, np.arange(len(dataset)), str(data)
+    if not place.is_dir():
+        raise ConfigError(f"{place}: is a network alone: --data FILE says what to run it on")
+    splits = build_splits(read_config(place))
+    for name, part in (("test", splits.read_test()), ("validation", splits.validation)):
+        if part is not None:
+            if not isinstance(part.dataset, SpikeDataset):
+                raise DataError(f"{place}: its clips are frames, not spikes")
+            return network, part.dataset, part.clips, f"the run's {name} clips"
+    raise ConfigError(f"{place}: was trained on every clip: --data FILE says what to run it on")

@@ -1,0 +1,86 @@
+"""Tables of recipes: which rows a published table has, what was published, and which rows are compared."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.sections import Section
+
+
+class Row(Section):
+    """A recipe, with fields replaced, and what was published for it."""
+
+    name: str = Field(min_length=1)
+    recipe: str
+    set: dict[str, Any] = Field(default_factory=dict, description="fields of the recipe to replace, by dotted name")
+    published: float | None = Field(default=None, description="accuracy [%]")
+    published_interval: float | None = Field(default=None, description="half of its 95% interval over seeds [%]")
+    against: str | None = Field(default=None, description="the row that it is compared with, seed by seed")
+
+    @property
+    def folder(self) -> str:
+        """A name for its runs' folder."""
+        spelt = self.name.replace("σ", "sigma").lower()
+        return "-".join("".join(c if c.isalnum() or c == "." else " " for c in spelt).split())
+
+    def config(self, seed: int, overrides: dict[str, Any]) -> Config:
+        """The recipe of a run; ``overrides`` come last.
+
+        Raises:
+            ConfigError: a field is unknown or out of range.
+        """
+        alone = {"compare": (), "train.seed": seed}
+        return build_config(load_values(self.recipe), {**self.set, **overrides, **alone})
+
+
+class TableOfRecipes(Section):
+    """A table's rows, from top to bottom."""
+
+    title: str
+    rows: tuple[Row, ...] = Field(min_length=1)
+
+
+def table_names() -> list[str]:
+    """Names of the tables that come with Ranvier."""
+    return sorted(Path(entry.name).stem for entry in _tables().iterdir() if entry.name.endswith(".toml"))
+
+
+def load_table(name: str) -> TableOfRecipes:
+    """A table by name, or from a ``.toml`` file.
+
+    Raises:
+        ConfigError: there is none of that name, or it breaks a rule.
+    """
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text()
+        except OSError as error:
+            raise ConfigError(f"table {name}: {error.strerror}") from None
+    elif name in table_names():
+        text = (_tables() / f"{name}.toml").read_text()
+    else:
+        raise ConfigError(f"table {name!r} is not known (there are: {', '.join(table_names())}; or a .toml file)")
+    try:
+        table = TableOfRecipes.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"table {name}: not TOML ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"table {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for key, names in (("name", [row.name for row in table.rows]), ("name", [row.folder for row in table.rows])):
+        if len(set(names)) < len(names):
+            raise ConfigError(f"table {name}: two rows have the same {key}")
+    for row in table.rows:
+        if row.against is not None and row.against not in {other.name for other in table.rows} - {row.name}:
+            raise ConfigError(f"table {name}: {row.name}: against: there is no other row {row.against!r}")
+    return table
+
+
+def _tables() -> Any:
+    return resources.files("ranvier.recipes") / "tables"

@@ -1,0 +1,141 @@
+"""What a probe says of a network that is all delays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranvier.analysis.delays import mean_delays, permuted_delays
+from ranvier.cli import main
+from ranvier.data import SpikeDataset, write_recording
+from ranvier.network import Input, Layer, Network, Readout
+from ranvier.recipes.config import Config
+from ranvier.recipes.probe import probe
+from ranvier.recipes.train import train
+
+from .conftest import Quiet
+
+GAP = 15
+
+
+def layer(weight: list[list[float]], delay: list[list[int]], threshold: float, decay: float) -> Layer:
+    targets = len(weight)
+    return Layer(
+        weight=np.array([weight], np.float32),
+        delay_steps=np.array([delay], np.int16),
+        bias=np.zeros(targets, np.float32),
+        decay=np.full(targets, decay, np.float32),
+        threshold=np.full(targets, threshold, np.float32),
+        max_delay=GAP,
+    )
+
+
+def order_detectors() -> Network:
+    """One neuron fires where channel 0 comes 15 steps before channel 1, the other where it comes 15 steps after."""
+    return Network(
+        dt_ms=1.0,
+        layers=(
+            layer([[0.6, 0.6, 0], [0.6, 0.6, 0]], [[GAP, 0, 3], [0, GAP, 3]], 1.0, 0.0),  # channel 2 is not heard
+            layer([[5, 0], [0, 5]], [[0, 0], [0, 0]], np.inf, 1.0),
+        ),
+        classes=("first", "last"),
+        input=Input(channels=3),
+        readout=Readout(tail_steps=GAP),
+    )
+
+
+def pairs(clips: int = 60) -> SpikeDataset:
+    start = np.random.default_rng(0).integers(0, 20, clips)
+    made = []
+    for clip in range(clips):
+        order = np.array([clip % 2, 1 - clip % 2])
+        made.append((np.array([start[clip], start[clip] + GAP]), order, np.ones(2, np.int64)))
+    made = [(np.append(step, 40), np.append(source, 2), np.append(count, 1)) for step, source, count in made]
+    return SpikeDataset.pack(
+        made, labels=np.arange(clips) % 2, speakers=None, classes=("first", "last"), sources=3, dt_ms=1.0
+    )
+
+
+def test_a_network_of_delays_needs_them() -> None:
+    found = {one.name: one.accuracy.value for one in probe(order_detectors(), pairs(), np.arange(60))}
+    assert found["as it is"] == 1.0
+    assert found["every delay its layer's mean"] == 0.5  # neither fires: always the first class
+    assert found["clips backwards"] == 0.0
+    assert found["delays permuted within each layer"] < 1.0
+    assert found["events moved by 50 ms (standard deviation)"] < 0.8
+    assert found["50% of events deleted"] < found["10% of events deleted"] < 1.0
+
+
+def test_a_probe_is_drawn_by_its_seed_and_changes_nothing() -> None:
+    network, data = order_detectors(), pairs()
+    first, again, other = (probe(network, data, np.arange(20), seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+    assert network.layers[0].delay_steps.ravel().tolist() == [GAP, 0, 3, 0, GAP, 3]
+
+
+def test_only_synapses_that_are_there_have_delays_to_permute() -> None:
+    network = order_detectors()
+    last = permuted_delays(network, np.random.default_rng(0)).layers[0].delay_steps
+    assert sorted(last[0, :, :2].ravel().tolist()) == [0, 0, GAP, GAP]
+    assert last[0, :, 2].tolist() == [3, 3]
+    weight, delay = network.layers[1].weight, np.array([[[4, 9], [9, 6]]], np.int16)
+    object.__setattr__(network.layers[1], "delay_steps", delay)
+    assert weight[0, 0, 1] == 0
+    assert mean_delays(network).layers[0].delay_steps.tolist() == [[[8, 8, 3], [8, 8, 3]]]
+    assert mean_delays(network).layers[1].delay_steps.tolist() == [[[5, 9], [9, 5]]]
+    kept = permuted_delays(network, np.random.default_rng(1)).layers[1].delay_steps
+    assert kept[0, 0, 1] == kept[0, 1, 0] == 9
+
+
+def test_the_command_tells_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order_detectors().write(tmp_path / "n.safetensors")
+    data = pairs(8)
+    times = [(data.clip(clip)[0] + 0.5) / 1000 for clip in range(8)]
+    units = [data.clip(clip)[1] for clip in range(8)]
+    write_recording(tmp_path / "d.h5", times, units, data.labels, classes=("first", "last"))
+    call = ["probe", str(tmp_path / "n.safetensors"), "--data", str(tmp_path / "d.h5")]
+    assert main([*call, "--json", "--figure", str(tmp_path / "p.png")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["probes"][0]["accuracy"]["value"] == 1.0
+    assert len(told["probes"]) == 15
+    assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(call) == 0
+    assert "clips backwards" in capsys.readouterr().out
+
+
+def test_a_run_is_probed_on_clips_it_was_not_trained_on(
+    small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(small(), tmp_path / "run", Quiet())
+    assert main(["probe", str(tmp_path / "run"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert told["data"] == "the run's validation clips"
+    assert told["probes"][0]["accuracy"]["correct"] == result["accuracy"]["validation"]["correct"]
+    assert (tmp_path / "run" / "probe.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "is a network alone: --data FILE says what to run it on"),
+        (["--seed", "-1"], "--seed: -1 is not allowed (0 or more)"),
+        (["--figure", "nowhere/p.png"], "is not a .png file's name in a folder that is there"),
+        (["--figure", "p.jpg"], "is not a .png file's name"),
+    ],
+)
+def test_a_wrong_call_is_told_in_a_line(
+    more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_detectors().write(tmp_path / "n.safetensors")
+    with pytest.raises(SystemExit) as stopped:
+        main(["probe", str(tmp_path / "n.safetensors"), *more])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

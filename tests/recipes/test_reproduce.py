@@ -1,0 +1,271 @@
+"""Tables of recipes: run once, whoever runs them and however often they are stopped, and told as they are."""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from ranvier.analysis.intervals import Mean
+from ranvier.analysis.tables import as_csv, as_latex, as_markdown
+from ranvier.cli import main
+from ranvier.models import feedforward
+from ranvier.recipes.config import ConfigError, load_values
+from ranvier.recipes.reproduce import RowResult, collect, comparisons, plan
+from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.tables import Row, load_table, table_names
+
+TABLE = """
+title = "toy"
+
+[[rows]]
+name = "learned delays"
+recipe = "coincidence"
+published = 99.5
+published_interval = 0.25
+
+[[rows]]
+name = "random delays"
+recipe = "coincidence"
+set = { "model.delays" = "fixed" }
+against = "learned delays"
+"""
+SMALL = [
+    "--set", "data.train_clips=128", "--set", "data.validation_clips=64", "--set", "data.test_clips=64",
+    "--set", "train.epochs=3",
+]  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "toy.toml"
+    file.write_text(TABLE)
+    return file
+
+
+def command(table: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "ranvier", "reproduce", str(table), "--out", str(out), "--seeds", "2", *SMALL, *more]
+
+
+def timeless(out: Path) -> list[list[str]]:
+    with (out / "table.csv").open() as file:
+        return [row[:-1] for row in csv.reader(file)]
+
+
+def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(command(table, out)[3:]) == 0
+    said = capsys.readouterr().out
+    header, learned, fixed = timeless(out)
+    assert header[:3] == ["model", "published [%]", "ours [%]"]
+    assert learned[0] == "learned delays"
+    assert learned[1] == "99.50 ± 0.25"
+    assert learned[4:7] == ["64 test", "2", "168"]
+    assert fixed[6] == "88"
+    assert "random delays against learned delays: " in said
+    assert "over 2 seeds" in (out / "table.md").read_text()
+    assert "\\toprule" in (out / "table.tex").read_text()
+    runs = [out / row / f"seed-{seed}" for row in ("learned-delays", "random-delays") for seed in (0, 1)]
+    before = [(run / "result.json").stat().st_mtime_ns for run in runs]
+    assert main(command(table, out)[3:]) == 0
+    assert [(run / "result.json").stat().st_mtime_ns for run in runs] == before
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    place = tmp_path_factory.mktemp("undisturbed")
+    (place / "toy.toml").write_text(TABLE)
+    subprocess.run(command(place / "toy.toml", place / "out"), check=True, capture_output=True)
+    return timeless(place / "out")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_killed_table_ends_as_if_it_had_not_been(
+    seed: int, table: Path, tmp_path: Path, undisturbed: list[list[str]]
+) -> None:
+    pause = random.Random(seed)
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(table, tmp_path / "out"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(pause.uniform(1.5, 5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command(table, tmp_path / "out"), check=True, capture_output=True)
+    assert timeless(tmp_path / "out") == undisturbed
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_two_processes_share_a_table_and_do_nothing_twice(
+    jobs: int, table: Path, tmp_path: Path, undisturbed: list[list[str]]
+) -> None:
+    more = ("--jobs", "2") if jobs == 2 else ()
+    both = [
+        subprocess.Popen(
+            command(table, tmp_path / "out", *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert timeless(tmp_path / "out") == undisturbed
+    if jobs == 1:
+        assert len(re.findall(r"coincidence: 3 epochs", "".join(said))) == 4
+    for run in (tmp_path / "out").glob("*/seed-?"):
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+    assert not list((tmp_path / "out").glob("**/*.lock"))
+
+
+def test_other_settings_need_another_folder(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main([*command(table, out)[3:], "--seeds", "1"]) == 0
+    with pytest.raises(SystemExit) as stopped:
+        main([*command(table, out)[3:], "--set", "train.epochs=4"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "was run with train.epochs = 3, not 4 (--out another folder)" in said
+
+
+def test_data_that_are_not_there_are_said_to_be_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "ssc", "--data-root", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().out
+    assert "neither ssc_train.h5 nor ssc_train.h5.gz is there" in said
+    assert "0.00" not in (tmp_path / "out" / "table.csv").read_text()
+    assert "79.77 ± 0.09" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_show_runs_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command(table, tmp_path / "out")[3:], "--show"]) == 0
+    assert "not run yet" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tabel"], "table 'tabel' is not known (there are: ablation, gsc,"),
+        (["ablation", "--set", "train.epochs"], "--set train.epochs: is not allowed (FIELD=VALUE"),
+        (["ablation", "--set", "train.seed=3"], "--set train.seed=3: is not allowed"),
+        (["ablation", "--set", "train.epocs=3"], "train.epocs"),
+        (["ablation", "--seeds", "0"], "seeds: 0 is not allowed (1 or more)"),
+        (["ablation", "--jobs", "0"], "--jobs: 0 is not allowed (1 or more)"),
+    ],
+)
+def test_a_wrong_call_is_told_in_a_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["reproduce", *arguments])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('title = "x"\nrows = []', "rows"),
+        (TABLE.replace("random delays", "learned delays"), "two rows have the same name"),
+        (TABLE.replace('against = "learned delays"', 'against = "none"'), "there is no other row 'none'"),
+        ("title = ", "not TOML"),
+        (TABLE.replace("published =", "publisht ="), "publisht"),
+    ],
+)
+def test_a_damaged_table_is_told(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_table(str(tmp_path / "t.toml"))
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_row_of_every_table_is_a_recipe(name: str, tmp_path: Path) -> None:
+    runs = plan(load_table(name), tmp_path, seeds=2, overrides={})
+    assert len({run.folder for run in runs}) == len(runs)
+    sizes = {"ssc": 35, "gsc": 35}
+    for run in runs:
+        model = run.config.model
+        assert isinstance(model, FeedforwardModel)
+        if name == "ablation":
+            assert (model.incoming == 10) == ("ten" in run.row.name)
+        assert run.config.data.kind in ("shd", *sizes)
+
+
+def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:
+    expected = {
+        "2L-1KC": 705_536,
+        "2L-2KC": 1_409_024,
+        "3L-1KC": 1_230_848,
+        "3L-2KC": 2_458_624,
+    }
+    for name in ("ssc", "gsc"):
+        for run in plan(load_table(name), tmp_path, seeds=1, overrides={}):
+            model = run.config.model
+            assert isinstance(model, FeedforwardModel)
+            if run.row.name in expected:
+                taps = round(model.max_delay_ms / 10)
+                built = feedforward(140, model.hidden, 35, taps, decay=0.3, branches=model.branches)
+                assert built.parameter_count() == expected[run.row.name]
+            else:
+                assert model.delays == "every"
+            padding = 15 * (len(model.hidden) + 1)
+            assert model.tail_ms == 10 * padding
+
+
+def test_a_recipe_extends_another() -> None:
+    base, above = load_values("shd"), load_values("shd-sparse-none")
+    assert above["model"] == {**base["model"], "incoming": 10, "delays": "none", "hidden": [478, 478]}
+    assert above["train"] == base["train"]
+    assert "extends" not in above
+
+
+def test_a_recipe_cannot_extend_what_is_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "shdd"')
+    with pytest.raises(ConfigError, match="extends: 'shdd' is not allowed"):
+        load_values(str(file))
+
+
+def test_the_mean_has_students_interval() -> None:
+    values = [0.9377, 0.9410, 0.9301, 0.9388]
+    mean = Mean.of(values)
+    low, high = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (mean.value - mean.half, mean.value + mean.half) == pytest.approx((low, high))  # type: ignore[operator]
+    assert Mean.of([0.5]).half is None
+    assert Mean.of([0.5]).distinguishable is None
+    assert Mean.of([1.0, 1.2, 1.1]).distinguishable
+    assert not Mean.of([1.0, -1.2, 1.1]).distinguishable
+
+
+def result(name: str, accuracy: dict[int, float], against: str | None = None) -> RowResult:
+    return RowResult(Row(name=name, recipe="shd", against=against), "honest", accuracy, "test", 100, 1, 1.0)
+
+
+def test_rows_are_compared_seed_by_seed() -> None:
+    a = result("a", {0: 0.80, 1: 0.90, 2: 0.70})
+    better = result("b", {0: 0.82, 1: 0.9225, 2: 0.72, 3: 0.1}, "a")
+    noisy = result("c", {0: 0.9, 1: 0.8, 2: 0.7}, "a")
+    alone = result("d", {0: 0.9}, "a")
+    said = list(comparisons([a, better, noisy, alone]))
+    assert said[0] == "b against a: +2.08 points [+1.72, +2.44] over 3 seeds."
+    assert said[1].endswith("over 3 seeds: not distinguishable.")
+    assert said[2] == "d against a: +10.00 points (one seed: no interval)."
+
+
+def test_what_is_not_run_is_not_a_number(table: Path, tmp_path: Path) -> None:
+    results = collect(plan(load_table(str(table)), tmp_path, seeds=1, overrides={}), {})
+    assert all(not result.accuracy and result.missing is None for result in results)
+
+
+def test_notations() -> None:
+    header, rows = ["model", "ours"], [["a|b, σ", "1 ± 2"], ["c_d", "50%"]]
+    assert as_markdown(header, rows).splitlines()[1:3] == ["| --- | ---: |", "| a\\|b, σ | 1 ± 2 |"]
+    assert list(csv.reader(as_csv(header, rows).splitlines())) == [header, *rows]
+    assert "c\\_d & 50\\% \\\\" in as_latex(header, rows)
+    assert "$\\sigma$ & 1 $\\pm$ 2" in as_latex(header, rows)
