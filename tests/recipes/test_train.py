@@ -75,7 +75,7 @@ def test_a_run_leaves_all_it_promises(small: Make, tmp_path: Path) -> None:
     left = {file.name for file in folder.iterdir()}
     assert left == {
         *("config.toml", "metrics.jsonl", "checkpoint", "network.safetensors", "result.json"),
-        *("delays.png", "raster.png"),
+        *("delays.png", "raster.png", "observed.npz", "report.html"),
     }
     assert json.loads((folder / "result.json").read_text()) == result
     assert result["clips"] == {"train": 48, "validation": 30, "seen": 12, "test": 0}

@@ -14,6 +14,8 @@ from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
 from ranvier.cli.probe import add_probe, run_probe
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
+from ranvier.cli.report import add_report, run_report
+from ranvier.cli.watch import add_watch, run_watch
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,6 +85,8 @@ def _dispatch(given: list[str]) -> int:
     add_data(commands, _Parser)
     add_probe(commands)
     add_reproduce(commands, asked=given[:1] == ["reproduce"])
+    add_report(commands)
+    add_watch(commands)
     bench = commands.add_parser(
         "bench", help="what a training step costs on this machine", description="Measure speed on this machine."
     )
@@ -102,6 +106,8 @@ def _dispatch(given: list[str]) -> int:
         "data": run_data,
         "probe": run_probe,
         "reproduce": run_reproduce,
+        "report": run_report,
+        "watch": run_watch,
     }
     return run[options.command](options)
 

@@ -149,6 +149,8 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         highlight=False,
     )
     console.print(f"run: {folder}", highlight=False, soft_wrap=True)
+    if (folder / "report.html").exists():
+        console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def show_evaluation(evaluation: Evaluation) -> None:

@@ -26,6 +26,7 @@ class Evaluation:
         predictions: ``[clip]`` index of the predicted class.
         confusion: ``[true class, predicted class]`` clips.
         spikes_per_neuron: per hidden layer, mean spikes of a neuron in a clip.
+        neuron_spikes: the same of every neuron, per hidden layer ``[neuron]``.
         classes: their names.
     """
 
@@ -33,6 +34,7 @@ class Evaluation:
     predictions: NDArray[np.int64]
     confusion: NDArray[np.int64]
     spikes_per_neuron: tuple[float, ...]
+    neuron_spikes: tuple[NDArray[np.float64], ...]
     classes: tuple[str, ...]
 
     def worst_pairs(self, most: int = 5) -> list[tuple[str, str, int]]:
@@ -79,22 +81,23 @@ def evaluate(
     if len(dataset.classes) > len(network.classes):
         raise DataError(f"the recording has {len(dataset.classes)} classes, the network knows {len(network.classes)}")
     clips = np.arange(len(dataset)) if clips is None else clips
-    predictions, spikes = [], np.zeros(len(network.layers) - 1)
+    predictions, spikes = [], [np.zeros(layer.targets, np.int64) for layer in network.layers[:-1]]
     for done, clip in enumerate(clips, 1):
         result = run(network, dataset.clip(clip), int(dataset.lengths[clip]))
         predictions.append(result.prediction)
-        spikes += [len(raster) for raster in result.spikes]
+        for total, raster in zip(spikes, result.spikes, strict=True):
+            total += np.bincount(raster[:, 1], minlength=len(total))
         if progress is not None:
             progress(done, len(clips))
     predicted, labels = np.array(predictions, np.int64), dataset.labels[clips]
     confusion = np.zeros((len(network.classes),) * 2, np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    neurons = [layer.targets for layer in network.layers[:-1]]
     return Evaluation(
         accuracy=Accuracy.of(predicted == labels),
         predictions=predicted,
         confusion=confusion,
-        spikes_per_neuron=tuple(float(n) / len(clips) / size for n, size in zip(spikes, neurons, strict=True)),
+        spikes_per_neuron=tuple(float(total.sum()) / len(clips) / len(total) for total in spikes),
+        neuron_spikes=tuple(total / len(clips) for total in spikes),
         classes=network.classes,
     )
 

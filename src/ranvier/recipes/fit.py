@@ -211,6 +211,7 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
     if training.config.model.delays == "learned":
         row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
         row["sigma_ms"] = float(training.model.linear.sigma) * training.config.data.dt_ms
+        row["delay_histograms"] = delay_histograms(training.model)
     training.seconds += time.perf_counter() - started
     row["seconds"] = round(training.seconds, 3)
     chosen_on = row.get("validation_accuracy", float(training.epoch))  # without validation the last epoch wins
@@ -219,6 +220,15 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
     training.last_row = row
     return row
+
+
+def delay_histograms(model: Feedforward) -> list[list[int]]:
+    """Synapses at every whole step of delay, ``[layer][0 ... max_delay]``, of the layers whose delays are learned."""
+    return [
+        torch.bincount(layer.delay_steps().flatten().long(), minlength=layer.max_delay + 1).tolist()
+        for layer in model.delay_layers
+        if layer.learn_delay and layer.max_delay > 0
+    ]
 
 
 def _batches(training: Training, part: Part) -> Iterator[NDArray[np.int64]]:

@@ -21,7 +21,9 @@ from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import Fitted, Watcher, fit, predict
+from ranvier.recipes.observed import keep_observed, observe
 from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits
@@ -64,6 +66,7 @@ def resume(folder: Path, watcher: Watcher) -> dict[str, Any]:
     if config.compare and "comparison" not in result:
         result = {**result, "comparison": _compare(config, folder, watcher, result)}
         write_result(folder, result)
+        write_report([folder])
     return result
 
 
@@ -119,16 +122,26 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
     _draw(folder, splits, network, before)
     if splits.example and test is not None:
         _write_clips(folder / "test.h5", test, network.input.pool)
-    return {
+    shown = next((part, name) for name, part in _parts(splits, test).items() if name != "seen" and part is not None)
+    keep_observed(folder, observe(network, *shown, evaluation=tested, progress=watcher.clips), OWN)
+    result = {
         **_describe(config, splits, fitted, test),
         "accuracy": _accuracies(splits, fitted.model, tested),
         "delays_found": _found(network, before, splits.offsets),
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
+    write_result(folder, result)  # before the report, on which nothing hangs
+    write_report([folder])
+    return result
+
+
+def _parts(splits: Splits, test: Part | None) -> dict[str, Part | None]:
+    return {"test": test, "validation": splits.validation, "seen": splits.seen, "train": splits.train}
 
 
 def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None) -> dict[str, Any]:
-    parts = {"train": splits.train, "validation": splits.validation, "seen": splits.seen, "test": test}
+    parts = _parts(splits, test)
+    last_epoch = {name: value for name, value in fitted.last_epoch.items() if name != "delay_histograms"}
     chosen_on = "nothing (last epoch)" if splits.validation is None else "validation"
     return {
         "recipe": config.name,
@@ -136,12 +149,14 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
         "delays": config.model.delays,
         "protocol": config.protocol,
         "epoch_chosen_on": "test (as published: optimistic)" if config.protocol == "paper" else chosen_on,
-        "clips": {name: 0 if part is None else len(part) for name, part in parts.items()},
+        "clips": {
+            name: 0 if (part := parts[name]) is None else len(part) for name in ("train", "validation", "seen", "test")
+        },
         "left_out": list(splits.left_out),
         "parameters": fitted.model.parameter_count(),
         "epochs": config.train.epochs,
         "best_epoch": fitted.best_epoch,
-        "last_epoch": fitted.last_epoch,
+        "last_epoch": last_epoch,
         "seconds": round(fitted.seconds, 1),
         "versions": versions(),
         "git_commit": git_commit(),
@@ -240,6 +255,7 @@ def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> di
         fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
         name = f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"
         folds[speaker] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
+    write_report([folder])
     shares = [fold["accuracy"]["validation"]["value"] for fold in folds.values()]
     right = sum(fold["accuracy"]["validation"]["correct"] for fold in folds.values())
     clips = sum(fold["accuracy"]["validation"]["clips"] for fold in folds.values())

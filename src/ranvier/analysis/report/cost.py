@@ -1,0 +1,115 @@
+"""What a run costs, and how to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.analysis.report.markup import details, duration, facts, figure, section, table, text
+from ranvier.analysis.report.run_report import Observed, RunReport, layer_names
+
+
+def spikes_per_clip(observed: Observed | None) -> float | None:
+    """Of all hidden neurons together."""
+    return None if observed is None else float(sum(rates.sum() for rates in observed.neuron_spikes))
+
+
+def processor(report: RunReport) -> str:
+    """Where it was trained, in short."""
+    return str((report.result or {}).get("machine", "")).partition(", Linux")[0]
+
+
+def rates_section(report: RunReport, data: Mapping[str, Any], run: int) -> str:
+    """How often the neurons spike."""
+    if not data.get("rates"):
+        return ""
+    observed, network = report.observed, report.network
+    assert observed is not None
+    assert network is not None
+    rows = [
+        [
+            name,
+            len(rates),
+            f"{rates.mean():.2f}",
+            f"{np.median(rates):.2f}",
+            f"{rates.max():.2f}",
+            int((rates == 0).sum()),
+        ]
+        for name, rates in zip(layer_names(network)[1:-1], observed.neuron_spikes, strict=True)
+    ]
+    head = ["layer", "neurons", "mean", "median", "largest", "silent neurons"]
+    return section(
+        "rates",
+        run,
+        "How much the neurons spike",
+        figure(
+            "rates",
+            run,
+            "A histogram of the neurons' mean spikes per clip, for every hidden layer.",
+            "How many neurons spike how often in a clip, on average. Few spikes mean little energy on neuromorphic "
+            "hardware; neurons that never spike (the grey bar, if any) do nothing.",
+        ),
+        details("Table: spikes per clip", table("Mean spikes of a neuron in a clip", head, rows)),
+    )
+
+
+def cost_section(report: RunReport, run: int) -> str:
+    """Parameters, time and spikes."""
+    pairs: dict[str, str] = {}
+    result, network, observed = report.result, report.network, report.observed
+    if result is not None:
+        pairs["parameters"] = f"{result['parameters']:,} learned numbers"
+        each = result["seconds"] / max(1, result["epochs"])
+        pairs["training"] = f"{duration(result['seconds'])}, {duration(each)} an epoch"
+        if "wall_seconds" in result:
+            pairs["whole run"] = f"{duration(result['wall_seconds'])}, with reading, testing and drawing"
+    elif report.rows:
+        pairs["training so far"] = (
+            f"{duration(report.rows[-1]['seconds'])}, {len(report.rows)} of {report.epochs} epochs"
+        )
+    if network is not None:
+        pairs["synapses"] = f"{sum(layer.weight.size for layer in network.layers):,}, each with a weight and a delay"
+        longest = max(layer.max_delay for layer in network.layers)
+        pairs["longest delay"] = f"{longest * network.dt_ms:g} ms, {longest} steps of {network.dt_ms:g} ms"
+    if observed is not None and network is not None:
+        inputs = observed.input_events
+        pairs["input per clip"] = "real numbers at every step" if inputs is None else f"{inputs:,.0f} events"
+        layers = [rates.sum() for rates in observed.neuron_spikes]
+        pairs["spikes per clip"] = " + ".join(f"{total:,.0f}" for total in layers) + " in the hidden layers"
+        if inputs is not None:
+            fan = [layer.branches * layer.targets for layer in network.layers]
+            arrivals = sum(n * f for n, f in zip([inputs, *layers], fan, strict=True))
+            pairs["arrivals per clip"] = (
+                f"{arrivals:,.0f} (each spike at each of its targets: additions on event-driven hardware)"
+            )
+    return section("cost", run, "What it costs", facts(pairs)) if pairs else ""
+
+
+def settings_section(report: RunReport, run: int) -> str:
+    """The command, where it ran, and the whole configuration."""
+    result = report.result or {}
+    origin = {}
+    if result:
+        commit = result.get("git_commit")
+        origin["machine"] = f"{result['machine']}" + (f", {result['threads']} threads" if "threads" in result else "")
+        origin["commit"] = "not known" if commit is None else commit.replace("+", " and changes since")
+        origin["versions"] = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        origin["seed"] = str(result["seed"])
+    left_out = result.get("left_out") or []
+    rows = list(report.settings.items())
+    return section(
+        "settings",
+        run,
+        "How to make it again",
+        f"<pre><code>{text(report.command)}</code></pre>",
+        facts(origin) if origin else "",
+        details("The whole configuration", table("Every field of the recipe", ["field", "value"], rows, kind="words")),
+        details(
+            f"{len(left_out)} sound files were left out",
+            table("Why", ["reason"], [[r] for r in left_out], kind="words"),
+        )
+        if left_out
+        else "",
+    )

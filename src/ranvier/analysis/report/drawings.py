@@ -1,0 +1,190 @@
+"""What the page draws, as plain values: small integers are packed, long series thinned, samples drawn from a seed."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
+from ranvier.engine import run
+from ranvier.network import Layer, Network
+
+SCATTER_SYNAPSES = 2000  # a layer's, at most
+STRONGEST = 8  # synapses of a neuron that can be followed
+MOST_CLASSES = 60  # of a confusion matrix that is still drawn
+_MOST_EPOCHS, _MOST_FRAMES, _MOST_BINS, _MOST_EVENTS = 600, 100, 64, 15_000
+_CURVES = ("loss", "train_accuracy", "validation_accuracy", "seen_accuracy", "sigma_ms")
+
+
+def drawings(report: RunReport) -> dict[str, Any]:
+    """Everything that is drawn of one run; what is not known is left out."""
+    data: dict[str, Any] = {"name": report.name, "best": report.best_epoch, "curves": _curves(report.rows)}
+    network, observed = report.network, report.observed
+    if network is None:
+        return data
+    data["dt"] = network.dt_ms
+    data["layers"] = [
+        {"name": name, "neurons": neurons}
+        for name, neurons in zip(
+            layer_names(network), [network.input.sources, *(layer.targets for layer in network.layers)], strict=True
+        )
+    ]
+    data["classes"] = list(network.classes)
+    delayed = [(name, layer) for name, layer in _connections(network) if layer.max_delay > 0]
+    data["delays"] = _delay_frames(report, delayed)
+    generator = np.random.default_rng(0)
+    data["scatter"] = [{"name": name, **_scatter(layer, generator)} for name, layer in delayed]
+    if observed is None:
+        return data
+    if len(network.classes) <= MOST_CLASSES:
+        data["confusion"] = observed.confusion.tolist()
+    names = layer_names(network)[1:-1]
+    data["rates"] = [
+        {"name": name, **_spread(rates)} for name, rates in zip(names, observed.neuron_spikes, strict=True)
+    ]
+    if observed.examples:
+        data["synapses"] = [_strongest(layer) for layer in network.layers]
+        data["clips"] = [_clip(network, example) for example in observed.examples]
+    return data
+
+
+def _connections(network: Network) -> list[tuple[str, Layer]]:
+    return list(zip(connection_names(network), network.layers, strict=True))
+
+
+def number(value: Any, digits: int = 5) -> float | None:
+    """A number that JSON can hold: None for what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{float(value):.{digits}g}")
+
+
+def _packed(values: NDArray[Any], kind: str) -> str:
+    """Base64 of little-endian integers, which the page unpacks."""
+    return base64.b64encode(np.ascontiguousarray(values, np.dtype(kind)).tobytes()).decode()
+
+
+def evenly(many: int, most: int) -> list[int]:
+    """Up to ``most`` of 0 ... many - 1, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, many - 1, min(many, most))}) if many else []
+
+
+def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    kept = [rows[place] for place in evenly(len(rows), _MOST_EPOCHS)]
+    there = [name for name in _CURVES if any(name in row for row in kept)]
+    return {
+        "epoch": [row["epoch"] for row in kept],
+        **{name: [number(row.get(name)) for row in kept] for name in there},
+    }
+
+
+def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[str, Any]:
+    """Histograms of delays by epoch, in bins of whole steps; the frozen network's alone where none were recorded."""
+    bins = [layer.max_delay + 1 for _, layer in delayed]
+    recorded = [row for row in report.rows if [len(counts) for counts in row.get("delay_histograms", ())] == bins]
+    recorded = recorded if bins else []
+    frames = [recorded[place] for place in evenly(len(recorded), _MOST_FRAMES)]
+    best = next((row for row in recorded if row["epoch"] == report.best_epoch), None)
+    if best is not None and best not in frames:
+        frames = sorted([*frames, best], key=lambda row: int(row["epoch"]))
+    layers = []
+    for place, (name, layer) in enumerate(delayed):
+        width = _bin_width(layer)
+        final = np.bincount(layer.delay_steps.ravel(), minlength=layer.max_delay + 1)
+        counts = [np.asarray(row["delay_histograms"][place]) for row in frames] or [final]
+        layers.append({"name": name, "width": width, "counts": [_binned(c, width) for c in counts]})
+    return {"epoch": [row["epoch"] for row in frames], "layers": layers}
+
+
+def _bin_width(layer: Layer) -> int:
+    return -(-(layer.max_delay + 1) // _MOST_BINS)
+
+
+def _binned(counts: NDArray[Any], width: int) -> list[Any]:
+    padded = np.pad(counts, (0, -len(counts) % width))
+    totals: list[Any] = padded.reshape(-1, width).sum(1).tolist()
+    return totals
+
+
+def _scatter(layer: Layer, generator: np.random.Generator) -> dict[str, Any]:
+    weight, delay = layer.weight.ravel(), layer.delay_steps.ravel()
+    size = min(SCATTER_SYNAPSES, weight.size)
+    chosen = np.sort(generator.choice(weight.size, size, replace=False))
+    # points within a step are spread over its width, so that they do not hide each other
+    place = np.clip(delay[chosen] + generator.uniform(-0.4, 0.4, size), 0, None)
+    largest = float(np.abs(weight).max(initial=0.0)) or 1.0
+    width = _bin_width(layer)
+    total = _binned(np.bincount(delay, minlength=layer.max_delay + 1), width)
+    strength = _binned(np.bincount(delay, np.abs(weight), minlength=layer.max_delay + 1), width)
+    return {
+        "longest": layer.max_delay,
+        "largest": number(largest),
+        "place": _packed(np.round(place * 65535 / (layer.max_delay + 1)), "<u2"),
+        "weight": _packed(np.round(weight[chosen] / largest * 32767), "<i2"),
+        "width": width,
+        "strength": [number(s / n, 4) if n else None for s, n in zip(strength, total, strict=True)],
+        "synapses": int(weight.size),
+    }
+
+
+def _spread(rates: NDArray[np.float64]) -> dict[str, Any]:
+    """How many neurons spike how often."""
+    top = float(rates.max(initial=0.0)) or 1.0
+    counts, _ = np.histogram(rates[rates > 0], bins=24, range=(0, top))
+    return {
+        "top": number(top),
+        "counts": [int(count) for count in counts],
+        "silent": int((rates == 0).sum()),
+        "mean": number(rates.mean()),
+    }
+
+
+def _strongest(layer: Layer) -> dict[str, Any]:
+    """Of every source, its strongest synapses: target, delay in steps, and weight in 127ths of the layer's largest."""
+    weight = layer.weight.transpose(2, 0, 1).reshape(layer.sources, -1)
+    delay = layer.delay_steps.transpose(2, 0, 1).reshape(layer.sources, -1)
+    target = np.tile(np.arange(layer.targets), layer.branches)
+    kept = min(STRONGEST, weight.shape[1])
+    order = np.argsort(-np.abs(weight), axis=1, kind="stable")[:, :kept]
+    largest = float(np.abs(weight).max(initial=0.0)) or 1.0
+    strong = np.take_along_axis(weight, order, 1)
+    return {
+        "kept": kept,
+        "target": _packed(target[order], "<u2"),
+        "delay": _packed(np.take_along_axis(delay, order, 1), "<u2"),
+        "weight": _packed(np.round(strong / largest * 127), "<i2"),
+    }
+
+
+def _clip(network: Network, example: Example) -> dict[str, Any]:
+    result = run(network, example.events, example.length)
+    share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    clip: dict[str, Any] = {
+        "label": network.classes[example.label],
+        "speaker": example.speaker,
+        "said": network.classes[result.prediction],
+        "length": example.length,
+        "steps": len(result.voltage),
+        "share": _packed(np.round(share * 255), "<u1"),
+    }
+    rasters = [(raster[:, 0], raster[:, 1]) for raster in result.spikes]
+    if isinstance(example.events, np.ndarray):
+        frames = example.events.astype(np.float64)
+        low, high = float(frames.min(initial=0.0)), float(frames.max(initial=0.0))
+        clip["frames"] = _packed(np.round((frames - low) / ((high - low) or 1.0) * 255), "<u1")
+        rasters.insert(0, (np.empty(0, np.int64), np.empty(0, np.int64)))
+    else:
+        rasters.insert(0, (np.asarray(example.events[0]), np.asarray(example.events[1])))
+    clip["rasters"] = []
+    for step, neuron in rasters:
+        kept = evenly(len(step), _MOST_EVENTS)
+        clip["rasters"].append(
+            {"step": _packed(step[kept], "<u2"), "neuron": _packed(neuron[kept], "<u2"), "of": len(step)}
+        )
+    return clip

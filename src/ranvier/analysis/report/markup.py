@@ -1,0 +1,66 @@
+"""Pieces of HTML; whatever a user named is escaped here."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+def text(value: Any) -> str:
+    """A value as text that may stand anywhere in HTML, in attributes too."""
+    return html.escape(str(value), quote=True)
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, kind: str = "numbers") -> str:
+    """A table of plain values; the first cell of a row names it."""
+    header = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{text(value)}</td>" for value in rest)
+        lines.append(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>')
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table class="{kind}">'
+        f"<caption>{text(caption)}</caption><thead><tr>{header}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def details(summary: str, inside: str, *, opened: bool = False) -> str:
+    """What is there for those who ask; ``inside`` is HTML."""
+    return f"<details{' open' if opened else ''}><summary>{text(summary)}</summary>{inside}</details>"
+
+
+def facts(pairs: Mapping[str, str]) -> str:
+    """Names and values."""
+    return "<dl>" + "".join(f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in pairs.items()) + "</dl>"
+
+
+def figure(draw: str, run: int, label: str, caption: str, controls: str = "") -> str:
+    """A place that the script named ``draw`` fills; ``controls`` is HTML.
+
+    The label is what is read instead of the drawing, the caption says what to see.
+    """
+    return (
+        f'<figure data-draw="{text(draw)}" data-run="{run}">{controls}'
+        f'<div class="drawing" data-label="{text(label)}"></div>'
+        f'<p class="read" aria-live="polite"></p><figcaption>{text(caption)}</figcaption></figure>'
+    )
+
+
+def section(name: str, run: int, title: str, *inside: str) -> str:
+    """A part of the page with its heading; ``inside`` is HTML."""
+    identity = f"run{run}-{name}"
+    heading = f'<h2 id="{identity}-h">{text(title)}</h2>'
+    return f'<section id="{identity}" aria-labelledby="{identity}-h">{heading}{"".join(inside)}</section>'
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as per cent."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that fits."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

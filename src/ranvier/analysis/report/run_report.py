@@ -1,0 +1,107 @@
+"""What a report is made of: plain values and arrays, and the frozen network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engine import Events
+from ranvier.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A clip to be drawn.
+
+    Attributes:
+        label: index of its class.
+        speaker: name of who speaks; empty where nobody knows.
+        length: steps.
+        events: as :func:`ranvier.engine.run` takes them: (step, source, size), or dense ``[time, source]``.
+    """
+
+    label: int
+    speaker: str
+    length: int
+    events: Events | NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What a frozen network did with clips.
+
+    Attributes:
+        split: ``test``, ``validation`` or ``train``, or the name of a file.
+        clips: clips that were run.
+        there: clips that there are; more than ``clips`` where only a part was run.
+        confusion: ``[true class, predicted class]`` clips.
+        neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
+        input_events: mean input events in a clip; None where the input is real numbers.
+        speakers: (right, clips) by speaker; empty where nobody knows.
+        examples: a few of the clips.
+    """
+
+    split: str
+    clips: int
+    there: int
+    confusion: NDArray[np.int64]
+    neuron_spikes: tuple[NDArray[np.float64], ...]
+    input_events: float | None
+    speakers: Mapping[str, tuple[int, int]]
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """A run, as it is told.
+
+    Attributes:
+        name: of the run.
+        story: what was trained, sentence after sentence, for somebody who knows nothing of it.
+        command: makes the run again.
+        settings: its resolved configuration, by dotted name.
+        epochs: passes over the clips that were asked for.
+        rows: a mapping per epoch, as ``metrics.jsonl`` holds them.
+        result: as ``result.json`` holds it; None while the run is not finished.
+        network: the frozen network; None where there is none.
+        observed: what it did with clips; None where there were none at hand.
+        notes: what is missing and why.
+    """
+
+    name: str
+    story: Sequence[str]
+    command: str
+    settings: Mapping[str, str]
+    epochs: int
+    rows: Sequence[Mapping[str, Any]]
+    result: Mapping[str, Any] | None
+    network: Network | None
+    observed: Observed | None
+    notes: Sequence[str] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty without a network."""
+        return () if self.network is None else self.network.classes
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose network was kept."""
+        return None if self.result is None else self.result.get("best_epoch")
+
+
+def layer_names(network: Network) -> list[str]:
+    """Of the input and every layer, as the report calls them."""
+    hidden = [f"hidden layer {number}" for number in range(1, len(network.layers))]
+    return ["input", *(hidden if len(hidden) > 1 else ["hidden layer"] * len(hidden)), "output"]
+
+
+def connection_names(network: Network) -> list[str]:
+    """Of every layer's synapses: from where to where."""
+    names = [name.replace("hidden layer", "hidden") for name in layer_names(network)]
+    return [f"{before} → {after}" for before, after in pairwise(names)]

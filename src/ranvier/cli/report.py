@@ -1,0 +1,36 @@
+"""``ranvier report``: a run, or several, as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_report(commands: Any) -> None:
+    """Its options."""
+    report = commands.add_parser(
+        "report",
+        help="one HTML file about a run, or comparing several",
+        description="Write one HTML file that needs nothing else: accuracies with intervals, learning curves, spikes "
+        "on their way through the layers, delays over the training, mistakes, cost and how to make it again; for "
+        "several runs a table and their curves first. Clips to look at are the run's own test clips, or validation "
+        "clips where there are none; what the network does with them is kept beside the run (observed.npz).",
+        allow_abbrev=False,
+    )
+    report.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folder of a run")
+    report.add_argument(
+        "--out", metavar="FILE", type=Path, help="file to write (default: RUN/report.html, report.html for several)"
+    )
+    report.add_argument("--data", metavar="FILE", type=Path, help="recording in SHD's format to take clips from")
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Write it and say where."""
+    from ranvier.cli.show import ClipProgress
+    from ranvier.recipes.report import write_report
+
+    with ClipProgress("running clips") as progress:
+        file = write_report(options.runs, options.out, data=options.data, progress=progress.clips)
+    print(f"{file} written")
+    return 0

@@ -1,0 +1,155 @@
+"""What a frozen network did with clips, kept beside the run (``observed.npz``): a report need not run it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.analysis.report import Example, Observed
+from ranvier.data import FrameDataset
+from ranvier.network import Network
+from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.splits import Part
+
+_VERSION = 1
+_MOST_CLIPS = 2000  # of a split whose accuracy is known already; more are evenly thinned
+_MOST_SPEAKERS = 20
+_RIGHT, _WRONG = 3, 2  # clips to look at
+
+
+def observe(
+    network: Network,
+    part: Part,
+    split: str,
+    *,
+    evaluation: Evaluation | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Observed:
+    """Run a network over clips, and choose a few to look at: the first right and wrong ones of different classes.
+
+    Args:
+        network: what to run.
+        part: the clips.
+        split: what they are, as the report names them.
+        evaluation: what it did with all of them, where that is known already.
+        progress: called with (clips run, clips in all).
+
+    Raises:
+        DataError: the clips' classes are not the network's.
+    """
+    dataset, clips = part.dataset, part.clips
+    if evaluation is None:
+        if len(clips) > _MOST_CLIPS:
+            clips = clips[np.linspace(0, len(clips) - 1, _MOST_CLIPS).round().astype(np.int64)]
+        evaluation = evaluate(network, dataset, clips, progress=progress)
+    labels = dataset.labels[clips]
+    right = evaluation.predictions == labels
+    speakers = dataset.speakers[clips]
+    there = [speaker for speaker in np.unique(speakers) if speaker >= 0]
+
+    def name(speaker: int) -> str:
+        return "" if speaker < 0 else dataset.speaker_names[speaker] if dataset.speaker_names else str(speaker)
+
+    def example(place: int) -> Example:
+        clip = int(clips[place])
+        return Example(int(labels[place]), name(int(speakers[place])), int(dataset.lengths[clip]), dataset.clip(clip))
+
+    shown = [*_first(right, labels, _RIGHT), *_first(~right, labels, _WRONG)]
+    frames = isinstance(dataset, FrameDataset)
+    return Observed(
+        split=split,
+        clips=len(clips),
+        there=len(part),
+        confusion=evaluation.confusion,
+        neuron_spikes=evaluation.neuron_spikes,
+        input_events=None if frames else float(np.mean([dataset.clip(int(clip))[2].sum() for clip in clips])),
+        speakers={
+            name(speaker): (int(right[speakers == speaker].sum()), int((speakers == speaker).sum()))
+            for speaker in (there if len(there) <= _MOST_SPEAKERS else [])
+        },
+        examples=tuple(example(place) for place in shown),
+    )
+
+
+def _first(wanted: NDArray[np.bool_], labels: NDArray[np.int64], most: int) -> list[int]:
+    """The first clips that are wanted, of classes that differ."""
+    places: dict[int, int] = {}
+    for place in np.flatnonzero(wanted):
+        places.setdefault(int(labels[place]), int(place))
+    return sorted(places.values())[:most]
+
+
+def keep_observed(folder: Path, observed: Observed, data: str) -> None:
+    """Write ``observed.npz`` into a run's folder; ``data`` says what clips these are, as :func:`kept_observed` asks."""
+    about: dict[str, Any] = {
+        "version": _VERSION,
+        "network": _fingerprint(folder),
+        "data": data,
+        "split": observed.split,
+        "clips": observed.clips,
+        "there": observed.there,
+        "input_events": observed.input_events,
+        "speakers": {name: list(counts) for name, counts in observed.speakers.items()},
+        "examples": [{"label": e.label, "speaker": e.speaker, "length": e.length} for e in observed.examples],
+    }
+    arrays: dict[str, NDArray[Any]] = {"about": np.array(json.dumps(about)), "confusion": observed.confusion}
+    for number, rates in enumerate(observed.neuron_spikes):
+        arrays[f"neuron_spikes_{number}"] = rates
+    for number, example in enumerate(observed.examples):
+        if isinstance(example.events, np.ndarray):
+            arrays[f"frames_{number}"] = example.events
+        else:
+            for name, values in zip(("step", "source", "size"), example.events, strict=True):
+                arrays[f"{name}_{number}"] = values
+    temporary = folder / "observed.npz.tmp"
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    temporary.replace(folder / "observed.npz")
+
+
+def kept_observed(folder: Path, data: str) -> Observed | None:
+    """What :func:`keep_observed` wrote, if it is of this network and these clips; None if not, or if it is damaged."""
+    file = folder / "observed.npz"
+    if not file.is_file():
+        return None
+    try:
+        # opened here, for NumPy leaves a damaged file open
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            if (about["version"], about["network"], about["data"]) != (_VERSION, _fingerprint(folder), data):
+                return None
+            return _from_arrays(about, dict(arrays))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Observed:
+    examples = []
+    for number, example in enumerate(about["examples"]):
+        if f"frames_{number}" in arrays:
+            examples.append(Example(**example, events=arrays[f"frames_{number}"]))
+        else:
+            step, source, size = (arrays[f"{name}_{number}"] for name in ("step", "source", "size"))
+            examples.append(Example(**example, events=(step, source, size)))
+    layers = sum(name.startswith("neuron_spikes_") for name in arrays)
+    return Observed(
+        split=about["split"],
+        clips=about["clips"],
+        there=about["there"],
+        confusion=arrays["confusion"],
+        neuron_spikes=tuple(arrays[f"neuron_spikes_{number}"] for number in range(layers)),
+        input_events=about["input_events"],
+        speakers={name: (right, clips) for name, (right, clips) in about["speakers"].items()},
+        examples=tuple(examples),
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    return hashlib.sha256((folder / "network.safetensors").read_bytes()).hexdigest()

@@ -1,0 +1,345 @@
+"""A report says what it is given, needs nothing else, and lets nobody's names become code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ranvier.analysis.report import Example, Observed, RunReport, page, render
+from ranvier.analysis.report.drawings import STRONGEST, drawings
+from ranvier.engine import run
+from ranvier.network import Input, Layer, Network, Readout
+
+HOSTILE = "</script><script>alert('x')</script><img src=x onerror=\"alert(1)\"> & <!-- \u2028"
+
+
+def layer(sources: int, targets: int, threshold: float, seed: int) -> Layer:
+    generator = np.random.default_rng(seed)
+    return Layer(
+        weight=generator.normal(0.3, 1, (2, targets, sources)).astype(np.float32),
+        delay_steps=generator.integers(0, 6, (2, targets, sources)).astype(np.int16),
+        bias=np.zeros(targets, np.float32),
+        decay=np.full(targets, 0.5, np.float32),
+        threshold=np.full(targets, threshold, np.float32),
+        max_delay=5,
+    )
+
+
+def network(classes: tuple[str, ...] = ("a", "b")) -> Network:
+    layers = (layer(12, 8, 1.0, 0), layer(8, len(classes), np.inf, 1))
+    return Network(10.0, layers, classes, Input(12), Readout(6))
+
+
+EVENTS = (np.array([0, 0, 3, 7]), np.array([1, 5, 5, 11]), np.array([1, 2, 1, 3]))
+
+
+def observed(classes: int = 2, **changes: Any) -> Observed:
+    confusion = np.zeros((classes, classes), np.int64)
+    confusion[:2, :2] = [[7, 3], [0, 10]]
+    return replace(
+        Observed(
+            split="test",
+            clips=20,
+            there=20,
+            confusion=confusion,
+            neuron_spikes=(np.array([0, 0.5, 1, 1, 1, 2, 3, 4]),),
+            input_events=7.0,
+            speakers={"anna": (9, 10), "ben": (8, 10)},
+            examples=(Example(1, "anna", 9, EVENTS),),
+        ),
+        **changes,
+    )
+
+
+def rows(epochs: int = 4, *, histograms: bool = True) -> list[dict[str, Any]]:
+    made = []
+    for epoch in range(1, epochs + 1):
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "loss": 1 / epoch,
+            "train_accuracy": 0.5 + epoch / 100,
+            "validation_accuracy": 0.4 + epoch / 100,
+            "sigma_ms": 10.0 / epoch,
+            "seconds": 2.0 * epoch,
+        }
+        if histograms:
+            row["delay_histograms"] = [[epoch, 0, 0, 0, 0, 192 - epoch], [32, 0, 0, 0, 0, 0]]
+        made.append(row)
+    return made
+
+
+def accuracy(correct: int, clips: int) -> dict[str, Any]:
+    return {"value": correct / clips, "low": 0.5, "high": 0.9, "correct": correct, "clips": clips}
+
+
+def report(**changes: Any) -> RunReport:
+    result = {
+        "best_epoch": 3,
+        "epochs": 4,
+        "parameters": 1234,
+        "seconds": 8.0,
+        "wall_seconds": 9.0,
+        "machine": "a machine, 2 cores, Linux",
+        "threads": 2,
+        "git_commit": "abc123+",
+        "versions": {"ranvier": "0.1.0"},
+        "seed": 0,
+        "delays": "learned",
+        "protocol": "honest",
+        "epoch_chosen_on": "validation",
+        "accuracy": {"validation": accuracy(8, 10), "test": accuracy(17, 20)},
+    }
+    whole = RunReport(
+        name="mine",
+        story=["It learned to tell a from b."],
+        command="ranvier train mine",
+        settings={"name": "mine", "model.delays": "learned", "train.seed": "0"},
+        epochs=4,
+        rows=rows(),
+        result=result,
+        network=network(),
+        observed=observed(),
+    )
+    return replace(whole, **changes)
+
+
+class Reading(HTMLParser):
+    """Elements with their attributes, the text of each script, and all other text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "input"):
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif not (self.open and self.open[-1] == "style"):
+            self.text += data
+
+
+def data_of(page: str) -> Any:
+    return json.loads(Reading(page).scripts[0])
+
+
+def unpack(packed: str, kind: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(packed), kind)
+
+
+def test_a_report_is_whole_html_that_asks_nothing_of_the_network() -> None:
+    reading = Reading(render([report()]))
+    assert reading.open == []
+    for tag, attributes in reading.elements:
+        for name in ("src", "href", "action", "data"):
+            link = attributes.get(name) or ""
+            assert link.startswith(("#", "data:,")) or not link, (tag, link)
+    assert not re.search(r"\b(fetch|XMLHttpRequest|import|WebSocket)\s*\(", "".join(reading.scripts))
+    policy = next(a for tag, a in reading.elements if tag == "meta" and a.get("http-equiv"))
+    assert (policy["content"] or "").startswith("default-src 'none'")
+    identities = [a["id"] for _, a in reading.elements if "id" in a]
+    assert len(set(identities)) == len(identities)
+
+
+def test_a_report_tells_what_was_trained_and_how_well() -> None:
+    text = Reading(render([report()])).text
+    for part in (
+        "It learned to tell a from b.",
+        "85.0%",
+        "17",
+        "1,234",
+        "50.0 … 90.0%",
+        "anna",
+        "90.0%",
+        "abc123 and changes since",
+        "ranvier train mine",
+        "train.seed",
+        "epoch 3, the best on validation clips",
+    ):
+        assert part in text, part
+
+
+def test_names_never_become_code() -> None:
+    hostile = report(
+        name=HOSTILE,
+        story=[HOSTILE],
+        command=HOSTILE,
+        settings={HOSTILE: HOSTILE},
+        notes=[HOSTILE],
+        network=network((HOSTILE, "b")),
+        observed=observed(speakers={HOSTILE: (1, 2), "b": (1, 1)}, examples=(Example(0, HOSTILE, 9, EVENTS),)),
+    )
+    for page_text in (render([hostile]), render([hostile, replace(hostile, settings={HOSTILE: "other"})])):
+        reading = Reading(page_text)
+        assert reading.open == []
+        assert len(reading.scripts) == 2
+        assert "img" not in {tag for tag, _ in reading.elements}
+        assert not any(name.startswith("on") for _, attributes in reading.elements for name in attributes)
+        assert json.loads(reading.scripts[0])[0]["classes"][0] == HOSTILE
+        assert HOSTILE in reading.text
+
+
+def test_the_strongest_synapses_of_a_neuron_can_be_followed() -> None:
+    net = network()
+    found = drawings(report())["synapses"][0]
+    assert found["kept"] == STRONGEST
+    target, delay = (unpack(found[name], "<u2").reshape(12, STRONGEST) for name in ("target", "delay"))
+    weight = unpack(found["weight"], "<i2").reshape(12, STRONGEST)
+    first = net.layers[0]
+    for source in range(12):
+        fan = first.weight[:, :, source]
+        assert abs(weight[source, 0]) == pytest.approx(127 * abs(fan).max() / abs(first.weight).max(), abs=0.51)
+        branch, neuron = np.unravel_index(abs(fan).argmax(), fan.shape)
+        assert target[source, 0] == neuron
+        assert delay[source, 0] == first.delay_steps[branch, neuron, source]
+        assert np.sign(weight[source, 0]) == np.sign(fan[branch, neuron])
+        assert (np.diff(abs(weight[source])) <= 0).all()
+
+
+def test_a_clip_is_drawn_as_the_engine_runs_it() -> None:
+    clip = drawings(report())["clips"][0]
+    result = run(network(), EVENTS, 9)
+    assert clip["steps"] == len(result.voltage) == 15
+    assert clip["said"] == network().classes[result.prediction]
+    assert (clip["label"], clip["speaker"]) == ("b", "anna")
+    inputs, hidden = clip["rasters"]
+    assert unpack(inputs["step"], "<u2").tolist() == [0, 0, 3, 7]
+    assert unpack(inputs["neuron"], "<u2").tolist() == [1, 5, 5, 11]
+    assert len(result.spikes[0]) > 0
+    assert unpack(hidden["step"], "<u2").tolist() == result.spikes[0][:, 0].tolist()
+    share = unpack(clip["share"], "<u1").reshape(15, 2)
+    assert np.argmax(share.sum(0)) == result.prediction
+    assert (abs(share.astype(int).sum(1) - 255) <= 1).all()
+
+
+def test_delays_by_epoch_and_the_finished_ones_where_none_were_recorded() -> None:
+    whole = drawings(report())["delays"]
+    assert whole["epoch"] == [1, 2, 3, 4]
+    assert whole["layers"][0]["counts"][2] == [3, 0, 0, 0, 0, 189]
+    old = report(rows=rows(histograms=False))
+    frozen = drawings(old)["delays"]
+    assert frozen["epoch"] == []
+    delays = network().layers[0].delay_steps
+    assert frozen["layers"][0]["counts"] == [np.bincount(delays.ravel(), minlength=6).tolist()]
+    assert "did not record its delays" in Reading(render([old])).text
+    many = drawings(report(rows=rows(1000)))["delays"]
+    assert len(many["epoch"]) <= 101
+    assert many["epoch"][0] == 1
+    assert 3 in many["epoch"], "the kept epoch is always there"
+    assert many["epoch"][-1] == 1000
+
+
+def test_long_delays_share_bins() -> None:
+    long = replace(network().layers[0], max_delay=1000)
+    net = replace(network(), layers=(long, network().layers[1]))
+    counts = np.bincount(long.delay_steps.ravel(), minlength=1001)
+    first = drawings(report(network=net, rows=rows(histograms=False)))["delays"]["layers"][0]
+    assert first["width"] == 16
+    assert first["counts"][0][0] == counts[:16].sum()
+    assert sum(first["counts"][0]) == counts.sum()
+
+
+def test_frames_are_drawn_as_a_picture() -> None:
+    frames = np.linspace(-3, 5, 9 * 12).reshape(9, 12).astype(np.float32)
+    dense = report(observed=observed(input_events=None, examples=(Example(0, "", 9, frames),)))
+    clip = drawings(dense)["clips"][0]
+    picture = unpack(clip["frames"], "<u1")
+    assert len(picture) == 9 * 12
+    assert (picture[0], picture[-1]) == (0, 255)
+    assert unpack(clip["rasters"][0]["step"], "<u2").tolist() == []
+    assert "real numbers at every step" in Reading(render([dense])).text
+
+
+@pytest.mark.parametrize("missing", ["result", "network", "observed", "rows", "all"])
+def test_what_is_missing_is_said(missing: str) -> None:
+    nothing: dict[str, Any] = {"result": None, "network": None, "observed": None, "rows": []}
+    changes = nothing if missing == "all" else {missing: nothing[missing]}
+    if missing == "network":
+        changes["observed"] = None
+    text = Reading(render([report(**changes)])).text
+    said = {
+        "result": "The training has not finished.",
+        "network": "The network is not finished.",
+        "observed": "No clips were at hand",
+        "rows": "No epoch has been finished.",
+    }
+    for name, sentence in said.items():
+        assert (sentence in text) == (name in changes), sentence
+
+
+def test_a_loss_that_is_not_a_number_breaks_nothing() -> None:
+    bad = rows()
+    bad[2]["loss"] = float("nan")
+    assert data_of(render([report(rows=bad)]))[0]["curves"]["loss"] == [1.0, 0.5, None, 0.25]
+
+
+def test_a_comparison_tells_what_differs() -> None:
+    other = report(name="other", settings={"name": "other", "model.delays": "fixed", "train.seed": "0"})
+    text = Reading(render([report(), other])).text
+    assert "They differ in name, model.delays." in text
+    table = text[text.index("what differs") :]
+    assert table.index("learned") < table.index("fixed")
+    assert "train.seed" not in table[: table.index("Accuracies on different clips")]
+
+
+def test_many_runs_fit_into_a_file_that_can_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = [report(name=f"run {number}") for number in range(6)]
+    whole = data_of(render(reports))
+    assert all("clips" in run and "left_out" not in run for run in whole)
+    clips = len(page.as_json([[run["clips"], run["synapses"]] for run in whole]))
+    monkeypatch.setattr(page, "LARGEST_BYTES", len(render(reports).encode()) - clips // 2)
+    text = render(reports)
+    short = data_of(text)
+    assert "clips" in short[0], "the last runs lose first"
+    assert short[-1]["left_out"][0] == "clips"
+    assert "clips" not in short[-1]
+    assert "Left out here" in Reading(text).text
+    assert len(text.encode()) <= page.LARGEST_BYTES
+    monkeypatch.setattr(page, "LARGEST_BYTES", 0)
+    least = render(reports)
+    assert all(
+        set(run) <= {"name", "best", "curves", "dt", "layers", "classes", "rates", "left_out"} for run in data_of(least)
+    )
+    assert Reading(least).text.count("85.0%") == 6, "every run keeps its row"
+
+
+def test_the_shipped_limit_is_5_mb() -> None:
+    assert page.LARGEST_BYTES < 5_000_000
+
+
+def test_many_classes_are_listed_and_not_drawn() -> None:
+    names = tuple(f"class {number}" for number in range(80))
+    many = report(network=network(names), observed=observed(80))
+    assert "confusion" not in drawings(many)
+    text = Reading(render([many])).text
+    assert "80 classes are too many to draw" in text
+    assert "class 0class 13" in text, "the commonest mistake"
+
+
+def test_the_sample_of_synapses_is_drawn_from_a_seed() -> None:
+    assert drawings(report())["scatter"] == drawings(report())["scatter"]
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="reports: none"):
+        render([])

@@ -1,0 +1,282 @@
+"""A run's folder becomes a report: at the end of training, later, from other clips, and where something is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ranvier.data import DataError, FrameDataset
+from ranvier.data.digits import read_digits
+from ranvier.network import Network
+from ranvier.recipes import observed as kept
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.observed import keep_observed, kept_observed, observe
+from ranvier.recipes.report import OWN, command, read_run, trainings, write_report
+from ranvier.recipes.run_folder import make_folder
+from ranvier.recipes.splits import Part, build_splits
+from ranvier.recipes.train import train
+
+from .conftest import SMALL, Quiet, write_small_recording
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run and the data that it was trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "data").mkdir()
+    write_small_recording(folder / "data" / "shd_train.h5", 90, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANVIER_CACHE", str(folder / "cache"))
+        config = build_config(load_values("shd"), {**SMALL, "data.root": str(folder / "data")})
+        train(config, folder / "run", Quiet())
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, small_root: Path) -> Path:
+    """A copy of the run, on data of its own."""
+    copy = small_root.parent / "run"
+    shutil.copytree(trained / "run", copy)
+    config = copy / "config.toml"
+    config.write_text(config.read_text().replace(str(trained / "data"), str(small_root)))
+    write_report([copy])
+    return copy
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips may not be run again."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the clips were run again")
+
+    monkeypatch.setattr(kept, "evaluate", refuse)
+
+
+def data_of(page: Path) -> list[dict[str, Any]]:
+    text = page.read_text()
+    start = text.index('id="report-data">') + len('id="report-data">')
+    data: list[dict[str, Any]] = json.loads(text[start : text.index("</script>", start)])
+    return data
+
+
+def test_training_ends_with_a_report(run: Path, small: Make) -> None:
+    (data,) = data_of(run / "report.html")
+    result = json.loads((run / "result.json").read_text())
+    assert data["best"] == result["best_epoch"]
+    assert data["curves"]["loss"] == pytest.approx([row["loss"] for row in read_metrics(run)], rel=1e-4)
+    confusion = np.array(data["confusion"])
+    assert confusion.sum() == 30
+    assert np.trace(confusion) == result["accuracy"]["validation"]["correct"]
+    assert len(data["clips"]) >= 1
+    assert [layer["neurons"] for layer in data["layers"]] == [10, 12, 10, 3]
+
+
+def test_delays_are_counted_after_every_epoch(run: Path, small: Make) -> None:
+    rows = read_metrics(run)
+    network = Network.read(run / "network.safetensors")
+    for row in rows:
+        for counts, layer in zip(row["delay_histograms"], network.layers, strict=True):
+            assert len(counts) == 7
+            assert sum(counts) == layer.delay_steps.size
+    best = json.loads((run / "result.json").read_text())["best_epoch"]
+    for counts, layer in zip(rows[best - 1]["delay_histograms"], network.layers, strict=True):
+        assert counts == np.bincount(layer.delay_steps.ravel(), minlength=7).tolist()
+    (data,) = data_of(run / "report.html")
+    assert data["delays"]["epoch"] == [1, 2, 3]
+    assert data["delays"]["layers"][1]["counts"] == [row["delay_histograms"][1] for row in rows]
+
+
+@pytest.mark.parametrize("delays", ["fixed", "none"])
+def test_delays_that_are_not_learned_are_not_counted(small: Make, tmp_path: Path, delays: str) -> None:
+    train(small(model__delays=delays, train__epochs="1"), tmp_path / "run", Quiet())
+    assert "delay_histograms" not in read_metrics(tmp_path / "run")[0]
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert ("This network has no delays." in text) == (delays == "none")
+    assert ("drawn at random and not learned" in text) == (delays == "fixed")
+
+
+def test_the_second_report_is_quick_and_the_same(run: Path, no_engine: None, tmp_path: Path) -> None:
+    again = write_report([run], tmp_path / "again.html")
+    assert again == tmp_path / "again.html"
+    assert again.read_text() == (run / "report.html").read_text()
+
+
+def test_a_report_without_what_was_kept_runs_the_clips_again(run: Path) -> None:
+    first = (run / "report.html").read_text()
+    for content in (None, b"", b"PK garbage", (run / "observed.npz").read_bytes()[:500]):
+        if content is None:
+            (run / "observed.npz").unlink()
+        else:
+            (run / "observed.npz").write_bytes(content)
+        (run / "report.html").unlink()
+        write_report([run])
+        assert (run / "report.html").read_text() == first
+
+
+def test_what_was_kept_is_of_one_network_and_of_its_clips(run: Path, tmp_path: Path) -> None:
+    assert kept_observed(run, OWN) is not None
+    assert kept_observed(run, "other clips") is None
+    network = Network.read(run / "network.safetensors")
+    (run / "network.safetensors").write_bytes((run / "network.safetensors").read_bytes() + b" ")
+    assert kept_observed(run, OWN) is None
+    network.write(run / "network.safetensors")
+    assert kept_observed(run, OWN) is not None
+
+
+def test_clips_can_come_from_a_recording(run: Path, tmp_path: Path) -> None:
+    write_small_recording(tmp_path / "other.h5", 12, 5)
+    write_report([run], tmp_path / "other.html", data=tmp_path / "other.h5")
+    (data,) = data_of(tmp_path / "other.html")
+    assert np.array(data["confusion"]).sum() == 12
+    assert "12 clips of other.h5" in (tmp_path / "other.html").read_text()
+    with pytest.raises(FileNotFoundError):
+        write_report([run], data=tmp_path / "nowhere.h5")
+    (tmp_path / "bad.h5").write_text("no recording")
+    with pytest.raises(DataError, match=r"bad\.h5"):
+        write_report([run], data=tmp_path / "bad.h5")
+
+
+def test_a_recording_that_has_gone_leaves_a_report_that_says_so(run: Path, small_root: Path) -> None:
+    (run / "observed.npz").unlink()
+    shutil.rmtree(small_root)
+    text = write_report([run]).read_text()
+    assert "clips were not at hand" in text
+    assert "shd_train.h5" in text
+    assert "clips" not in data_of(run / "report.html")[0]
+
+
+def test_the_runs_own_test_file_stands_in_for_data_that_have_gone(run: Path, small_root: Path, tmp_path: Path) -> None:
+    shutil.copy(small_root / "shd_train.h5", run / "test.h5")
+    (run / "observed.npz").unlink()
+    shutil.rmtree(small_root)
+    write_report([run])
+    assert np.array(data_of(run / "report.html")[0]["confusion"]).sum() == 90
+
+
+def test_an_unfinished_run_is_told_as_far_as_it_is(run: Path) -> None:
+    for name in ("network.safetensors", "result.json", "observed.npz", "report.html"):
+        (run / name).unlink()
+    text = write_report([run]).read_text()
+    assert "The training has not finished: 3 of 3 epochs are done." in text
+    assert "How it learned" in text
+
+
+def test_a_run_from_before_delays_were_counted(run: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k != "delay_histograms"} for row in read_metrics(run)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "did not record its delays" in write_report([run]).read_text()
+
+
+def test_several_runs_are_compared(run: Path, small: Make, tmp_path: Path) -> None:
+    train(small(model__delays="fixed"), tmp_path / "fixed", Quiet())
+    file = write_report([run, tmp_path / "fixed", run], tmp_path / "both.html")
+    data = data_of(file)
+    assert [part["name"] for part in data] == ["run", "fixed"], "a run is told once"
+    assert "They differ in model.delays." in file.read_text()
+
+
+def test_leaving_each_speaker_out_is_a_comparison(small: Make, tmp_path: Path) -> None:
+    train(small(data__validation="leave-one-speaker-out", train__epochs="1"), tmp_path / "run", Quiet())
+    for speaker in "012":
+        (fold,) = data_of(tmp_path / "run" / f"speaker-{speaker}" / "report.html")
+        assert fold["name"] == f"speaker-{speaker}"
+    assert len(trainings(tmp_path / "run")) == 3
+    assert len(data_of(tmp_path / "run" / "report.html")) == 3
+
+
+def test_a_run_with_comparisons_shows_them(tmp_path: Path) -> None:
+    little = {"train.epochs": "1", "data.train_clips": "40", "data.test_clips": "20", "data.validation_clips": "20"}
+    train(build_config(load_values("coincidence"), little), tmp_path / "run", Quiet())
+    text = (tmp_path / "run" / "report.html").read_text()
+    for name in ("for comparison: delays random, frozen", "for comparison: no delays"):
+        assert name in text
+    assert (tmp_path / "run" / "fixed" / "report.html").exists()
+
+
+def test_frames_are_observed_kept_and_told(run: Path, tmp_path: Path) -> None:
+    network = Network.read(run / "network.safetensors")
+    generator = np.random.default_rng(0)
+    dataset = FrameDataset(
+        frames=generator.normal(0, 1, (60, 10)).astype(np.float16),
+        offsets=np.array([0, 20, 40, 60]),
+        labels=np.array([0, 1, 2]),
+        speakers=np.array([-1, -1, -1]),
+        classes=("a", "b", "c"),
+        dt_ms=10.0,
+    )
+    keep_observed(run, observe(network, Part(dataset, np.arange(3)), "test"), OWN)
+    write_report([run])
+    (data,) = data_of(run / "report.html")
+    assert "frames" in data["clips"][0]
+    assert np.array(data["confusion"]).sum() == 3
+
+
+def test_many_clips_are_thinned_evenly_and_their_number_is_told(
+    run: Path, small: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_MOST_CLIPS", 10)
+    (run / "observed.npz").unlink()
+    assert "10 validation clips, evenly picked from 30" in write_report([run]).read_text()
+
+
+def test_examples_are_right_and_wrong_clips_of_different_classes(run: Path, small: Make) -> None:
+    splits = build_splits(small())
+    network = Network.read(run / "network.safetensors")
+    seen = observe(network, splits.train, "train")
+    labels = [example.label for example in seen.examples]
+    assert len(labels) <= 5
+    speakers = {example.speaker for example in seen.examples}
+    assert speakers <= {"0", "1"}
+    assert seen.confusion.sum() == len(splits.train)
+    assert sum(clips for _, clips in seen.speakers.values()) == len(splits.train)
+
+
+def test_digits_have_their_voices_in_the_report(run: Path) -> None:
+    digits = read_digits(None)
+    part = Part(digits.dataset(), digits.clips("test")[:40])
+    config = build_config(load_values("digits"), {"model.hidden": "4", "train.epochs": "1"})
+    import torch
+
+    from ranvier.models import freeze
+    from ranvier.recipes.build import build_input, build_model
+
+    model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
+    network = freeze(model, dt_ms=10.0, classes=part.dataset.classes, input=build_input(config))
+    seen = observe(network, part, "test")
+    assert all(example.speaker for example in seen.examples)
+
+
+def test_the_command_makes_the_same_configuration(small: Make) -> None:
+    usual = build_config(load_values("digits"))
+    assert command(usual) == "ranvier train digits"
+    changed = build_config(load_values("digits"), {"train.epochs": "3", "model.hidden": "64,32"})
+    assert command(changed) == "ranvier train digits --model.hidden 64,32 --train.epochs 3"
+    named = build_config({**load_values("digits"), "name": "mine"})
+    assert command(named) == "ranvier train RUN/config.toml"
+    assert command(small()) == "ranvier train RUN/config.toml"
+
+
+def test_only_a_run_can_be_reported(tmp_path: Path, small: Make) -> None:
+    with pytest.raises(ConfigError, match="not a run's folder"):
+        write_report([tmp_path])
+    make_folder(tmp_path / "run", small(), force=False)
+    with pytest.raises(ConfigError, match="--out"):
+        write_report([tmp_path / "run"], tmp_path)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.toml"]
+
+
+def test_a_report_without_any_epoch(tmp_path: Path, small: Make) -> None:
+    make_folder(tmp_path / "run", small(), force=False)
+    report = read_run(tmp_path / "run", "run")
+    assert report.notes == ["The training has not finished: 0 of 3 epochs are done."]
+    assert "No epoch has been finished." in write_report([tmp_path / "run"]).read_text()

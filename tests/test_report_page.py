@@ -1,0 +1,301 @@
+"""A real report of a real run, opened in a real browser: it draws, its controls do what they say, and it fits."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.report import write_report
+from ranvier.recipes.train import train
+from tests.recipes.conftest import Quiet
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None, reason="needs Debian's packages chromium and chromium-driver"
+    ),
+    # selenium leaves sockets to its driver for the collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+LITTLE = {"model.hidden": "24,16", "train.epochs": "3"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two trainings on the package's digits, smaller than the recipe's."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, more in (("learned", {}), ("fixed", {"model.delays": "fixed"})):
+        train(build_config(load_values("digits"), {**LITTLE, **more}), folder / name, Quiet())
+    write_report([folder / "learned", folder / "fixed"], folder / "both.html")
+    return folder
+
+
+class Page:
+    """A page in the browser."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, file: Path, width: int = 1100, *, dark: bool = False) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
+        self.driver.get(file.as_uri())
+        self.until(
+            "return [...document.querySelectorAll('.drawing')]"
+            ".every(d => d.closest('details:not([open])') || d.children.length)"
+        )
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, script: str) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 30).until(lambda driver: driver.execute_script(script))
+
+    def one(self, selector: str) -> Any:
+        from selenium.webdriver.common.by import By
+
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def canvas(self) -> str:
+        picture: str = self.run("return document.querySelector('canvas').toDataURL()")
+        return picture
+
+    def complaints(self) -> list[Any]:
+        complaints: list[Any] = self.driver.get_log("browser")
+        return complaints
+
+    def overflow(self) -> int:
+        wide: int = self.run("return document.documentElement.scrollWidth - window.innerWidth")
+        return wide
+
+    def picture(self) -> Any:
+        return imread(io.BytesIO(self.driver.get_screenshot_as_png()))
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(60)
+    yield Page(driver)
+    driver.quit()
+
+
+@pytest.fixture
+def report(page: Page, runs: Path) -> Iterator[Page]:
+    page.open(runs / "learned" / "report.html")
+    yield page
+    assert page.complaints() == []
+
+
+def press(target: Any, key: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    target.send_keys(getattr(Keys, key))
+
+
+def test_every_drawing_is_drawn_and_named(report: Page) -> None:
+    figures = report.run(
+        "return [...document.querySelectorAll('figure')].map(f => [f.dataset.draw, "
+        "f.querySelectorAll('svg, canvas').length, f.querySelector('.drawing').getAttribute('aria-label'), "
+        "f.querySelector('figcaption').textContent])"
+    )
+    assert [name for name, *_ in figures] == ["learning", "travel", "delays", "strength", "confusion", "rates"]
+    for name, drawings, label, caption in figures:
+        assert drawings > 0, name
+        assert len(label) > 20
+        assert len(caption) > 40
+    unnamed = report.run(
+        "return [...document.querySelectorAll('svg[role=img], canvas')]"
+        ".filter(drawing => !drawing.getAttribute('aria-label')).length"
+    )
+    assert unnamed == 0
+    assert (
+        report.run("return document.querySelector('[data-draw=learning] path.line').getAttribute('d')").count("L") == 2
+    )
+
+
+def test_the_time_moves_the_spikes(report: Page) -> None:
+    slider = report.one("[data-control=time]")
+    report.run("arguments[0].value = 0; arguments[0].dispatchEvent(new Event('input'))", slider)
+    start, told = report.canvas(), report.one("[data-draw=travel] .read").text
+    for _ in range(12):
+        press(slider, "ARROW_RIGHT")
+    assert slider.get_attribute("value") == "12"
+    assert slider.get_attribute("aria-valuetext") == "120 ms"
+    assert report.canvas() != start
+    assert "120 ms" in report.one("[data-draw=travel] .controls:last-of-type output").text
+    press(slider, "END")
+    assert report.one("[data-draw=travel] .read").text != told
+    press(slider, "HOME")
+    assert report.canvas() == start
+
+
+def test_another_neuron_layer_and_clip_can_be_followed(report: Page) -> None:
+    seen = {report.canvas()}
+    told = {report.one("[data-draw=travel] .read").text}
+    neuron = report.one("[data-control=neuron]")
+    press(neuron, "HOME")
+    press(neuron, "ARROW_RIGHT")
+    for name in ("layer", "clip"):
+        seen.add(report.canvas())
+        told.add(report.one("[data-draw=travel] .read").text)
+        press(report.one(f"[data-control={name}]"), "ARROW_DOWN")
+    seen.add(report.canvas())
+    told.add(report.one("[data-draw=travel] .read").text)
+    assert len(seen) == 4
+    assert len(told) >= 3
+
+
+def test_arrows_are_drawn_only_where_a_neuron_is_followed(report: Page) -> None:
+    """In the accent's colour; a spike that has left shows the way it has gone."""
+
+    def reddish() -> int:
+        picture = imread(io.BytesIO(base64.b64decode(report.canvas().partition(",")[2])))
+        return int(((picture[:, :, 0] - picture[:, :, 1]) * picture[:, :, 3] > 0.35).sum())
+
+    slider = report.one("[data-control=time]")
+    press(slider, "HOME")
+    before = reddish()
+    press(slider, "END")
+    assert reddish() > before + 200
+
+
+def test_play_moves_the_time_and_stops(report: Page) -> None:
+    slider = report.one("[data-control=time]")
+    press(slider, "HOME")
+    button = report.one("[data-control=play]")
+    press(button, "ENTER")
+    assert button.text == "Pause"
+    report.until("return Number(document.querySelector('[data-control=time]').value) > 2")
+    press(button, "ENTER")
+    assert button.text == "Play"
+    at = slider.get_attribute("value")
+    report.driver.execute_async_script("setTimeout(arguments[0], 300)")
+    assert slider.get_attribute("value") == at
+
+
+def test_a_click_on_a_spike_follows_its_neuron(report: Page) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    select = report.one("[data-control=layer]")
+    assert select.get_attribute("value") == "1"
+    canvas = report.one("canvas")
+    report.run("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    size = canvas.size
+    # into the input's panel, which is full of spikes at its lower end
+    ActionChains(report.driver).move_to_element_with_offset(
+        canvas, -size["width"] // 2 + 250, -size["height"] // 2 + 130
+    ).click().perform()
+    assert select.get_attribute("value") == "0"
+    assert "of the input" in report.one("[data-draw=travel] .read").text
+
+
+def test_the_epoch_moves_the_delays(report: Page) -> None:
+    bars = "return [...document.querySelectorAll('[data-draw=delays] .fill')].map(b => b.getAttribute('height')).join()"
+    slider = report.one("[data-draw=delays] [data-control=epoch]")
+    press(slider, "HOME")
+    first = report.run(bars)
+    assert "After epoch 1," in report.one("[data-draw=delays] .read").text
+    press(slider, "END")
+    assert report.run(bars) != first
+    assert "After epoch 3," in report.one("[data-draw=delays] .read").text
+
+
+def test_the_epoch_is_read_from_the_curves(report: Page) -> None:
+    slider = report.one("[data-draw=learning] [data-control=epoch]")
+    place = "return document.querySelector('[data-draw=learning] .now').getAttribute('x1')"
+    press(slider, "HOME")
+    first = report.run(place)
+    assert report.one("[data-draw=learning] .read").text.startswith("Epoch 1")
+    press(slider, "ARROW_RIGHT")
+    assert report.run(place) != first
+    assert report.one("[data-draw=learning] .read").text.startswith("Epoch 2")
+
+
+def test_the_mistakes_are_read_with_the_arrow_keys(report: Page) -> None:
+    matrix = report.one("[data-draw=confusion] svg")
+    report.run("arguments[0].focus()", matrix)
+    read = "return document.querySelector('[data-draw=confusion] .read').textContent"
+    assert report.run(read).startswith("zero: understood")
+    press(matrix, "ARROW_DOWN")
+    assert report.run(read).startswith("one: taken for zero")
+
+
+def test_everything_that_can_be_operated_is_reached_with_the_tab_key(report: Page) -> None:
+    wanted = report.run("return document.querySelectorAll('input, select, button, summary').length")
+    reached: set[str] = set()
+    body = report.one("body")
+    for _ in range(60):
+        press(body if not reached else report.driver.switch_to.active_element, "TAB")
+        reached.add(
+            report.run(
+                "const a = document.activeElement; return /INPUT|SELECT|BUTTON|SUMMARY/.test(a.tagName) ? "
+                "String([...document.querySelectorAll('*')].indexOf(a)) : ''"
+            )
+        )
+    assert len(reached - {""}) == wanted
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1100])
+@pytest.mark.parametrize("name", ["learned/report.html", "both.html"])
+def test_it_fits_and_is_not_empty(page: Page, runs: Path, width: int, dark: bool, name: str) -> None:
+    page.open(runs / name, width, dark=dark)
+    page.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.until("return [...document.querySelectorAll('.drawing')].every(d => d.children.length)")
+    assert page.overflow() <= 0
+    for selector in ("h1", ".drawing svg", "canvas", "[data-draw=confusion] svg"):
+        page.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", page.one(selector))
+        picture = page.picture()[:, :, :3]
+        colours = np.unique((picture * 15).round().reshape(-1, 3), axis=0)
+        assert len(colours) > 5, selector
+        assert (picture.mean() < 0.4) == dark
+    assert page.complaints() == []
+
+
+def test_a_comparison_highlights_and_opens_runs(page: Page, runs: Path) -> None:
+    page.open(runs / "both.html")
+    accent = "return document.querySelector('[data-draw=overlay] path.line.accent').getAttribute('d')"
+    first = page.run(accent)
+    press(page.one("[data-control=highlight]"), "ARROW_DOWN")
+    page.until(f"return (() => {{ {accent} }})() !== {first!r}")
+    assert page.run("return document.querySelectorAll('details.run[open]').length") == 0
+    page.one(".runs a").click()
+    page.until("return document.querySelectorAll('details.run[open] canvas').length === 1")
+    assert page.complaints() == []
+
+
+def test_the_page_asks_nothing_of_the_network(report: Page) -> None:
+    assert report.run("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_what_is_wrong_in_a_page_would_be_seen(page: Page, runs: Path, tmp_path: Path) -> None:
+    text = (runs / "learned" / "report.html").read_text()
+    (tmp_path / "broken.html").write_text(text.replace("const RUNS = ", "const RUNS = nothing + "))
+    page.driver.get((tmp_path / "broken.html").as_uri())
+    assert any("nothing" in entry["message"] for entry in page.complaints())
+    (tmp_path / "asking.html").write_text(text.replace("<main", '<img src="https://localhost:1/x.png"><main'))
+    page.driver.get((tmp_path / "asking.html").as_uri())
+    assert any("Content Security Policy" in entry["message"] for entry in page.complaints())
