@@ -145,7 +145,7 @@ def test_the_time_moves_the_spikes(report: Page) -> None:
     assert slider.get_attribute("value") == "12"
     assert slider.get_attribute("aria-valuetext") == "120 ms"
     assert report.canvas() != start
-    assert "120 ms" in report.one("[data-draw=travel] .controls:last-of-type output").text
+    assert "120 ms" in report.one("label:has([data-control=time]) + output").text
     press(slider, "END")
     assert report.one("[data-draw=travel] .read").text != told
     press(slider, "HOME")

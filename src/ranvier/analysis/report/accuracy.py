@@ -58,7 +58,7 @@ def _chosen(report: RunReport) -> str:
             f"The network is that of epoch {best}, chosen on the test clips as published: its accuracy is optimistic."
         )
     if result.get("epoch_chosen_on") == "validation":
-        return f"The network is that of epoch {best}, the best on validation clips: theirs is a little optimistic."
+        return f"The network is that of epoch {best}, the best on validation clips, so theirs is a little optimistic."
     return f"The network is that of the last epoch, {best}."
 
 

@@ -14,7 +14,7 @@ function travel(figure, run) {
 
   clips.forEach((clip, i) => {
     const right = clip.said === clip.label ? "understood" : `taken for ${clip.said}`;
-    element("option", { value: i }, pick.clip, `${clip.label}${clip.speaker ? ", by " + clip.speaker : ""} (${right})`);
+    element("option", { value: i }, pick.clip, `${clip.label}${clip.speaker ? ", by " + (/^\d+$/.test(clip.speaker) ? "speaker " : "") + clip.speaker : ""} (${right})`);
   });
   run.layers.slice(0, -1).forEach((layer, i) => {
     if (clips.some((clip) => clip.rasters[i].step.length)) element("option", { value: i }, pick.layer, layer.name);
