@@ -155,6 +155,13 @@ def test_watch_before_the_first_epoch_and_beside_half_a_line(work: Path, capsys:
     assert "epoch 1 of 6" in capsys.readouterr().out
 
 
+def test_watch_outlives_a_loss_that_is_not_a_number(work: Path) -> None:
+    folder = running(work / "run")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({**row(3), "epoch": 4, "loss": float("nan")}) + "\n")
+    assert "epoch 4 of 6" in said(folder)
+
+
 def test_watch_says_when_nothing_has_come_for_long(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = running(work / "run")
     assert "stopped?" not in said(folder)

@@ -13,8 +13,8 @@ import ranvier
 from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
 from ranvier.cli.probe import add_probe, run_probe
-from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.report import add_report, run_report
+from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.watch import add_watch, run_watch
 
 

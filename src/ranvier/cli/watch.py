@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def show_state(state: RunState, console: Console) -> RenderableType:
         ("loss", "loss", "{:.3f}"),
         ("sigma_ms", "sigma, ms" if plain else "σ, ms", "{:.2f}"),
     ):
-        values = [row[key] for row in current.rows if row.get(key) is not None]
+        values = [row[key] for row in current.rows if math.isfinite(row.get(key, math.nan))]
         if values:
             lines.append(_curve(name, values, form, width, _PLAIN if plain else _BLOCKS))
     if (rates := _rates(current)) is not None:

@@ -137,6 +137,7 @@ def _recorded(file: Path, network: Network, progress: Progress) -> Part:
     return Part(dataset, np.arange(len(dataset)))
 
 
+_FEW = {2: "two", 3: "three", 4: "four"}
 _TASKS = {
     "digits": "which digit a voice says, zero to nine in English and German; the voices are synthetic",
     "coincidence": "in which order channels fire",
@@ -182,7 +183,7 @@ def _layers(sizes: Sequence[int]) -> str:
     if len(sizes) == 1:
         return f"one hidden layer of {sizes[0]:,} neurons"
     if len(set(sizes)) == 1:
-        return f"{len(sizes)} hidden layers of {sizes[0]:,} neurons each"
+        return f"{_FEW.get(len(sizes), len(sizes))} hidden layers of {sizes[0]:,} neurons each"
     return f"hidden layers of {', '.join(f'{size:,}' for size in sizes)} neurons"
 
 

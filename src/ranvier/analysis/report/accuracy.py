@@ -34,7 +34,8 @@ def accuracy_section(report: RunReport, run: int) -> str:
             f'<td class="graph">{interval_bar(accuracy, chance)}</td>'
             f"<td>{percent(accuracy['value'])}</td><td>{between}</td><td>{accuracy['clips']:,}</td></tr>"
         )
-    guess = "" if chance is None else f" Guessing would get {percent(chance)} (the thin line)."
+    guess = "" if chance is None else f" Guessing would get {percent(chance)}."
+    thin = "" if chance is None else '<span class="with-graph"> The thin line marks it.</span>'
     return section(
         "accuracy",
         run,
@@ -44,7 +45,7 @@ def accuracy_section(report: RunReport, run: int) -> str:
         '<th scope="col">clips</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>",
         '<p class="caption">The 95% interval is what this number of clips allows (Wilson), for this one training; it '
-        f"says nothing of other seeds.{text(guess)} {text(_chosen(report))}</p>",
+        f"says nothing of other seeds.{text(guess)}{thin} {text(_chosen(report))}</p>",
     )
 
 

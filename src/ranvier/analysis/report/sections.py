@@ -173,8 +173,8 @@ def _delays(report: RunReport, data: Mapping[str, Any], run: int) -> str:
     learned = report.settings.get("model.delays") == "learned"
     if epochs:
         caption = (
-            "How many synapses have which delay. Move the epoch: delays begin spread evenly over all lengths, and each "
-            "moves to where it helps. Grey outline: after the first epoch recorded."
+            "How many synapses have which delay. Move the epoch: delays begin spread evenly over all lengths; training "
+            "moves each on its own, so that the whole changes little. Grey outline: after the first epoch recorded."
         )
     elif learned:
         caption = (
