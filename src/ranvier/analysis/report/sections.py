@@ -59,12 +59,14 @@ def _key(report: RunReport) -> str:
         cards.append((percent(accuracy["value"]), f"right on {accuracy['clips']:,} {SPLITS[name]}", between))
     if report.result is not None:
         parameters = report.result["parameters"]
-        cards.append((f"{parameters:,}", "learned numbers", "weights, delays and normalisation"))
+        cards.append((f"{parameters:,}", "learned numbers", "the network's parameters"))
         epochs = f"{report.result['epochs']} epochs"
         cards.append((duration(report.result["seconds"]), "of training", f"{epochs}, {processor(report)}"))
     spikes = spikes_per_clip(report.observed)
     if spikes is not None:
-        cards.append((f"{spikes:,.0f}", "spikes per clip", "of all hidden neurons together"))
+        cards.append(
+            (f"{spikes:,.0f}" if spikes >= 10 else f"{spikes:.1f}", "spikes per clip", "of all hidden neurons together")
+        )
     return (
         '<ul class="key">'
         + "".join(
@@ -173,8 +175,8 @@ def _delays(report: RunReport, data: Mapping[str, Any], run: int) -> str:
     learned = report.settings.get("model.delays") == "learned"
     if epochs:
         caption = (
-            "How many synapses have which delay. Move the epoch: delays begin spread evenly over all lengths; training "
-            "moves each on its own, so that the whole changes little. Grey outline: after the first epoch recorded."
+            "How many synapses have which delay. Move the epoch: delays begin spread evenly over all lengths, and "
+            "training moves each on its own. Grey outline: after the first epoch recorded."
         )
     elif learned:
         caption = (

@@ -52,7 +52,8 @@ function travel(figure, run) {
   }
 
   if (!pick.layer.options.length) { pick.layer.disabled = true; pick.neuron.disabled = true; }
-  state.layer = Math.min(1, run.layers.length - 2);
+  // a hidden layer, if what it fires is delayed at all
+  state.layer = run.synapses.length > 1 && synapses[1].delay.some((delay) => delay > 0) ? 1 : 0;
   if (![...pick.layer.options].some((option) => Number(option.value) === state.layer)) state.layer = 0;
   chooseClip(0);
   const spikes = spikesOf(clips[0], state);
