@@ -47,6 +47,8 @@ def test_ten_synapses_stay_ten_synapses() -> None:
         assert layer.weight[~missing].count_nonzero() == (~missing).sum()
         assert torch.equal(layer.delay[missing], delay[missing])
         assert (layer.delay[~missing] != delay[~missing]).all()
+        expected = layer.delay_steps()[~missing].sort().values
+        assert torch.equal(layer.synapse_delays().sort().values, expected)
     frozen = freeze(model.eval(), dt_ms=1.0, classes=tuple("abcd"), input=Input(channels=25))
     assert [int((layer.weight != 0).sum()) for layer in frozen.layers] == [2 * 10 * 20, 2 * 10 * 16, 2 * 10 * 4]
 

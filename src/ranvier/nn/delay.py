@@ -141,6 +141,11 @@ class DelayLinear(nn.Module):
         # clamped first: an optimiser step may have left a delay a little outside
         return self.delay.detach().clamp(0, self.max_delay).round().to(torch.int16).expand_as(self.weight)
 
+    def synapse_delays(self) -> Tensor:
+        """The frozen delays ``[synapse]`` of the synapses that there are."""
+        delays = self.delay_steps()
+        return delays.flatten() if self.connected is None else delays[:, self.connected].flatten()
+
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs."""
         past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]

@@ -225,7 +225,7 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
 def delay_histograms(model: Feedforward) -> list[list[int]]:
     """Synapses at every whole step of delay, ``[layer][0 ... max_delay]``, of the layers whose delays are learned."""
     return [
-        torch.bincount(layer.delay_steps().flatten().long(), minlength=layer.max_delay + 1).tolist()
+        torch.bincount(layer.synapse_delays().long(), minlength=layer.max_delay + 1).tolist()
         for layer in model.delay_layers
         if layer.learn_delay and layer.max_delay > 0
     ]

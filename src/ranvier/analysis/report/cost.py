@@ -70,7 +70,8 @@ def cost_section(report: RunReport, run: int) -> str:
             f"{duration(report.rows[-1]['seconds'])}, {len(report.rows)} of {report.epochs} epochs"
         )
     if network is not None:
-        pairs["synapses"] = f"{sum(layer.weight.size for layer in network.layers):,}, each with a weight and a delay"
+        synapses = sum(int(np.count_nonzero(layer.weight)) for layer in network.layers)
+        pairs["synapses"] = f"{synapses:,}, each with a weight and a delay"
         longest = max(layer.max_delay for layer in network.layers)
         pairs["longest delay"] = f"{longest * network.dt_ms:g} ms, {longest} steps of {network.dt_ms:g} ms"
     if observed is not None and network is not None:

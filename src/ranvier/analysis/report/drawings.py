@@ -95,7 +95,7 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[s
     layers = []
     for place, (name, layer) in enumerate(delayed):
         width = _bin_width(layer)
-        final = np.bincount(layer.delay_steps.ravel(), minlength=layer.max_delay + 1)
+        final = np.bincount(layer.delay_steps[layer.weight != 0], minlength=layer.max_delay + 1)
         counts = [np.asarray(row["delay_histograms"][place]) for row in frames] or [final]
         layers.append({"name": name, "width": width, "counts": [_binned(c, width) for c in counts]})
     return {"epoch": [row["epoch"] for row in frames], "layers": layers}
@@ -112,7 +112,8 @@ def _binned(counts: NDArray[Any], width: int) -> list[Any]:
 
 
 def _scatter(layer: Layer, generator: np.random.Generator) -> dict[str, Any]:
-    weight, delay = layer.weight.ravel(), layer.delay_steps.ravel()
+    there = layer.weight != 0  # a weight of 0 is no synapse
+    weight, delay = layer.weight[there], layer.delay_steps[there]
     size = min(SCATTER_SYNAPSES, weight.size)
     chosen = np.sort(generator.choice(weight.size, size, replace=False))
     # points within a step are spread over its width, so that they do not hide each other
