@@ -11,7 +11,10 @@ from ranvier.recipes.config import build_config, load_values, recipe_names, reci
 
 
 def test_the_recipes_are_these() -> None:
-    assert recipe_names() == ["coincidence", "digits", "folder", "fsdd", "gsc", "shd", "ssc"]
+    ablation = [f"shd{sparse}{kind}" for sparse in ("", "-sparse") for kind in ("-constant", "-fixed", "-none", "")]
+    larger = ("-2l-2kc", "-3l-1kc", "-3l-2kc", "-dense-2l", "-dense-3l", "")
+    others = [f"{data}{size}" for data in ("gsc", "ssc") for size in larger]
+    assert recipe_names() == sorted(["coincidence", "digits", "folder", "fsdd", "shd-dense", *ablation, *others])
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -121,9 +121,7 @@ def recipe_text(name: str) -> str:
     if name not in recipe_names():
         near = difflib.get_close_matches(name, recipe_names(), 1, 0.4)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"recipe {name!r} is not known ({hint}there are: {', '.join(recipe_names())}; or a .toml file)"
-        )
+        raise ConfigError(f"recipe {name!r} is not known ({hint}a name that ranvier ls lists, or a .toml file)")
     return str((_recipes() / f"{name}.toml").read_text())
 
 
@@ -140,7 +138,7 @@ def load_values(recipe: str) -> dict[str, Any]:
     if base is None:
         return values
     if base not in recipe_names() or base == recipe:
-        raise ConfigError(f"{recipe}: extends: {base!r} is not allowed ({', '.join(recipe_names())})")
+        raise ConfigError(f"{recipe}: extends: {base!r} is not allowed (a name that ranvier ls lists)")
     return _merged(load_values(base), values)
 
 
