@@ -206,18 +206,19 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
 
 def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     """A table of recipes, the comparisons it makes, and why rows are empty."""
-    from ranvier.recipes.reproduce import HEADER, cells, comparisons
+    from ranvier.recipes.reproduce import cells, comparisons
 
     console = Console()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for number, name in enumerate(HEADER):
-        table.add_column(name, justify="right" if number else "left", no_wrap=number in (1, 2))
+    for name in ("model", "published", "ours [%]", "of clips", "seeds", "learned", "s"):
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for result in results:
-        row = cells(result)
-        if result.missing:
-            row[2] = "no data"
-        table.add_row(*(Text(cell) for cell in row))
+        model, published, ours, interval, _, *rest = cells(result)
+        shown = [published, "no data" if result.missing else ours, interval.replace(" to ", "-"), *rest]
+        table.add_row(*(Text(cell) for cell in (model, *shown)))
     console.print(table)
+    for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
+        console.print(f"accuracy on {clips} clips, ± over seeds; learned: parameters; s: of a run", highlight=False)
     for sentence in comparisons(results):
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     if any(result.protocol == "paper" for result in results):
