@@ -25,6 +25,7 @@ from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
 from ranvier.recipes.fit import Training, predict
 from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
 
@@ -306,6 +307,36 @@ def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
     resume(tmp_path / "run", watcher)
     assert seen == [2, 2]
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model__delays": "every"},
+        {"model__delays": "fixed"},
+        {"model__delays": "none"},
+        {"model__incoming": "4"},
+        {"model__incoming": "4", "model__delays": "every"},
+    ],
+)
+def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str, str], tmp_path: Path) -> None:
+    config = small(**changes, train__epochs="1")
+    result = train(config, tmp_path / "run", Quiet())
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    branches = 7 if config.model.delays == "every" else 1  # 60 ms in steps of 10
+    assert [layer.branches for layer in network.layers] == [branches] * 3
+    incoming = config.model.incoming if isinstance(config.model, FeedforwardModel) else None
+    targets, sources = [12, 10, 3], [10, 12, 10]
+    synapses = [t * (incoming or s) * branches for t, s in zip(targets, sources, strict=True)]
+    assert [int((layer.weight != 0).sum()) for layer in network.layers] == synapses
+    assert result["accuracy"]["validation"]["clips"] == 30
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_more_sources_than_there_are_are_refused_before_anything_is_written(small: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.incoming: 11 is not allowed \(1 \.\.\. 10"):
+        train(small(model__incoming="11"), tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

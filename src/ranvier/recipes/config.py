@@ -221,6 +221,23 @@ def _check_synapses(model: FeedforwardModel) -> None:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
 
 
+def flat_values(config: Config) -> dict[str, str]:
+    """Every field as the command line would have it, by dotted name."""
+    flat: dict[str, str] = {}
+    for name, value in config.model_dump(mode="json").items():
+        fields = {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
+        flat.update((field, _as_text(v)) for field, v in fields.items())
+    return flat
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "empty"
+    return str(value)
+
+
 def settings(values: Mapping[str, Any]) -> Iterator[tuple[str, FieldInfo]]:
     """Every field that can be set for a recipe, by dotted name."""
     for name, field in Config.model_fields.items():

@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.network import Network
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values, recipe_names
+from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.run_folder import read_config, read_result, write_whole
@@ -92,7 +92,7 @@ def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Pro
         name=name,
         story=_story(config, network, result),
         command=command(config),
-        settings=_flat(config),
+        settings=flat_values(config),
         epochs=config.train.epochs,
         rows=rows,
         result=result,
@@ -164,6 +164,8 @@ def _story(config: Config, network: Network | None, result: dict[str, Any] | Non
             "fixed": "It learned the strength of every synapse; their delays, "
             f"0 to {model.max_delay_ms:g} ms, stayed as they were drawn at random.",
             "none": "It learned the strength of every synapse; there are no delays: a spike arrives at once.",
+            "every": "Between two neurons there is a synapse for every delay, "
+            f"0 to {model.max_delay_ms:g} ms in steps of {data.dt_ms:g} ms; it learned the strength of each.",
         }[model.delays]
     ]
     clips = (result or {}).get("clips", {})
@@ -187,29 +189,12 @@ def _layers(sizes: Sequence[int]) -> str:
     return f"hidden layers of {', '.join(f'{size:,}' for size in sizes)} neurons"
 
 
-def _flat(config: Config) -> dict[str, str]:
-    """Every field as the command line would have it, by dotted name."""
-    flat: dict[str, str] = {}
-    for name, value in config.model_dump(mode="json").items():
-        fields = {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {name: value}
-        flat.update((field, _plain(v)) for field, v in fields.items())
-    return flat
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value)) or "empty"
-    return str(value)
-
-
 def command(config: Config) -> str:
     """What trains the same again: the recipe with what differs from it, or the run's own ``config.toml``."""
     fallback = "ranvier train RUN/config.toml"
     if config.name not in recipe_names():
         return fallback
-    usual, here = _flat(build_config(load_values(config.name))), _flat(config)
+    usual, here = flat_values(build_config(load_values(config.name))), flat_values(config)
     changed = {field: value for field, value in here.items() if usual.get(field) != value and field != "summary"}
     if len(changed) > _LONGEST_COMMAND or usual.keys() != here.keys():
         return fallback

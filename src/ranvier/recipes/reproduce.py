@@ -12,7 +12,7 @@ from ranvier.analysis.intervals import Mean, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
 from ranvier.data.lock import alone
-from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.config import Config, ConfigError, flat_values
 from ranvier.recipes.fit import Watcher
 from ranvier.recipes.run_folder import read_config, read_result, write_whole
 from ranvier.recipes.splits import build_splits
@@ -101,19 +101,12 @@ def plan(
 def _check_same(run: Run) -> None:
     if not (run.folder / "config.toml").exists():
         return
-    there, here = (_flat(config.model_dump(mode="json")) for config in (read_config(run.folder), run.config))
+    there, here = (flat_values(config) for config in (read_config(run.folder), run.config))
     for name in {**there, **here}:
         if name != "data.root" and there.get(name) != here.get(name):
             raise ConfigError(
                 f"{run.folder}: was run with {name} = {there.get(name)}, not {here.get(name)} (--out another folder)"
             )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
 
 
 def find_missing(runs: Sequence[Run], watcher: Watcher) -> dict[str, str]:

@@ -10,7 +10,12 @@ from ranvier.analysis.report.markup import percent, section, text
 from ranvier.analysis.report.run_report import RunReport
 
 SPLITS = {"test": "test clips", "validation": "validation clips", "seen": "held-out clips of voices it heard"}
-_DELAYS = {"learned": "delays learned", "fixed": "delays random, frozen", "none": "no delays"}
+_DELAYS = {
+    "learned": "delays learned",
+    "fixed": "delays random, frozen",
+    "none": "no delays",
+    "every": "every delay with its own weight",
+}
 
 
 def main_accuracy(report: RunReport) -> tuple[str, Mapping[str, Any]] | None:
