@@ -265,7 +265,7 @@ def test_only_training_clips_are_augmented(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Augmentation, "apply", spy)
     (tmp_path / "run").mkdir()
-    fit(config, splits, tmp_path / "run", Quiet(), "x")
+    fit(config, splits, tmp_path / "run", Quiet(), "x", lambda epoch, metrics: None)
     assert sum(clips) == 2 * len(splits.train)
 
 

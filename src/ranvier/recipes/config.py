@@ -54,6 +54,9 @@ class Config(Section):
     compare_weight_lr: OptionalNumber = Field(
         None, gt=0, description="peak of the weights' learning rate in the comparisons, none for train.weight_lr"
     )
+    tracker: Literal["none", "tensorboard", "trackio", "wandb"] = Field(
+        "none", description="where the metrics go besides metrics.jsonl, a package that you install"
+    )
     data: DigitsData | CoincidenceData | SHDData | SSCData | GSCData | FolderData = Field(discriminator="kind")
     model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
     train: TrainConfig

@@ -24,6 +24,7 @@ from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
 from ranvier.recipes.metrics import append_metrics, keep_metrics
 from ranvier.recipes.splits import Part, Splits
+from ranvier.recipes.trackers import Log
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
 
@@ -134,8 +135,8 @@ class Training:
         }
 
     def _settings(self) -> str:
-        # the recording may have moved; everything else must be as it was
-        return self.config.model_dump_json(exclude={"data": {"root"}, "compare": True})
+        # the recording may have moved, and who looks on changes nothing; everything else must be as it was
+        return self.config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` was called.
@@ -159,8 +160,10 @@ class Training:
             setattr(self, name, state[name])
 
 
-def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str) -> Fitted:
+def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str, log: Log) -> Fitted:
     """Train to the end, from the folder's checkpoint if it holds one; ``title`` is what the watcher is told it is.
+
+    ``log`` gets every epoch's metrics, before its checkpoint: none is missed, the last may come a second time.
 
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
@@ -183,6 +186,7 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
         while training.epoch < config.train.epochs:
             row = _run_epoch(training, splits, watcher)
             append_metrics(folder, row)
+            log(training.epoch, row)
             save_checkpoint(folder, training.state())
             watcher.epoch(row)
         training.model.load_state_dict(training.best["model"])

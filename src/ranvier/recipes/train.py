@@ -27,6 +27,7 @@ from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits
+from ranvier.recipes.trackers import check_tracker, tracked
 
 _MOST_SPEAKERS = 20  # an accuracy for each is told up to so many
 
@@ -76,6 +77,7 @@ def _leaves_speakers_out(config: Config) -> bool:
 
 
 def _check_data(config: Config, watcher: Watcher) -> None:
+    check_tracker(config)
     if _leaves_speakers_out(config):
         _speakers(config, watcher)
     else:
@@ -108,9 +110,21 @@ def _name(part: Part, speaker: int) -> str:
 
 
 def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
-    started = time.perf_counter()
-    splits = build_splits(config, progress=watcher.clips)
-    fitted = fit(config, splits, folder, watcher, title)
+    with tracked(config, folder) as log:
+        started = time.perf_counter()
+        splits = build_splits(config, progress=watcher.clips)
+        fitted = fit(config, splits, folder, watcher, title, log)
+        result = _finish(config, splits, fitted, folder, watcher)
+        result["wall_seconds"] = round(time.perf_counter() - started, 1)
+        write_result(folder, result)  # before the report, on which nothing hangs
+        write_report([folder])
+        chosen = {f"chosen_{name}_accuracy": part["value"] for name, part in result["accuracy"].items()}
+        log(config.train.epochs, chosen)
+    return result
+
+
+def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    """Freeze, test and draw what was fitted; returns the result."""
     network = freeze(
         fitted.model, dt_ms=config.data.dt_ms, classes=splits.train.dataset.classes, input=build_input(config)
     )
@@ -124,15 +138,11 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
         _write_clips(folder / "test.h5", test, network.input.pool)
     shown = next((part, name) for name, part in _parts(splits, test).items() if name != "seen" and part is not None)
     keep_observed(folder, observe(network, *shown, evaluation=tested, progress=watcher.clips), OWN)
-    result = {
+    return {
         **_describe(config, splits, fitted, test),
         "accuracy": _accuracies(splits, fitted.model, tested),
         "delays_found": _found(network, before, splits.offsets),
-        "wall_seconds": round(time.perf_counter() - started, 1),
     }
-    write_result(folder, result)  # before the report, on which nothing hangs
-    write_report([folder])
-    return result
 
 
 def _parts(splits: Splits, test: Part | None) -> dict[str, Part | None]:
