@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.image import imread
@@ -56,3 +57,21 @@ def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
     assert np.asarray(hidden.collections[0].get_offsets()).tolist() == [[20, 0], [20, 1], [60, 0], [60, 1]]
     assert len(np.asarray(output.lines[0].get_xdata())) == 5 + 3
     assert "class a" in inputs.get_title()
+
+
+def test_a_table_is_drawn_as_it_is(tmp_path: Path) -> None:
+    empty: dict[str, Any] = {"accuracies": [], "mean": None, "half": None, "published": None, "published_half": None}
+    rows = [
+        {**empty, "name": "a", "accuracies": [80.0, 84.0], "mean": 82.0, "half": 25.4, "published": 95.07},
+        {**empty, "name": "b"},
+    ]
+    figure = figures.plot_table("toy", rows)
+    (ax,) = figure.axes
+    seeds = next(c for c in ax.collections if c.get_label() == "a seed")
+    assert np.asarray(seeds.get_offsets()).tolist() == [[80, 0], [84, 0]]
+    drawn = {str(c.get_label()): [float(x) for x in c[0].get_xdata()] for c in ax.containers}
+    assert drawn == {"published": [95.07], "mean, 95% t-interval over seeds": [82.0]}
+    assert [text.get_text() for text in ax.texts] == ["not run"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    figures.save(figure, tmp_path / "table.png")
+    assert imread(tmp_path / "table.png").std() > 0.01

@@ -19,7 +19,7 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.models import feedforward
 from ranvier.recipes.config import ConfigError, load_values
-from ranvier.recipes.reproduce import RowResult, collect, comparisons, plan
+from ranvier.recipes.reproduce import RowResult, collect, comparisons, plan, write_tables
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.tables import Row, load_table, table_names
 
@@ -73,6 +73,8 @@ def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.Cap
     assert "random delays against learned delays: " in said
     assert "over 2 seeds" in (out / "table.md").read_text()
     assert "\\toprule" in (out / "table.tex").read_text()
+    assert (out / "table.png").read_bytes().startswith(b"\x89PNG")
+    assert "flatters" not in (out / "table.md").read_text()  # these were measured on a test set
     runs = [out / row / f"seed-{seed}" for row in ("learned-delays", "random-delays") for seed in (0, 1)]
     before = [(run / "result.json").stat().st_mtime_ns for run in runs]
     assert main(command(table, out)[3:]) == 0
@@ -256,6 +258,12 @@ def test_rows_are_compared_seed_by_seed() -> None:
     assert said[0] == "b against a: +2.08 points [+1.72, +2.44] over 3 seeds."
     assert said[1].endswith("over 3 seeds: not distinguishable.")
     assert said[2] == "d against a: +10.00 points (one seed: no interval)."
+
+
+def test_accuracies_of_the_clips_that_chose_the_epoch_are_marked(tmp_path: Path) -> None:
+    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8}, "validation", 100, 1, 1.0)
+    write_tables("x", [row], tmp_path, "ranvier reproduce x")
+    assert "validation: the clips that the epoch was chosen on" in (tmp_path / "table.md").read_text()
 
 
 def test_what_is_not_run_is_not_a_number(table: Path, tmp_path: Path) -> None:

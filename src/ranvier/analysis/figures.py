@@ -128,6 +128,43 @@ def plot_probe(probes: Sequence[Mapping[str, Any]], chance: float) -> Figure:
     return figure
 
 
+def plot_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracies of a table's rows: a ring for each seed, the mean with its 95% t-interval, what was published.
+
+    Args:
+        title: of the table.
+        rows: from top to bottom, mappings with ``name``, ``accuracies [seed]``, ``mean``, ``half`` (None with one
+            seed), ``published`` and ``published_half`` (None where there is none); accuracies in %. A row without
+            accuracies keeps its place.
+    """
+    figure, axes = _figure(1, 1, 8.0, 1.4 + 0.42 * len(rows))
+    ax = axes[0, 0]
+    for place, row in enumerate(rows):
+        if row["published"] is not None:
+            ax.errorbar(
+                row["published"], place + 0.22, xerr=row["published_half"], color=_BEFORE, marker="D", markersize=5,
+                capsize=3, linestyle="none", label="published",
+            )  # fmt: skip
+        if not row["accuracies"]:
+            ax.annotate("not run", (0.01, place), xycoords=("axes fraction", "data"), va="center", color=_BEFORE)
+            continue
+        ax.scatter(
+            row["accuracies"], [place] * len(row["accuracies"]), s=30, facecolors="none", edgecolors=_INK,
+            linewidths=1.1, zorder=2, label="a seed",
+        )  # fmt: skip
+        ax.errorbar(
+            row["mean"], place, xerr=row["half"], color=_AFTER, marker="|", markersize=13, markeredgewidth=2, capsize=4,
+            linestyle="none", zorder=3, label="mean" if row["half"] is None else "mean, 95% t-interval over seeds",
+        )  # fmt: skip
+    ax.set(title=title, xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
+    ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    ax.grid(axis="x", color=_BEFORE, alpha=0.35, linewidth=0.7)
+    shown = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    if shown:
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
 def _percent(accuracies: Sequence[Mapping[str, float]]) -> tuple[list[float], NDArray[np.float64]]:
     """Values and the distances to the ends of their intervals, in percent."""
     value = np.array([one["value"] for one in accuracies])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ranvier.analysis import figures
 from ranvier.analysis.intervals import Mean, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
@@ -230,7 +231,7 @@ def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
 
 
 def write_tables(title: str, results: Sequence[RowResult], folder: Path, command: str) -> None:
-    """``table.md``, ``table.csv`` and ``table.tex``."""
+    """``table.md``, ``table.csv``, ``table.tex`` and ``table.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [cells(result) for result in results]
     notes = [
@@ -238,8 +239,24 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
     ]
     if any(result.protocol == "paper" for result in results):
         notes.append("† epoch chosen on the test set, as published: optimistic.")
+    if any(result.split == "validation" for result in results):
+        notes.append("validation: the clips that the epoch was chosen on, which flatters every row alike.")
     said = [f"- {sentence}" for sentence in comparisons(results)]
     text = f"# {title}\n\n{as_markdown(HEADER, rows)}\n" + "\n\n".join([*notes, "\n".join(said)]).rstrip() + "\n"
     write_whole(folder / "table.md", text)
     write_whole(folder / "table.csv", as_csv(HEADER, rows))
     write_whole(folder / "table.tex", as_latex(HEADER, rows))
+    figures.save(figures.plot_table(title, [_drawn(result) for result in results]), folder / "table.png")
+
+
+def _drawn(result: RowResult) -> dict[str, Any]:
+    accuracies = [100 * value for value in result.accuracy.values()]
+    mean = Mean.of(accuracies) if accuracies else None
+    return {
+        "name": result.name,
+        "accuracies": accuracies,
+        "mean": mean and mean.value,
+        "half": mean and mean.half,
+        "published": result.row.published,
+        "published_half": result.row.published_interval,
+    }
