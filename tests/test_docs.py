@@ -10,6 +10,8 @@ import pytest
 from ranvier.cli import _Parser
 from ranvier.cli.options import train_options
 from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.reproduce import plan
+from ranvier.recipes.tables import load_table, table_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -61,3 +63,14 @@ def test_what_documents_point_to_is_there(document: str) -> None:
 
 def test_the_changelog_has_numerics() -> None:
     assert "### Numerics" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_page_on_tables_names_every_table_and_its_example_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reproduce.md").read_text()
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == table_names()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(example)
+    runs = plan(load_table(str(tmp_path / "mine.toml")), tmp_path, seeds=1, overrides={})
+    delays = [(run.row.name, f"{run.config.model.max_delay_ms:.0f} ms") for run in runs]
+    assert len(delays) == 2
+    assert all(name == delay for name, delay in delays)
