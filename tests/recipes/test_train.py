@@ -251,6 +251,27 @@ def test_a_finished_run_is_only_told_again(small: Make, tmp_path: Path) -> None:
     assert watcher.rows == []
 
 
+def test_two_processes_do_not_spoil_each_others_run(small: Make, tmp_path: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    train(small(), whole, Quiet())
+    refused = []
+
+    class Intruder(Quiet):
+        def epoch(self, row: dict[str, Any]) -> None:
+            for intrude in (lambda: resume(run, Quiet()), lambda: train(small(), run, Quiet(), force=True)):
+                with pytest.raises(ConfigError, match="another process is training it"):
+                    intrude()
+                refused.append(row["epoch"])
+
+    train(small(), run, Intruder())
+    assert refused[:4] == [1, 1, 2, 2]
+    assert_same_end(whole, run)
+    assert not (run / "training.lock").exists()
+    train(small(), run, Quiet(), force=True)
+    (tmp_path / "empty").mkdir()
+    train(small(), tmp_path / "empty", Quiet(), force=True)
+
+
 class StopHereError(Exception):
     """Stands for a kill between two epochs."""
 

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, build_config
 
 
@@ -67,6 +69,23 @@ def make_folder(folder: Path, config: Config, *, force: bool) -> None:
             Path(made).replace(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror or error})") from None
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """No other process trains in this run's folder meanwhile; one that was killed does not count.
+
+    Raises:
+        ConfigError: another process is at it.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(folder / "training.lock", wait=False))
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another process is training it (ranvier watch {folder} follows)") from None
+        except PermissionError:
+            pass  # a folder that cannot be written to cannot be spoilt either
+        yield
 
 
 def read_config(folder: Path) -> Config:

@@ -24,7 +24,7 @@ from ranvier.recipes.fit import Fitted, Watcher, fit, predict
 from ranvier.recipes.observed import keep_observed, observe
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
-from ranvier.recipes.run_folder import check_folder, make_folder, once, read_config, write_result
+from ranvier.recipes.run_folder import check_folder, make_folder, once, only_process, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits
 from ranvier.recipes.trackers import check_tracker, tracked
@@ -50,7 +50,11 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
     """
     check_folder(folder, force=force)
     _check_data(config, watcher)
-    make_folder(folder, config, force=force)
+    if (folder / "config.toml").exists():
+        with only_process(folder):
+            make_folder(folder, config, force=force)
+    else:
+        make_folder(folder, config, force=force)
     return resume(folder, watcher)
 
 
@@ -58,9 +62,14 @@ def resume(folder: Path, watcher: Watcher) -> dict[str, Any]:
     """Continue a run to the end that it would have come to without the stop; a finished run only tells its result.
 
     Raises:
-        ConfigError: the folder is not a run's, or its checkpoint is damaged.
+        ConfigError: the folder is not a run's, its checkpoint is damaged, or another process is training it.
     """
     config = read_config(folder)
+    with only_process(folder):
+        return _resume(config, folder, watcher)
+
+
+def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     if _leaves_speakers_out(config):
         return once(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
     result = once(folder, lambda: _train_one(config, folder, watcher, config.name))
