@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from ranvier.network import Input, Layer, Network, NetworkError, Readout
 
 
-def make(branches: int = 2, hidden: int = 5) -> Network:
+def make(branches: int = 2, hidden: int = 5, *, filtered: bool = False) -> Network:
     generator = np.random.default_rng(0)
 
     def layer(sources: int, targets: int, threshold: float) -> Layer:
@@ -26,6 +26,7 @@ def make(branches: int = 2, hidden: int = 5) -> Network:
             decay=np.full(targets, 0.3, np.float32),
             threshold=np.full(targets, threshold, np.float32),
             max_delay=7,
+            synapse_decay=np.full(targets, 0.9, np.float32) if filtered and np.isfinite(threshold) else None,
         )
 
     return Network(
@@ -37,8 +38,9 @@ def make(branches: int = 2, hidden: int = 5) -> Network:
     )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    network = make()
+@pytest.mark.parametrize("filtered", [False, True])
+def test_what_is_written_is_read(filtered: bool, tmp_path: Path) -> None:
+    network = make(filtered=filtered)
     network.write(tmp_path / "n.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["n.safetensors"]
     again = Network.read(tmp_path / "n.safetensors")
@@ -54,6 +56,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
             a, b = getattr(mine, name), getattr(theirs, name)
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
+    hidden, readout = again.layers
+    assert readout.synapse_decay is None
+    assert (hidden.synapse_decay is not None) == filtered
+    if hidden.synapse_decay is not None:
+        assert hidden.synapse_decay.dtype == np.float32
+        assert hidden.synapse_decay.tolist() == [np.float32(0.9)] * 5
+
+
+@pytest.mark.parametrize(("filtered", "version"), [(False, 1), (True, 2)])
+def test_only_what_an_older_ranvier_would_misread_has_a_newer_format(
+    filtered: bool, version: int, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+    edited(tmp_path, lambda tensors, header: seen.append(header["format_version"]), filtered=filtered)
+    assert seen == [version]
 
 
 def test_writing_is_reproducible(tmp_path: Path) -> None:
@@ -65,12 +82,16 @@ def test_writing_is_reproducible(tmp_path: Path) -> None:
 def test_arrays_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         make().layers[0].weight[0, 0, 0] = 1
+    trace = make(filtered=True).layers[0].synapse_decay
+    assert trace is not None
+    with pytest.raises(ValueError, match="read-only"):
+        trace[0] = 1
 
 
-def edited(tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Path:
+def edited(tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], *, filtered: bool = False) -> Path:
     """A network file whose tensors and header went through ``change``."""
     path = tmp_path / "n.safetensors"
-    make().write(path)
+    make(filtered=filtered).write(path)
     raw = path.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["ranvier"])
@@ -90,7 +111,9 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t, h: h.update(format_version=2), "format version 2"),
+        (lambda t, h: h.update(format_version=3), r"format version 3 is not known \(this Ranvier reads 1 \.\.\. 2"),
+        (lambda t, h: h.update(format_version=0), "format version 0"),
+        (lambda t, h: h.update(format_version="1"), "format version 1 is not known"),
         (put("layers.0.weight", np.nan), r"layers\.0\.weight: NaN"),
         (put("layers.1.weight", np.inf), r"layers\.1\.weight: NaN or infinite"),
         (put("layers.0.bias", np.nan), r"layers\.0\.bias: NaN"),
@@ -116,6 +139,31 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
 )
 def test_damage_is_named(tmp_path: Path, change: Any, message: str) -> None:
     path = edited(tmp_path, change)
+    with pytest.raises(NetworkError, match=message) as error:
+        Network.read(path)
+    assert str(path) in str(error.value)
+
+
+TRACE = "layers.0.synapse_decay"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put(TRACE, np.nan), r"layers\.0\.synapse_decay: values outside \[0, 1\] or NaN"),
+        (put(TRACE, 1.1), r"layers\.0\.synapse_decay: values outside"),
+        (put(TRACE, -0.1), r"layers\.0\.synapse_decay: values outside"),
+        (lambda t, h: t.update({TRACE: t[TRACE][:2]}), r"synapse_decay: shape \(2,\) is not \[5\]"),
+        (lambda t, h: t.update({TRACE: t[TRACE].astype(np.float64)}), "synapse_decay: dtype float64"),
+        (
+            lambda t, h: t.update({"layers.1.synapse_decay": t["layers.1.decay"]}),
+            r"layers\.1\.synapse_decay: not allowed in a readout",
+        ),
+        (lambda t, h: h.update(format_version=1), r"layers\.0\.synapse_decay: is not allowed in format version 1"),
+    ],
+)
+def test_damage_to_a_filter_is_named(tmp_path: Path, change: Any, message: str) -> None:
+    path = edited(tmp_path, change, filtered=True)
     with pytest.raises(NetworkError, match=message) as error:
         Network.read(path)
     assert str(path) in str(error.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ def shd(shd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> SpikeDatase
     return read_recording(shd_root / "shd_train.h5.gz", GRID)
 
 
-def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int) -> Feedforward:
+STATEFUL = {"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}
+
+
+def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: Any) -> Feedforward:
     """The paper's SHD network with learned delays, trained for a few steps so that its layers spike as they should."""
     model = feedforward(
         140,
@@ -33,6 +37,7 @@ def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int) -> Feedforw
         dropout=0.4,
         ending=Readout(tail_steps, tail),
         generator=torch.Generator().manual_seed(0),
+        **variant,
     )
     torch.manual_seed(0)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
@@ -47,13 +52,15 @@ def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int) -> Feedforw
     return model.eval()
 
 
-@pytest.mark.parametrize(("tail", "tail_steps"), [("clip", 36), ("per_layer", 12)])
+@pytest.mark.parametrize(
+    ("tail", "tail_steps", "variant"), [("clip", 36, {}), ("per_layer", 12, {}), ("per_layer", 12, STATEFUL)]
+)
 @torch.no_grad()
 def test_frozen_network_spikes_as_the_model_does(
-    shd: SpikeDataset, tail: Tail, tail_steps: int, tmp_path: Path
+    shd: SpikeDataset, tail: Tail, tail_steps: int, variant: dict[str, Any], tmp_path: Path
 ) -> None:
     with torch.enable_grad():
-        model = trained_a_little(shd, tail, tail_steps)
+        model = trained_a_little(shd, tail, tail_steps, **variant)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     freeze(model, dt_ms=10.0, classes=shd.classes, input=Input(700, 5)).write(tmp_path / "n.safetensors")
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # what it added: synapse_decay; a network without is written as version 1, which it always was
 _HEADER = "ranvier"
 _ARRAYS = ("weight", "delay_steps", "bias", "decay", "threshold")
+_TRACE = "synapse_decay"
 
 Alignment = Literal["zero", "first_event"]
 Tail = Literal["clip", "per_layer"]
@@ -98,6 +99,10 @@ class Layer:
         I[t, j] = bias[j] + sum over branch, i of weight[branch, j, i] * x[t - delay_steps[branch, j, i], i]
         v[t] = decay * v[t-1] * (1 - s[t-1]) + I[t]        s[t] = 1 if v[t] >= threshold else 0
 
+    What the next layer hears as its x is s; with ``synapse_decay`` it is the spikes' trace y:
+
+        y[t] = y[t-1] - (1 - s[t]) * (1 - synapse_decay) * y[t-1] + s[t]        y[-1] = 0
+
     Args:
         weight: float32 ``[branch, target, source]``, finite.
         delay_steps: int16, same shape, in [0, max_delay]; 0 = the same step.
@@ -106,6 +111,8 @@ class Layer:
         threshold: float32 ``[target]``, > 0; +inf everywhere marks a readout, which never spikes.
         max_delay: longest delay the layer may use, in steps, in [0, 32767].
         reset: what a spike does to the voltage; ``hard`` sets it to 0.
+        synapse_decay: float32 ``[target]``, share of a neuron's trace kept in a step without a spike, in [0, 1]; None
+            means plain spikes. A readout has none.
 
     Raises:
         NetworkError: an array has the wrong shape, is not finite, or lies outside its range.
@@ -118,9 +125,10 @@ class Layer:
     threshold: NDArray[np.float32]
     max_delay: int
     reset: Literal["hard"] = "hard"
+    synapse_decay: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        for name in _ARRAYS:
+        for name in self._arrays():
             array = getattr(self, name)
             dtype = np.int16 if name == "delay_steps" else np.float32
             _require(array.dtype == dtype, f"{name}: dtype {array.dtype} is not allowed ({np.dtype(dtype)})")
@@ -132,7 +140,7 @@ class Layer:
             self.delay_steps.shape == self.weight.shape,
             f"delay_steps: shape {self.delay_steps.shape} differs from the weight's {self.weight.shape}",
         )
-        for name in ("bias", "decay", "threshold"):
+        for name in self._arrays()[2:]:
             shape = getattr(self, name).shape
             _require(shape == (self.targets,), f"{name}: shape {shape} is not [{self.targets}], one per target")
         _require(
@@ -142,6 +150,10 @@ class Layer:
         _require(self.reset == "hard", f"reset: {self.reset!r} is not allowed (hard)")
         self._check_values()
 
+    def _arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that there are; all but the first two have one number per target."""
+        return _ARRAYS if self.synapse_decay is None else (*_ARRAYS, _TRACE)
+
     def _check_values(self) -> None:
         for name in ("weight", "bias"):
             _require(bool(np.isfinite(getattr(self, name)).all()), f"{name}: NaN or infinite values (finite allowed)")
@@ -150,10 +162,14 @@ class Layer:
             low >= 0 and high <= self.max_delay,
             f"delay_steps: values from {low} to {high} (0 ... {self.max_delay} steps allowed)",
         )
-        _require(bool(((self.decay >= 0) & (self.decay <= 1)).all()), "decay: values outside [0, 1] or NaN")
+        for name in ("decay", _TRACE):
+            shares = getattr(self, name)
+            within = shares is None or bool(((shares >= 0) & (shares <= 1)).all())
+            _require(within, f"{name}: values outside [0, 1] or NaN")
         _require(bool((self.threshold > 0).all()), "threshold: values that are NaN or not above 0")
         infinite = np.isinf(self.threshold)
         _require(bool(infinite.all() or not infinite.any()), "threshold: either all or none of a layer is +inf")
+        _require(self.spikes or self.synapse_decay is None, f"{_TRACE}: not allowed in a readout, which never spikes")
 
     @property
     def branches(self) -> int:
@@ -212,8 +228,9 @@ class Network:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, under a temporary name first: a half-written file never bears the final name."""
+        traced = any(layer.synapse_decay is not None for layer in self.layers)
         header = {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if traced else 1,
             "dt_ms": self.dt_ms,
             "classes": list(self.classes),
             "input": asdict(self.input),
@@ -221,7 +238,9 @@ class Network:
             "layers": [{"max_delay": layer.max_delay, "reset": layer.reset} for layer in self.layers],
         }
         tensors = {
-            f"layers.{i}.{name}": getattr(layer, name) for i, layer in enumerate(self.layers) for name in _ARRAYS
+            f"layers.{i}.{name}": getattr(layer, name)
+            for i, layer in enumerate(self.layers)
+            for name in layer._arrays()
         }
         path = Path(path)
         temporary = path.with_name(path.name + ".tmp")
@@ -259,12 +278,17 @@ def _from_parts(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]
         header = json.loads(metadata[_HEADER])
         version = header["format_version"]
         _require(
-            version == FORMAT_VERSION,
-            f"format version {version} is not known (this Ranvier reads {FORMAT_VERSION}; a newer one may read it)",
+            _whole(version) and 1 <= version <= FORMAT_VERSION,
+            f"format version {version} is not known (this Ranvier reads 1 ... {FORMAT_VERSION}, a newer one may more)",
         )
         layers = []
         for number, settings in enumerate(header["layers"]):
             arrays: dict[str, Any] = {name: tensors[f"layers.{number}.{name}"] for name in _ARRAYS}
+            arrays[_TRACE] = tensors.get(f"layers.{number}.{_TRACE}")
+            _require(
+                version > 1 or arrays[_TRACE] is None,
+                f"layers.{number}.{_TRACE}: is not allowed in format version 1 (2 or above)",
+            )
             try:
                 layers.append(Layer(**arrays, **settings))
             except NetworkError as error:

@@ -16,7 +16,7 @@ from ranvier.engine import run
 from ranvier.network import Input, Layer, Network, Readout, Tail
 
 
-def draw_network(seed: int, branches: int, tail: Tail, max_delay: int = 6) -> Network:
+def draw_network(seed: int, branches: int, tail: Tail, max_delay: int = 6, *, filtered: bool = False) -> Network:
     generator = np.random.default_rng(seed)
 
     def layer(sources: int, targets: int, threshold: float) -> Layer:
@@ -28,6 +28,9 @@ def draw_network(seed: int, branches: int, tail: Tail, max_delay: int = 6) -> Ne
             decay=generator.uniform(0, 0.9, targets).astype(np.float32),
             threshold=np.full(targets, threshold, np.float32),
             max_delay=max_delay,
+            synapse_decay=generator.uniform(0, 1, targets).astype(np.float32)
+            if filtered and np.isfinite(threshold)
+            else None,
         )
 
     layers = (layer(4, 6, 1.0), layer(6, 5, 0.8), layer(5, 3, np.inf))
@@ -40,9 +43,9 @@ def by_hand(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], NDAr
     for number, layer in enumerate(network.layers):
         steps = network.readout.steps(length, number)
         x = np.concatenate([x, np.zeros((steps - len(x), x.shape[1]))]) if len(x) < steps else x
-        out = np.zeros((steps, layer.targets))
+        out, heard = np.zeros((2, steps, layer.targets))
         for j in range(layer.targets):
-            v = s = 0.0
+            v = s = y = 0.0
             for t in range(steps):
                 current = float(layer.bias[j])
                 for k in range(layer.branches):
@@ -53,8 +56,11 @@ def by_hand(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], NDAr
                 v = float(layer.decay[j]) * v * (1 - s) + current
                 s = float(v >= layer.threshold[j])
                 out[t, j] = s if layer.spikes else v
+                if layer.synapse_decay is not None:
+                    y = y + 1 if s else float(layer.synapse_decay[j]) * y
+                heard[t, j] = out[t, j] if layer.synapse_decay is None else y
         rasters.append(out)
-        x = out
+        x = heard
     return rasters[:-1], rasters[-1]
 
 
@@ -65,11 +71,11 @@ def dense(spikes: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
 
 
 @pytest.mark.parametrize("tail", ["clip", "per_layer"])
-@pytest.mark.parametrize("branches", [1, 3])
+@pytest.mark.parametrize(("branches", "filtered"), [(1, False), (3, False), (1, True)])
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), steps=st.integers(1, 25))
-def test_is_the_equations(tail: Tail, branches: int, seed: int, steps: int) -> None:
-    network = draw_network(seed, branches, tail)
+def test_is_the_equations(tail: Tail, branches: int, filtered: bool, seed: int, steps: int) -> None:
+    network = draw_network(seed, branches, tail, filtered=filtered)
     x = np.random.default_rng(seed).poisson(0.4, size=(steps, 4)).astype(float)
     result = run(network, x)
     rasters, voltage = by_hand(network, x)

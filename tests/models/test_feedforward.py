@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -33,6 +35,14 @@ def small(tail: Tail = "clip", **options: object) -> Feedforward:
     return model.eval()
 
 
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"learn_decay": True},
+    {"synapse_decay": 0.8},
+    {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
+]
+
+
 def clips() -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([20, 7, 13])
     x = (torch.rand(20, 3, 6, generator=generator(1)) < 0.4).float() * 2
@@ -56,9 +66,10 @@ def test_parameter_counts_are_the_papers(
     assert model.parameter_count() == parameters
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("tail", ["clip", "per_layer"])
-def test_a_clip_is_worth_the_same_alone_in_any_batch_and_with_any_padding(tail: Tail) -> None:
-    model = small(tail)
+def test_a_clip_is_worth_the_same_alone_in_any_batch_and_with_any_padding(tail: Tail, variant: dict[str, Any]) -> None:
+    model = small(tail, **variant)
     x, lengths = clips()
     together = model.scores(x, lengths)
     padded = model.scores(torch.cat([x, torch.zeros(17, 3, 6)]), lengths)
@@ -69,12 +80,13 @@ def test_a_clip_is_worth_the_same_alone_in_any_batch_and_with_any_padding(tail: 
     assert together.argmax(1).unique().numel() > 1 or together.std() > 0.01
 
 
+@pytest.mark.parametrize("variant", VARIANTS[:3])
 @pytest.mark.parametrize("tail", ["clip", "per_layer"])
-def test_batch_norms_statistics_do_not_see_the_padding(tail: Tail) -> None:
+def test_batch_norms_statistics_do_not_see_the_padding(tail: Tail, variant: dict[str, Any]) -> None:
     x, lengths = clips()
     statistics = []
     for padding in (0, 40):
-        model = small(tail).train()
+        model = small(tail, **variant).train()
         torch.manual_seed(0)  # of dropout
         model.record(torch.cat([x, torch.zeros(padding, 3, 6)]), lengths)
         statistics.append({name: value for name, value in model.state_dict().items() if "running" in name})
@@ -101,8 +113,9 @@ def test_per_layer_tails_add_up() -> None:
     torch.testing.assert_close(small("per_layer").scores(x, lengths).sum(1), lengths + 15.0)
 
 
-def test_a_stream_in_pieces_is_the_whole() -> None:
-    model = small()
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_stream_in_pieces_is_the_whole(variant: dict[str, Any]) -> None:
+    model = small(**variant)
     x, _ = clips()
     whole, _ = model(x)
     state, pieces = None, []
@@ -113,8 +126,9 @@ def test_a_stream_in_pieces_is_the_whole() -> None:
     assert whole.abs().max() > 0.1
 
 
-def test_a_clip_with_its_tail_is_a_stream_followed_by_silence() -> None:
-    model = small()
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_clip_with_its_tail_is_a_stream_followed_by_silence(variant: dict[str, Any]) -> None:
+    model = small(**variant)
     x, _ = clips()
     _, voltage = model.record(x, torch.full((3,), 20))
     stream, _ = model(torch.cat([x, torch.zeros(5, 3, 6)]))
@@ -152,3 +166,51 @@ def test_a_frozen_norm_stays_frozen_in_training() -> None:
     norm.eval()
     model.scores(x, lengths)
     assert torch.equal(moved, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"learn_decay": True}, 3),
+        ({"synapse_decay": 0.9}, 0),
+        ({"synapse_decay": 0.9, "learn_synapse_decay": True}, 2),
+        ({"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}, 5),
+    ],
+)
+def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[str, Any], more: int) -> None:
+    model = feedforward(140, [256, 256], 20, 24, decay=0.005, **options)
+    assert model.parameter_count() == 214_016 + more
+    model = small(**options).train()
+    learned = [parameter for name, parameter in model.named_parameters() if name.endswith("decay.original")]
+    assert len(learned) == more
+    model.scores(*clips()).square().sum().backward()  # type: ignore[no-untyped-call]
+    for parameter in learned:
+        assert parameter.grad is not None
+        assert parameter.grad != 0
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": False}])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: bool, options: dict[str, Any]) -> None:
+    block = small(synapse_decay=0.8, **options).train(training).hidden[0]
+    x, lengths = clips()
+    spikes = block.clips(x, lengths)
+    assert spikes.unique().tolist() == [0, 1]
+    y, trace = torch.zeros(3, 12), []
+    for s in spikes:
+        y = torch.where(s > 0, y + 1, 0.8 * y)
+        trace.append(y)
+    whole = torch.stack(trace)
+    heard = block.heard(spikes)
+    if not training:
+        torch.testing.assert_close(heard, whole)
+        torch.testing.assert_close(block(x)[0], whole)
+        return
+    silenced = (heard == 0).all(0)
+    assert 0.05 < silenced[(whole > 0).any(0)].float().mean() < 0.7
+    torch.testing.assert_close(heard, torch.where(silenced, 0.0, whole / 0.7))
+
+
+def test_a_synapses_decay_cannot_be_learned_from_nowhere() -> None:
+    with pytest.raises(ValueError, match="learn_synapse_decay: True is not allowed without synapse_decay"):
+        feedforward(6, [5], 2, 3, decay=0.3, learn_synapse_decay=True)

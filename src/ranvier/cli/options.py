@@ -64,6 +64,8 @@ def train_options(make: type[argparse.ArgumentParser], recipe: str, values: Mapp
         default = given.get(name, info.default) if isinstance(given, Mapping) else info.default
         if isinstance(default, list | tuple):
             default = ",".join(map(str, default)) or "empty"
+        if isinstance(default, bool):
+            default = str(default).lower()
         rule = allowed(info)
         text = f"{info.description} ({rule + '; ' if rule else ''}default: {'not set' if default is None else default})"
         metavar = name.split("_")[-1].upper() if name else field.upper()

@@ -66,12 +66,27 @@ def run(network: Network, events: Events | NDArray[Any], length: int | None = No
     for number, layer in enumerate(network.layers[:-1]):
         spikes, _ = _run_layer(layer, step, source, size, network.readout.steps(length, number))
         rasters.append(spikes)
-        step, source, size = spikes[:, 0], spikes[:, 1], np.ones(len(spikes))
+        step, source, size = _heard(layer, spikes, network.readout.steps(length, number))
     last = len(network.layers) - 1
     _, voltage = _run_layer(network.layers[-1], step, source, size, network.readout.steps(length, last))
     share = np.exp(voltage - voltage.max(1, keepdims=True))
     scores = (share / share.sum(1, keepdims=True)).sum(0)
     return Run(tuple(rasters), voltage, scores, int(scores.argmax()))
+
+
+def _heard(layer: Layer, spikes: NDArray[np.int64], steps: int) -> Events:
+    """What the next layer hears of spikes ``[spike, 2]``: themselves, or their trace at every step."""
+    if layer.synapse_decay is None:
+        return spikes[:, 0], spikes[:, 1], np.ones(len(spikes))
+    fired, trace = np.zeros((2, steps, layer.targets))
+    fired[spikes[:, 0], spikes[:, 1]] = 1
+    lost = 1 - layer.synapse_decay.astype(np.float64)
+    y = np.zeros(layer.targets)
+    for t, s in enumerate(fired):
+        y = y - (1 - s) * lost * y + s
+        trace[t] = y
+    step, source = np.nonzero(trace)
+    return step, source, trace[step, source]
 
 
 def _run_layer(

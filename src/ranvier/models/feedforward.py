@@ -10,7 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Readout, SequenceBatchNorm, class_scores
+from ranvier.nn import (
+    LIF,
+    ClipDropout,
+    DelayLinear,
+    DelayType,
+    Readout,
+    SequenceBatchNorm,
+    SynapseFilter,
+    class_scores,
+)
 from ranvier.ops.delay import Kernel
 from ranvier.ops.normed_lif import normed_lif
 from ranvier.ops.surrogate import Surrogate
@@ -21,27 +30,43 @@ class BlockState(NamedTuple):
 
     linear: Tensor
     neuron: Tensor
+    synapse: Tensor | None = None
 
 
 class Block(nn.Module):
-    """A hidden layer: delayed weights, batch normalisation, LIF neurons, dropout."""
+    """A hidden layer: delayed weights, batch normalisation, LIF neurons, a synapse filter if any, dropout."""
 
-    def __init__(self, linear: DelayLinear, norm: SequenceBatchNorm | None, neuron: LIF, dropout: float) -> None:
+    def __init__(
+        self,
+        linear: DelayLinear,
+        norm: SequenceBatchNorm | None,
+        neuron: LIF,
+        dropout: float,
+        synapse: SynapseFilter | None = None,
+    ) -> None:
         super().__init__()
-        self.linear, self.norm, self.neuron, self.dropout = linear, norm, neuron, ClipDropout(dropout)
+        self.linear, self.norm, self.neuron, self.synapse = linear, norm, neuron, synapse
+        self.dropout = ClipDropout(dropout)
 
     def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState]:
-        """Spikes ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
+        """What the next layer hears ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
         current, past = self.linear(x, None if state is None else state.linear)
-        spikes, voltage = self._spikes(current, None if state is None else state.neuron)
-        return spikes, BlockState(past, voltage)
+        spikes, voltage = self.neuron(self._normed(current), None if state is None else state.neuron)
+        trace = None
+        if self.synapse is not None:
+            spikes, trace = self.synapse(spikes, None if state is None else state.synapse)
+        return self.dropout(spikes), BlockState(past, voltage, trace)
 
     def clips(self, x: Tensor, steps: Tensor) -> Tensor:
-        """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`."""
+        """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`.
+
+        Dropout has been at them, but where there is a filter: that counts spikes, so dropout comes after it.
+        """
         current = self.linear.current(x)
         norm, neuron = self.norm, self.neuron
         if norm is None or not norm.training:
-            return self._spikes(current, None)[0]
+            spikes: Tensor = neuron(self._normed(current))[0]
+            return spikes if self.synapse is not None else self.dropout(spikes)
         spikes, mean, variance = normed_lif(
             current,
             steps,
@@ -49,7 +74,7 @@ class Block(nn.Module):
             norm.bias,
             neuron.decay,
             neuron.threshold,
-            self.dropout.mask(current),
+            self.dropout.mask(current) if self.synapse is None else current.new_ones(current.shape[1:]),
             eps=norm.eps,
             surrogate=neuron.surrogate,
             alpha=neuron.alpha,
@@ -57,11 +82,14 @@ class Block(nn.Module):
         norm.follow(mean, variance, steps.clamp(max=len(x)).sum())
         return spikes
 
-    def _spikes(self, current: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def heard(self, spikes: Tensor) -> Tensor:
+        """What the next layer hears of what :meth:`clips` gave."""
+        return spikes if self.synapse is None else self.dropout(self.synapse(spikes)[0])
+
+    def _normed(self, current: Tensor) -> Tensor:
         if self.norm is not None:
             current = self.norm(current)
-        spikes, voltage = self.neuron(current, state)
-        return self.dropout(spikes), voltage
+        return current
 
 
 class Feedforward(nn.Module):
@@ -125,8 +153,8 @@ class Feedforward(nn.Module):
             lengths: ``[batch]``, steps of each clip, <= time.
 
         Returns:
-            Spikes ``[time, batch, neuron]`` of every hidden layer, and voltages ``[time, batch, class]``. Steps after
-            ``ending.steps(length, layer)`` mean nothing.
+            Spikes ``[time, batch, neuron]`` of every hidden layer (before a synapse filter, if there is one), and
+            voltages ``[time, batch, class]``. Steps after ``ending.steps(length, layer)`` mean nothing.
         """
         rasters: list[Tensor] = []
         return rasters, self._run(x, lengths, rasters.append)
@@ -135,9 +163,10 @@ class Feedforward(nn.Module):
         """Voltages of whole clips; the hidden layers' spikes go to ``keep``, and else are not held on to."""
         for number, block in enumerate(self.hidden):
             x, steps = self._extend(x, lengths, number)
-            x = block.clips(x, steps)
+            spikes = block.clips(x, steps)
             if keep is not None:
-                keep(x)
+                keep(spikes)
+            x = block.heard(spikes)
         x, _ = self._extend(x, lengths, len(self.blocks))
         voltage: Tensor = self.readout(self.linear.current(x))[0]
         return voltage
@@ -180,6 +209,9 @@ def feedforward(
     delay_type: DelayType = "synaptic",
     incoming: int | None = None,
     every_delay: bool = False,
+    learn_decay: bool = False,
+    synapse_decay: float | None = None,
+    learn_synapse_decay: bool = False,
     ending: network.Readout | None = None,
     generator: torch.Generator | None = None,
 ) -> Feedforward:
@@ -193,21 +225,30 @@ def feedforward(
         hidden: neurons of each hidden layer.
         classes: output neurons.
         max_delay: longest delay in steps, >= 0; 0 = no delays.
-        decay: share of the voltage kept per step, in [0, 1].
+        decay: share of the voltage kept per step, in [0, 1]; within (0, 1) if learned.
         branches: synapses per pair (the paper's kernel count).
         threshold: of the hidden neurons, > 0.
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         kernel, learn_delay, delay_type, incoming, every_delay: see :class:`ranvier.nn.DelayLinear`.
+        learn_decay: learn the decay of every layer, one number each, the readout's too (PLIF).
+        synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
+            learned; see :class:`ranvier.nn.SynapseFilter`. None means plain spikes.
+        learn_synapse_decay: learn it, one number for each hidden layer.
         ending: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
         A :class:`Feedforward` in training mode.
 
+    Raises:
+        ValueError: an argument is out of range.
+
     Source: arXiv 2306.17670, section 4.
     """
+    if learn_synapse_decay and synapse_decay is None:
+        raise ValueError("learn_synapse_decay: True is not allowed without synapse_decay, where it starts")
     if ending is None:
         ending = network.Readout(tail_steps=(len(hidden) + 1) * (max_delay // 2))
 
@@ -229,6 +270,8 @@ def feedforward(
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
         norm = SequenceBatchNorm(outputs) if batch_norm else None
-        neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha)
-        blocks.append(Block(linear(inputs, outputs, bias=not batch_norm), norm, neuron, dropout))
-    return Feedforward(blocks, linear([sources, *hidden][-1], classes, bias=False), Readout(decay), ending)
+        neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
+        synapse = None if synapse_decay is None else SynapseFilter(synapse_decay, learn_decay=learn_synapse_decay)
+        blocks.append(Block(linear(inputs, outputs, bias=not batch_norm), norm, neuron, dropout, synapse))
+    last = linear([sources, *hidden][-1], classes, bias=False)
+    return Feedforward(blocks, last, Readout(decay, learn_decay=learn_decay), ending)

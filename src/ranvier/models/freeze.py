@@ -28,7 +28,13 @@ def freeze(model: Feedforward, *, dt_ms: float, classes: Sequence[str], input: I
         A network that spikes as ``model.eval()`` does.
     """
     layers = [
-        _freeze_layer(block.linear, block.norm, decay=block.neuron.decay, threshold=block.neuron.threshold)
+        _freeze_layer(
+            block.linear,
+            block.norm,
+            decay=block.neuron.decay,
+            threshold=block.neuron.threshold,
+            synapse_decay=None if block.synapse is None else block.synapse.decay,
+        )
         for block in model.hidden
     ]
     never = torch.tensor(torch.inf)
@@ -37,7 +43,14 @@ def freeze(model: Feedforward, *, dt_ms: float, classes: Sequence[str], input: I
 
 
 @torch.no_grad()
-def _freeze_layer(linear: DelayLinear, norm: SequenceBatchNorm | None, *, decay: Tensor, threshold: Tensor) -> Layer:
+def _freeze_layer(
+    linear: DelayLinear,
+    norm: SequenceBatchNorm | None,
+    *,
+    decay: Tensor,
+    threshold: Tensor,
+    synapse_decay: Tensor | None = None,
+) -> Layer:
     targets = linear.out_features
     # folded in double precision, so that the only rounding is the last one
     weight = linear.weight.double()
@@ -59,4 +72,5 @@ def _freeze_layer(linear: DelayLinear, norm: SequenceBatchNorm | None, *, decay:
         decay=array(decay.expand(targets)),
         threshold=array(threshold.expand(targets)),
         max_delay=linear.max_delay,
+        synapse_decay=None if synapse_decay is None else array(synapse_decay.expand(targets)),
     )

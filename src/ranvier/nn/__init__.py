@@ -5,5 +5,15 @@ from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.neuron import LIF
 from ranvier.nn.normalization import SequenceBatchNorm
 from ranvier.nn.readout import Readout, class_scores
+from ranvier.nn.synapse_filter import SynapseFilter
 
-__all__ = ["LIF", "ClipDropout", "DelayLinear", "DelayType", "Readout", "SequenceBatchNorm", "class_scores"]
+__all__ = [
+    "LIF",
+    "ClipDropout",
+    "DelayLinear",
+    "DelayType",
+    "Readout",
+    "SequenceBatchNorm",
+    "SynapseFilter",
+    "class_scores",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.decay import register_decay
 from ranvier.ops.lif import lif
 from ranvier.ops.surrogate import SURROGATES, Surrogate
 
@@ -13,10 +14,11 @@ class LIF(nn.Module):
     """Leaky integrate-and-fire neurons with hard reset; see :func:`ranvier.ops.lif.lif` for the equation.
 
     Args:
-        decay: share of the voltage kept per step, in [0, 1].
+        decay: share of the voltage kept per step, in [0, 1]; within (0, 1) if learned.
         threshold: voltage at which a neuron spikes, > 0.
         surrogate: ``arctan``, ``fast_sigmoid`` or ``triangle``.
         alpha: steepness of the surrogate, > 0.
+        learn_decay: True learns the decay, one for the layer (PLIF); see :func:`ranvier.nn.decay.register_decay`.
 
     Raises:
         ValueError: an argument is out of range.
@@ -26,11 +28,15 @@ class LIF(nn.Module):
     threshold: Tensor
 
     def __init__(
-        self, decay: float, threshold: float = 1.0, *, surrogate: Surrogate = "arctan", alpha: float = 5.0
+        self,
+        decay: float,
+        threshold: float = 1.0,
+        *,
+        surrogate: Surrogate = "arctan",
+        alpha: float = 5.0,
+        learn_decay: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= decay <= 1:
-            raise ValueError(f"decay: {decay} is not allowed (0 ... 1, the share of the voltage kept per step)")
         if not threshold > 0:
             raise ValueError(f"threshold: {threshold} is not allowed (above 0)")
         if surrogate not in SURROGATES:
@@ -39,7 +45,7 @@ class LIF(nn.Module):
             raise ValueError(f"alpha: {alpha} is not allowed (above 0)")
         self.surrogate: Surrogate = surrogate
         self.alpha = alpha
-        self.register_buffer("decay", torch.tensor(float(decay)))
+        register_decay(self, decay, learn=learn_decay)
         self.register_buffer("threshold", torch.tensor(float(threshold)))
 
     def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

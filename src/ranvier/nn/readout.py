@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.decay import register_decay
 from ranvier.ops.lif import leaky_integrator
 
 
@@ -12,7 +13,8 @@ class Readout(nn.Module):
     """Leaky integrators that never spike: v[t] = decay * v[t-1] + current[t].
 
     Args:
-        decay: share of the voltage kept per step, in [0, 1].
+        decay: share of the voltage kept per step, in [0, 1]; within (0, 1) if learned.
+        learn_decay: True learns the decay, one for the layer; see :func:`ranvier.nn.decay.register_decay`.
 
     Raises:
         ValueError: decay is out of range.
@@ -20,11 +22,9 @@ class Readout(nn.Module):
 
     decay: Tensor
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, *, learn_decay: bool = False) -> None:
         super().__init__()
-        if not 0 <= decay <= 1:
-            raise ValueError(f"decay: {decay} is not allowed (0 ... 1, the share of the voltage kept per step)")
-        self.register_buffer("decay", torch.tensor(float(decay)))
+        register_decay(self, decay, learn=learn_decay)
 
     def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Voltages ``[time, batch, class]`` from a current of that shape; the state is the last voltage."""

@@ -49,6 +49,9 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         delay_type=model.delay_type,
         incoming=model.incoming,
         every_delay=model.delays == "every",
+        learn_decay=model.neuron == "plif",
+        synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
+        learn_synapse_decay=model.learn_synapse_tau,
         ending=network.Readout(tail_steps=tail, tail=model.tail),
         generator=generator,
     )

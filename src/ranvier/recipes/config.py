@@ -30,6 +30,7 @@ from ranvier.recipes.sections import (
 )
 
 LONGEST_DELAY = 32767  # steps, as int16 holds them
+_LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
 
 class ConfigError(ValueError):
@@ -80,10 +81,10 @@ def steps(config: Config, field: str) -> int:
 
 
 def decay(config: Config, field: str = "model.tau_ms") -> float:
-    """Share of the voltage kept per step, by the recipe's rule.
+    """Share of the voltage, or of a synapse's trace, kept per step, by the recipe's rule.
 
     Raises:
-        ConfigError: the Euler rule with tau below a step would turn the voltage's sign.
+        ConfigError: the Euler rule with tau below a step would turn its sign.
     """
     dt_ms, tau_ms = config.data.dt_ms, getattr(config.model, field.partition(".")[2])
     if config.model.leak_rule == "exp":
@@ -197,6 +198,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
+        _check_decays(config, config.model)
     for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
         steps(config, field)
     augment = config.augment
@@ -224,6 +226,22 @@ def _check_synapses(model: FeedforwardModel) -> None:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
 
 
+def _check_decays(config: Config, model: FeedforwardModel) -> None:
+    if model.synapse_tau_ms is None and model.learn_synapse_tau:
+        raise ConfigError("model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms, where it starts")
+    decays = [("model.tau_ms", model.neuron == "plif")]
+    if model.synapse_tau_ms is not None:
+        decays.append(("model.synapse_tau_ms", model.learn_synapse_tau))
+    low, high = _LEARNED_DECAY
+    for field, learned in decays:
+        kept = decay(config, field)
+        if learned and not low <= kept <= high:
+            tau_ms = getattr(model, field.partition(".")[2])
+            raise ConfigError(
+                f"{field}: {tau_ms:g} is not allowed where it is learned: a step keeps {kept:g} ({low:g} ... {high:g})"
+            )
+
+
 def flat_values(config: Config) -> dict[str, str]:
     """Every field as the command line would have it, by dotted name."""
     flat: dict[str, str] = {}
@@ -236,6 +254,8 @@ def flat_values(config: Config) -> dict[str, str]:
 def _as_text(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list | tuple):
         return ",".join(map(str, value)) or "empty"
     return str(value)
@@ -312,6 +332,8 @@ def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
 
 
 def _choices(annotation: Any) -> list[str]:
+    if annotation is bool:
+        return ["true", "false"]
     if get_origin(annotation) is Literal:
         return [str(choice) for choice in get_args(annotation)]
     if get_origin(annotation) is tuple:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
@@ -129,14 +130,10 @@ class Training:
             "seconds": self.seconds,
             "best": self.best,
             "last_row": self.last_row,
-            "config": self._settings(),
+            "config": _settings(self.config),
             "data": self.data,
             "threads": torch.get_num_threads(),
         }
-
-    def _settings(self) -> str:
-        # the recording may have moved, and who looks on changes nothing; everything else must be as it was
-        return self.config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` was called.
@@ -144,7 +141,12 @@ class Training:
         Raises:
             ConfigError: it is another recipe's state.
         """
-        if state["config"] != self._settings():
+        try:
+            # read again, so that a field that recipes have had since then is at its default
+            before = _settings(Config.model_validate_json(state["config"]))
+        except ValidationError:
+            raise ConfigError("its recipe is not one of this Ranvier's") from None
+        if before != _settings(self.config):
             raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
         if state["data"] != self.data:
             raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
@@ -158,6 +160,11 @@ class Training:
         self.changes.bit_generator.state = state["changes"]
         for name in ("step", "epoch", "seconds", "best", "last_row"):
             setattr(self, name, state[name])
+
+
+def _settings(config: Config) -> str:
+    # the recording may have moved, and who looks on changes nothing; everything else must be as it was
+    return config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
 
 
 def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str, log: Log) -> Fitted:

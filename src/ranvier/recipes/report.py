@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
@@ -16,7 +17,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config, flat_value
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.run_folder import read_config, read_result, write_whole
-from ranvier.recipes.sections import DetectorModel, DigitsData
+from ranvier.recipes.sections import DetectorModel, DigitsData, FeedforwardModel
 from ranvier.recipes.splits import Part, build_splits
 
 OWN = "the run's own"  # clips, as its configuration divides them
@@ -168,6 +169,8 @@ def _story(config: Config, network: Network | None, result: dict[str, Any] | Non
             f"0 to {model.max_delay_ms:g} ms in steps of {data.dt_ms:g} ms; it learned the strength of each.",
         }[model.delays]
     ]
+    if isinstance(model, FeedforwardModel):
+        sentences += _memory(model, network)
     clips = (result or {}).get("clips", {})
     if clips:
         passes = f"{config.train.epochs} times" if config.train.epochs > 1 else "once"
@@ -178,6 +181,29 @@ def _story(config: Config, network: Network | None, result: dict[str, Any] | Non
             strange = " of voices it had never heard" if isinstance(data, DigitsData) else ""
             sentence += f" At the end it was tested once, on {clips['test']:,} clips{strange}."
         sentences.append(sentence)
+    return sentences
+
+
+def _memory(model: FeedforwardModel, network: Network | None) -> list[str]:
+    """What is out of the ordinary about how its neurons and synapses remember."""
+
+    def kept(decays: Sequence[NDArray[np.float32] | None]) -> str:
+        shares = [f"{100 * float(decay[0]):.3g}%" for decay in decays if decay is not None]
+        return f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else shares[0]
+
+    layers = [] if network is None else list(network.layers)
+    sentences = []
+    if model.neuron == "plif":
+        end = f": in the end {kept([layer.decay for layer in layers])} from step to step" if layers else ""
+        sentences.append(f"Each layer also learned how much of their voltage its neurons keep{end}.")
+    if model.synapse_tau_ms is not None:
+        how = "a share that each hidden layer learned" if model.learn_synapse_tau else "a fixed share"
+        traces = [layer.synapse_decay for layer in layers[:-1]]
+        end = f" ({kept(traces)})" if layers else ""
+        sentences.append(
+            "What a hidden neuron sends on is not its spikes but their trace: each spike adds one to it, and in every "
+            f"step without a spike {how} of it is kept{end}."
+        )
     return sentences
 
 

@@ -152,7 +152,7 @@ class _Delayed(Section):
     max_delay_ms: float = Field(ge=0, description="longest delay, a whole number of steps [ms]")
     tau_ms: float = Field(gt=0, description="membrane time constant [ms]")
     leak_rule: Literal["euler", "exp"] = Field(
-        description="voltage kept per step: euler 1 - dt/tau (the paper's), exp e^(-dt/tau)"
+        description="share kept per step: euler 1 - dt/tau (the paper's), exp e^(-dt/tau)"
     )
     surrogate: Literal["arctan", "fast_sigmoid", "triangle"] = Field(description="derivative of the step function")
     surrogate_alpha: float = Field(gt=0, description="steepness of the surrogate")
@@ -176,7 +176,16 @@ class FeedforwardModel(_Delayed):
         description="one delay per synapse, source or target"
     )
     kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
+    neuron: Literal["lif", "plif"] = Field(
+        "lif", description="lif, or plif: every layer, the output too, learns its membrane's decay from tau_ms on"
+    )
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
+    synapse_tau_ms: OptionalNumber = Field(
+        None,
+        gt=0,
+        description="time constant of the traces that hidden neurons' spikes leave, none for plain spikes [ms]",
+    )
+    learn_synapse_tau: bool = Field(False, description="every hidden layer learns that time constant from there on")
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(
         description="the silence comes once for all layers, or anew with every layer (the official code's padding)"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.analysis.report.markup import details, duration, facts, figure, section, table, text
-from ranvier.analysis.report.run_report import Observed, RunReport, layer_names
+from ranvier.analysis.report.run_report import Observed, RunReport, is_filtered, layer_names
 
 
 def spikes_per_clip(observed: Observed | None) -> float | None:
@@ -79,7 +79,9 @@ def cost_section(report: RunReport, run: int) -> str:
         pairs["input per clip"] = "real numbers at every step" if inputs is None else f"{inputs:,.0f} events"
         layers = [rates.sum() for rates in observed.neuron_spikes]
         pairs["spikes per clip"] = " + ".join(f"{total:,.0f}" for total in layers) + " in the hidden layers"
-        if inputs is not None:
+        if is_filtered(network):
+            pairs["arrivals per clip"] = "not counted: a spike's trace arrives at every step after it, as a number"
+        elif inputs is not None:
             fan = [layer.branches * layer.targets for layer in network.layers]
             arrivals = sum(n * f for n, f in zip([inputs, *layers], fan, strict=True))
             pairs["arrivals per clip"] = (

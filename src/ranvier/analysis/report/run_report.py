@@ -95,6 +95,11 @@ class RunReport:
         return None if self.result is None else self.result.get("best_epoch")
 
 
+def is_filtered(network: Network) -> bool:
+    """Whether a layer hears traces of spikes instead of spikes."""
+    return any(layer.synapse_decay is not None for layer in network.layers)
+
+
 def layer_names(network: Network) -> list[str]:
     """Of the input and every layer, as the report calls them."""
     hidden = [f"hidden layer {number}" for number in range(1, len(network.layers))]

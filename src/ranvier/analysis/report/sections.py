@@ -12,7 +12,7 @@ from ranvier.analysis.report.accuracy import SPLITS, accuracy_section, main_accu
 from ranvier.analysis.report.cost import cost_section, processor, rates_section, settings_section, spikes_per_clip
 from ranvier.analysis.report.drawings import MOST_CLASSES, SCATTER_SYNAPSES, STRONGEST, evenly
 from ranvier.analysis.report.markup import details, duration, figure, percent, section, table, text
-from ranvier.analysis.report.run_report import Observed, RunReport
+from ranvier.analysis.report.run_report import Observed, RunReport, is_filtered
 
 _MOST_ROWS = 300
 LEFT_OUT = '<p class="note">Left out here to keep this file small; the report of this run alone has it.</p>'
@@ -140,6 +140,12 @@ def _travel(report: RunReport, data: Mapping[str, Any], run: int) -> str:
         return section("travel", run, title, "<p>No clips were at hand to look at.</p>")
     dense = "frames" in data["clips"][0]
     top = "the input, stronger where its numbers are larger" if dense else "the input's spikes"
+    lasts = (
+        " Synapses go on hearing a spike of a hidden neuron after it has arrived, ever more weakly; an arrow shows "
+        "where that begins."
+        if report.network is not None and is_filtered(report.network)
+        else ""
+    )
     controls = (
         '<div class="controls"><label>Clip <select data-control="clip"></select></label>'
         '<label>Follow a neuron of <select data-control="layer"></select></label></div>'
@@ -160,7 +166,7 @@ def _travel(report: RunReport, data: Mapping[str, Any], run: int) -> str:
             "target one delay later, so the farther an arrow reaches to the right, the longer its delay. Drawn are the "
             f"neuron's {STRONGEST} strongest synapses at most: solid arrows push their target towards a spike, dashed "
             "ones hold it back. A ring marks an arrival, filled where the target fires in that very step. Click a "
-            "spike to follow its neuron.",
+            f"spike to follow its neuron.{lasts}",
             controls,
         ),
     )

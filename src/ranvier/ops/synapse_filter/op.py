@@ -1,0 +1,34 @@
+"""The contract of the stateful synapse: checks, then the way to compute it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ranvier.ops.synapse_filter import reference
+
+
+def synapse_filter(spikes: Tensor, decay: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What a synapse that remembers makes of spikes: each adds 1, and holds up the decay for its step.
+
+        y[t] = y[t-1] - (1 - s[t]) * (1 - decay) * y[t-1] + s[t]
+
+    Args:
+        spikes: s, 0 or 1, ``[time, batch, neuron]``.
+        decay: share of the trace kept in a step without a spike, in [0, 1]; scalar or ``[neuron]``.
+        state: the trace at the end of the steps before, ``[batch, neuron]``; None means 0.
+
+    Returns:
+        The trace y ``[time, batch, neuron]``, >= 0 and without an upper end, and the state after the last step.
+
+    Raises:
+        ValueError: a shape does not fit.
+
+    Source: SpikingJelly's SynapseFilter with 1 / tau = 1 - decay, after Diehl & Cook 2015 (10.3389/fncom.2015.00099).
+    """
+    if spikes.ndim != 3:
+        raise ValueError(f"spikes: shape {tuple(spikes.shape)} is not [time, batch, neuron]")
+    if decay.shape not in ((), spikes.shape[2:]):
+        raise ValueError(f"decay: shape {tuple(decay.shape)} is neither a scalar nor [{spikes.shape[2]}]")
+    if state is not None and state.shape != spikes.shape[1:]:
+        raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(spikes.shape[1:])}")
+    return reference.synapse_filter(spikes, decay, state)
