@@ -14,7 +14,8 @@ def test_the_recipes_are_these() -> None:
     ablation = [f"shd{sparse}{kind}" for sparse in ("", "-sparse") for kind in ("-constant", "-fixed", "-none", "")]
     larger = ("-2l-2kc", "-3l-1kc", "-3l-2kc", "-dense-2l", "-dense-3l", "")
     others = [f"{data}{size}" for data in ("gsc", "ssc") for size in larger]
-    assert recipe_names() == sorted(["coincidence", "digits", "folder", "fsdd", "shd-dense", *ablation, *others])
+    variants = ["shd-dense", "shd-plif", "shd-stateful"]
+    assert recipe_names() == sorted(["coincidence", "digits", "folder", "fsdd", *variants, *ablation, *others])
 
 
 @pytest.mark.parametrize("name", recipe_names())

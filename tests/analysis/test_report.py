@@ -233,6 +233,18 @@ def test_a_clip_is_drawn_as_the_engine_runs_it() -> None:
     assert (abs(share.astype(int).sum(1) - 255) <= 1).all()
 
 
+def test_spikes_that_go_on_being_heard_are_told_and_not_counted_as_arrivals() -> None:
+    plain = render([report()])
+    assert "an arrow shows where that begins" not in plain
+    assert "additions on event-driven hardware" in plain
+    hidden, last = network().layers
+    filtered = replace(hidden, synapse_decay=np.full(8, 0.9, np.float32))
+    told = render([report(network=replace(network(), layers=(filtered, last)))])
+    assert "an arrow shows where that begins" in told
+    assert "additions on event-driven hardware" not in told
+    assert "a spike&#x27;s trace arrives at every step after it" in told
+
+
 def test_delays_by_epoch_and_the_finished_ones_where_none_were_recorded() -> None:
     whole = drawings(report())["delays"]
     assert whole["epoch"] == [1, 2, 3, 4]

@@ -183,7 +183,7 @@ def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[st
     model = small(**options).train()
     learned = [parameter for name, parameter in model.named_parameters() if name.endswith("decay.original")]
     assert len(learned) == more
-    model.scores(*clips()).square().sum().backward()  # type: ignore[no-untyped-call]
+    model.scores(*clips()).square().sum().backward()
     for parameter in learned:
         assert parameter.grad is not None
         assert parameter.grad != 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +48,57 @@ def test_every_field_of_the_model_reaches_it(small: Make) -> None:
         assert len(layer.weight) == 2
     assert (model.ending.tail, model.ending.tail_steps) == ("per_layer", 6)
     assert model.readout.decay.item() == pytest.approx(0.5)
+
+
+def test_learned_decays_and_traces_reach_it(small: Make) -> None:
+    plain = small()
+    assert [block.synapse for block in build_model(plain, build_splits(plain), torch.Generator()).hidden] == [None] * 2
+    config = small(
+        model__neuron="plif", model__synapse_tau_ms="40", model__tau_ms="20", model__learn_synapse_tau="true"
+    )
+    model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
+    for block in model.hidden:
+        assert block.synapse is not None
+        assert (block.neuron.decay.item(), block.synapse.decay.item()) == pytest.approx((0.5, 0.75))
+        assert block.neuron.decay.requires_grad
+        assert block.synapse.decay.requires_grad
+    assert model.readout.decay.item() == pytest.approx(0.5)
+    assert model.readout.decay.requires_grad
+    fixed = small(model__synapse_tau_ms="40")
+    (first, _) = build_model(fixed, build_splits(fixed), torch.Generator()).hidden
+    assert first.synapse is not None
+    assert not first.synapse.decay.requires_grad
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("shd", 214_016), ("shd-plif", 214_019), ("shd-stateful", 214_016)])
+def test_the_variants_have_a_parameter_more_for_each_learned_layer(name: str, parameters: int) -> None:
+    dataset = SimpleNamespace(sources=140, classes=tuple("abcdefghijklmnopqrst"))
+    splits: Any = SimpleNamespace(train=SimpleNamespace(dataset=dataset))
+    model = build_model(build_config(load_values(name)), splits, torch.Generator().manual_seed(0))
+    assert model.parameter_count() == parameters
+
+
+def test_learned_decays_are_trained_with_the_weights_without_weight_decay(small: Make) -> None:
+    config = small(model__neuron="plif", model__synapse_tau_ms="40", model__learn_synapse_tau="true")
+    training = Training(config, build_splits(config))
+    w = {name: p for name, p in training.model.named_parameters() if name.endswith("decay.original")}
+    assert len(w) == 5
+    weights, delays = training.optimisers
+    decayed, undecayed = weights.param_groups
+    assert (decayed["weight_decay"], undecayed["weight_decay"]) == (1e-5, 0.0)
+    groups = {id(p): group for group in (decayed, undecayed, *delays.param_groups) for p in group["params"]}
+    assert all(groups[id(p)] is undecayed for p in w.values())
+    assert decayed["lr"] == undecayed["lr"]
+    before = {name: p.item() for name, p in w.items()}
+    training.model.train()
+    training.update(*training_batch(training, config))
+    assert all(p.item() != before[name] for name, p in w.items())
+
+
+def training_batch(training: Training, config: Config) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The first clips of a training."""
+    part = build_splits(config).train
+    return part.dataset.batch(next(iter(_batches(training, part))))
 
 
 def test_every_epoch_takes_every_clip_once_in_a_new_order(small: Make) -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ranvier.recipes.config import ConfigError, build_config, decay, load_values, sigma_steps, steps
+from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, load_values, sigma_steps, steps
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,19 @@ from ranvier.recipes.config import ConfigError, build_config, decay, load_values
         ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),
         ("model.max_delay_ms", "245", "model.max_delay_ms: 245 ms is not a whole number of 10 ms steps"),
         ("model.tau_ms", "5", "model.tau_ms: 5 is not allowed with the euler rule (10 ms or more, one step)"),
+        ("model.neuron", "alif", "model.neuron: 'alif' is not allowed (lif, plif)"),
+        ("model.synapse_tau_ms", "0", "model.synapse_tau_ms: '0' is not allowed (a number, above 0)"),
+        (
+            "model.synapse_tau_ms",
+            "5",
+            "model.synapse_tau_ms: 5 is not allowed with the euler rule (10 ms or more, one step)",
+        ),
+        ("model.learn_synapse_tau", "maybe", "model.learn_synapse_tau: 'maybe' is not allowed (true, false)"),
+        (
+            "model.learn_synapse_tau",
+            "true",
+            "model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms",
+        ),
         ("nonsense", "1", "nonsense: no such field"),
     ],
 )
@@ -30,6 +43,49 @@ def test_a_fault_names_the_field_the_value_and_what_is_allowed(field: str, value
         build_config(load_values("shd"), {field: value})
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model.neuron": "plif", "model.tau_ms": "10"},
+            "model.tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
+        ),
+        (
+            {"model.neuron": "plif", "model.tau_ms": "1e9"},
+            "model.tau_ms: 1e+09 is not allowed where it is learned: a step keeps 1 (1e-06 ... 0.999999)",
+        ),
+        (
+            {"model.learn_synapse_tau": "true", "model.synapse_tau_ms": "10"},
+            "model.synapse_tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
+        ),
+    ],
+)
+def test_what_is_learned_cannot_start_at_an_end(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        build_config(load_values("shd"), changes)
+    assert str(error.value) == message
+    learned = {"model.neuron", "model.learn_synapse_tau"}
+    build_config(load_values("shd"), {field: value for field, value in changes.items() if field not in learned})
+
+
+def test_a_synapses_trace_has_its_own_time_constant() -> None:
+    config = build_config(load_values("shd-stateful"))
+    assert decay(config, "model.synapse_tau_ms") == pytest.approx(0.9)
+    assert decay(config) == pytest.approx(0.004975, abs=1e-6)
+    exp = build_config(load_values("shd-stateful"), {"model.leak_rule": "exp"})
+    assert decay(exp, "model.synapse_tau_ms") == pytest.approx(math.exp(-0.1))
+    assert build_config(load_values("shd-stateful"), {"model.synapse_tau_ms": "none"}).model.tau_ms == 10.05
+
+
+def test_yes_and_no_are_written_as_they_are_read() -> None:
+    values = load_values("shd-stateful")
+    config = build_config(values, {"model.learn_synapse_tau": "true"})
+    flat = flat_values(config)
+    assert flat["model.learn_synapse_tau"] == "true"
+    again = {field: value for field, value in flat.items() if field.startswith("model.") and field != "model.kind"}
+    assert build_config(values, again) == config
 
 
 def test_a_missing_field_is_named() -> None:

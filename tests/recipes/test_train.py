@@ -20,6 +20,7 @@ import torch
 
 from ranvier.network import Network
 from ranvier.recipes import splits
+from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
@@ -276,8 +277,14 @@ class StopHereError(Exception):
     """Stands for a kill between two epochs."""
 
 
-def test_a_run_stopped_between_epochs_continues_to_the_bit(small: Make, tmp_path: Path) -> None:
-    train(small(), tmp_path / "whole", Quiet())
+STATEFUL = {"model__neuron": "plif", "model__synapse_tau_ms": "100", "model__learn_synapse_tau": "true"}
+
+
+@pytest.mark.parametrize("changes", [{}, STATEFUL])
+def test_a_run_stopped_between_epochs_continues_to_the_bit(
+    small: Make, changes: dict[str, str], tmp_path: Path
+) -> None:
+    train(small(**changes), tmp_path / "whole", Quiet())
     watcher = Quiet()
 
     def stop(row: dict[str, Any]) -> None:
@@ -286,7 +293,7 @@ def test_a_run_stopped_between_epochs_continues_to_the_bit(small: Make, tmp_path
 
     watcher.epoch = stop  # type: ignore[method-assign]
     with pytest.raises(StopHereError):
-        train(small(), tmp_path / "stopped", watcher)
+        train(small(**changes), tmp_path / "stopped", watcher)
     assert not (tmp_path / "stopped" / "result.json").exists()
     with (tmp_path / "stopped" / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 3, "loss": 1.0}\n{"epoch": 4, "lo')  # what a kill may leave behind
@@ -309,6 +316,23 @@ def test_a_stopped_run_is_not_continued_with_another_recipe(small: Make, tmp_pat
     file.write_text(file.read_text().replace("batch_size = 16", "batch_size = 8"))
     with pytest.raises(ConfigError, match=r"config\.toml has been changed"):
         resume(tmp_path / "run", Quiet())
+
+
+def test_a_stopped_run_is_continued_though_recipes_have_fields_that_it_does_not_know(small: Make) -> None:
+    config = small()
+    training = Training(config, build_splits(config))
+    state = training.state()
+    values = json.loads(state["config"])
+    for field in ("neuron", "synapse_tau_ms", "learn_synapse_tau"):
+        del values["model"][field]
+    training.load_state({**state, "config": json.dumps(values)})
+    values["model"]["neuron"] = "plif"
+    with pytest.raises(ConfigError, match=r"config\.toml has been changed"):
+        training.load_state({**state, "config": json.dumps(values)})
+    values["model"]["neuron"] = "of a later time"
+    with pytest.raises(ConfigError, match="not one of this Ranvier's") as error:
+        training.load_state({**state, "config": json.dumps(values)})
+    assert "\n" not in str(error.value)
 
 
 def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
@@ -352,6 +376,34 @@ def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str
     assert [int((layer.weight != 0).sum()) for layer in network.layers] == synapses
     assert result["accuracy"]["validation"]["clips"] == 30
     assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize("learned", ["true", "false"])
+def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learned: str, tmp_path: Path) -> None:
+    changes = {**STATEFUL, "model__learn_synapse_tau": learned, "train__weight_lr": "0.05"}
+    config = small(**changes)
+    result = train(config, tmp_path / "run", Quiet())
+    plain = build_model(small(), build_splits(config), torch.Generator()).parameter_count()
+    assert result["parameters"] == plain + 3 + (2 if learned == "true" else 0)
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    start = 1 - 10 / 10.05
+    assert all(layer.decay.min() == layer.decay.max() != pytest.approx(start, rel=1e-3) for layer in network.layers)
+    first, second, last = network.layers
+    assert last.synapse_decay is None
+    for layer in (first, second):
+        assert layer.synapse_decay is not None
+        assert (layer.synapse_decay[0] == np.float32(0.9)) == (learned == "false")
+        assert layer.synapse_decay[0] == pytest.approx(0.9, abs=0.05)
+    splits = build_splits(config)
+    assert splits.validation is not None
+    evaluated = evaluate(network, splits.validation.dataset, splits.validation.clips)
+    assert evaluated.accuracy.value == result["accuracy"]["validation"]["value"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Each layer also learned how much of their voltage its neurons keep: in the end " in page
+    share = "a share that each hidden layer learned" if learned == "true" else "a fixed share of it is kept (90%)"
+    assert share in page
+    assert "an arrow shows where that begins" in page
+    assert "not counted: a spike&#x27;s trace arrives at every step after it" in page
 
 
 def test_more_sources_than_there_are_are_refused_before_anything_is_written(small: Make, tmp_path: Path) -> None:

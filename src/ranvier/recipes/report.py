@@ -189,7 +189,7 @@ def _memory(model: FeedforwardModel, network: Network | None) -> list[str]:
 
     def kept(decays: Sequence[NDArray[np.float32] | None]) -> str:
         shares = [f"{100 * float(decay[0]):.3g}%" for decay in decays if decay is not None]
-        return f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else shares[0]
+        return f"{', '.join(shares[:-1])} and {shares[-1]}" if len(set(shares)) > 1 else shares[0]
 
     layers = [] if network is None else list(network.layers)
     sentences = []
