@@ -697,7 +697,7 @@ NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "cut": (cut, ["not a whole safetensors file"]),
     "garbage": (garbage, ["not a whole safetensors file"]),
     "not a network": (no_header, ["not a Ranvier network"]),
-    "newer": (header(format_version=2), ["format version 2", "reads 1"]),
+    "newer": (header(format_version=3), ["format version 3", "reads 1 ... 2"]),
     "no weights": (no_weights, ["layers.1.weight", "missing"]),
     "NaN weight": (tensor("layers.0.weight", (0, 1, 0), np.nan), ["layers.0.weight", "NaN", "finite"]),
     "infinite bias": (tensor("layers.1.bias", (0,), np.inf), ["layers.1.bias", "infinite", "finite"]),
