@@ -150,9 +150,17 @@ def test_show_runs_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main([*command(table, out)[3:], "--seeds", "1", "--row", "random delays", "--set", "train.epochs=1"]) == 0
+    assert [row[0] for row in timeless(out)] == ["model", "random delays"]
+    assert [run.parent.name for run in out.glob("*/seed-*")] == ["random-delays"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["shd", "--row", "2L-1KC", "--row", "2L"], "--row: '2L' is not allowed (2L-1KC, dense convolution)"),
         (["tabel"], "table 'tabel' is not known (there are: ablation, gsc,"),
         (["ablation", "--set", "train.epochs"], "--set train.epochs: is not allowed (FIELD=VALUE"),
         (["ablation", "--set", "train.seed=3"], "--set train.seed=3: is not allowed"),

@@ -32,6 +32,10 @@ def add_reproduce(commands: Any, *, asked: bool) -> None:
         "--seeds", metavar="N", type=int, default=3, help="runs of each row, seeds 0 ... N - 1 (default: 3)"
     )
     parser.add_argument(
+        "--row", metavar="NAME", action="append", default=[], dest="rows",
+        help="run and print only this row of the table; may be repeated (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], dest="fields",
         help="replace a field of every recipe, for example train.epochs=30; may be repeated",
     )  # fmt: skip
@@ -56,7 +60,7 @@ def run_reproduce(options: argparse.Namespace) -> int:
     from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan, write_tables
     from ranvier.recipes.tables import load_table
 
-    table = load_table(options.table)
+    table = load_table(options.table).only(options.rows)
     overrides: dict[str, Any] = {}
     for text in options.fields:
         name, equals, value = text.partition("=")

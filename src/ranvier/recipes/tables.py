@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,18 @@ class TableOfRecipes(Section):
 
     title: str
     rows: tuple[Row, ...] = Field(min_length=1)
+
+    def only(self, names: Sequence[str]) -> TableOfRecipes:
+        """The table with the rows of these names; all of them if none is named.
+
+        Raises:
+            ConfigError: it has no row of such a name.
+        """
+        there = [row.name for row in self.rows]
+        for name in names:
+            if name not in there:
+                raise ConfigError(f"--row: {name!r} is not allowed ({', '.join(there)})")
+        return self.model_copy(update={"rows": tuple(row for row in self.rows if not names or row.name in names)})
 
 
 def table_names() -> list[str]:
