@@ -68,8 +68,8 @@ def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.Cap
     assert header[:3] == ["model", "published [%]", "ours [%]"]
     assert learned[0] == "learned delays"
     assert learned[1] == "99.50 ± 0.25"
-    assert learned[4:7] == ["64 test", "2", "168"]
-    assert fixed[6] == "88"
+    assert learned[4:8] == ["64 test", "", "2", "168"]
+    assert fixed[7] == "88"
     assert "random delays against learned delays: " in said
     assert "over 2 seeds" in (out / "table.md").read_text()
     assert "\\toprule" in (out / "table.tex").read_text()
@@ -254,7 +254,7 @@ def test_the_mean_has_students_interval() -> None:
 
 
 def result(name: str, accuracy: dict[int, float], against: str | None = None) -> RowResult:
-    return RowResult(Row(name=name, recipe="shd", against=against), "honest", accuracy, "test", 100, 1, 1.0)
+    return RowResult(Row(name=name, recipe="shd", against=against), "honest", accuracy, "test", 100, {}, 1, 1.0)
 
 
 def test_rows_are_compared_seed_by_seed() -> None:
@@ -269,9 +269,13 @@ def test_rows_are_compared_seed_by_seed() -> None:
 
 
 def test_accuracies_of_the_clips_that_chose_the_epoch_are_marked(tmp_path: Path) -> None:
-    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8}, "validation", 100, 1, 1.0)
+    heard = {0: 0.98, 1: 0.99}
+    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, heard, 1, 1.0)
     write_tables("x", [row], tmp_path, "ranvier reproduce x")
-    assert "validation: the clips that the epoch was chosen on" in (tmp_path / "table.md").read_text()
+    text = (tmp_path / "table.md").read_text()
+    assert "validation: the clips that the epoch was chosen on" in text
+    assert "| 81.00 ± 12.71 | 72.2 to 87.5 | 100 validation | 98.50 ± 6.35 | 2 |" in text
+    assert "heard voices: held-out clips" in text
 
 
 def test_what_is_not_run_is_not_a_number(table: Path, tmp_path: Path) -> None:

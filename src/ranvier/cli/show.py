@@ -210,15 +210,23 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
 
     console = Console()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("model", "published", "ours [%]", "of clips", "seeds", "learned", "s"):
-        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
+    names = ("model", "published", "ours [%]", "of clips", "heard", "seeds", "learned", "s")
+    rows = []
     for result in results:
         model, published, ours, interval, _, *rest = cells(result)
-        shown = [published, "no data" if result.missing else ours, interval.replace(" to ", "-"), *rest]
-        table.add_row(*(Text(cell) for cell in (model, *shown)))
+        rows.append([model, published, "no data" if result.missing else ours, interval.replace(" to ", "-"), *rest])
+    told = [place for place in range(len(names)) if any(row[place] for row in rows)]
+    for place in told:
+        name = names[place]
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
+    for row in rows:
+        table.add_row(*(Text(row[place]) for place in told))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
-        console.print(f"accuracy on {clips} clips, ± over seeds; learned: parameters; s: of a run", highlight=False)
+        heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
+        console.print(
+            f"accuracy on {clips} clips, ± over seeds{heard}; learned: parameters; s: of a run", highlight=False
+        )
     for sentence in comparisons(results):
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     if any(result.protocol == "paper" for result in results):
@@ -226,7 +234,7 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     for reason in dict.fromkeys(result.missing for result in results if result.missing):
         console.print(f"no data: {reason}", highlight=False, soft_wrap=True, markup=False)
     if (folder / "table.md").exists():
-        console.print(f"table.md, table.csv and table.tex, and every run: {folder}", highlight=False, soft_wrap=True)
+        console.print(f"table.md, .csv, .tex, .png, and every run: {folder}", highlight=False, soft_wrap=True)
 
 
 def show_probe(found: Sequence[Probed], what: str, figure: Path | None) -> None:

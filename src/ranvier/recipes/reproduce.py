@@ -22,7 +22,8 @@ from ranvier.recipes.train import resume, train
 
 _LOOK_AGAIN_S = 2.0
 HEADER = (
-    "model", "published [%]", "ours [%]", "95% of the clips", "clips", "seeds", "parameters", "seconds a run",
+    "model", "published [%]", "ours [%]", "95% of the clips", "clips", "heard voices [%]", "seeds", "parameters",
+    "seconds a run",
 )  # fmt: skip
 _MARK = {"honest": "", "paper": " †"}
 
@@ -52,6 +53,7 @@ class RowResult:
         accuracy: by seed, in [0, 1].
         split: what it was measured on.
         clips: clips in that split.
+        heard: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
         parameters: learned by the network.
         seconds: of training, the mean over runs.
         missing: why there is nothing; None if there is something or will be.
@@ -62,6 +64,7 @@ class RowResult:
     accuracy: Mapping[int, float] = field(default_factory=dict)
     split: str = ""
     clips: int = 0
+    heard: Mapping[int, float] = field(default_factory=dict)
     parameters: int = 0
     seconds: float = 0.0
     missing: str | None = None
@@ -183,6 +186,7 @@ def _collect(runs: Sequence[Run], missing: Mapping[str, str]) -> RowResult:
         {seed: result["accuracy"][split]["value"] for seed, result in results.items()},
         split,
         first["accuracy"][split]["clips"],
+        {seed: result["accuracy"]["seen"]["value"] for seed, result in results.items() if "seen" in result["accuracy"]},
         first["parameters"],
         sum(result["seconds"] for result in results.values()) / len(results),
     )
@@ -195,19 +199,24 @@ def cells(result: RowResult) -> list[str]:
     if row.published_interval is not None:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
-        return [result.name, published, result.missing or "not run yet", "", "", "0", "", ""]
-    mean = Mean.of(list(result.accuracy.values()))
+        return [result.name, published, result.missing or "not run yet", "", "", "", "0", "", ""]
+    mean, heard = Mean.of(list(result.accuracy.values())), list(result.heard.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
         result.name,
         published,
-        f"{100 * mean.value:.2f}" + ("" if mean.half is None else f" ± {100 * mean.half:.2f}"),
+        _in_percent(mean),
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{result.clips} {result.split}",
+        _in_percent(Mean.of(heard)) if heard else "",
         str(mean.count),
         str(result.parameters),
         f"{result.seconds:.0f}",
     ]
+
+
+def _in_percent(mean: Mean) -> str:
+    return f"{100 * mean.value:.2f}" + ("" if mean.half is None else f" ± {100 * mean.half:.2f}")
 
 
 def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
@@ -241,6 +250,8 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
         notes.append("† epoch chosen on the test set, as published: optimistic.")
     if any(result.split == "validation" for result in results):
         notes.append("validation: the clips that the epoch was chosen on, which flatters every row alike.")
+    if any(result.heard for result in results):
+        notes.append("heard voices: held-out clips of the speakers that were trained on.")
     said = [f"- {sentence}" for sentence in comparisons(results)]
     text = f"# {title}\n\n{as_markdown(HEADER, rows)}\n" + "\n\n".join([*notes, "\n".join(said)]).rstrip() + "\n"
     write_whole(folder / "table.md", text)
