@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,15 @@ from scipy import stats
 from ranvier.analysis.intervals import Mean
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
+from ranvier.cli.show import show_table
 from ranvier.models import feedforward
-from ranvier.recipes.config import ConfigError, load_values
-from ranvier.recipes.reproduce import RowResult, collect, comparisons, plan, write_tables
+from ranvier.recipes.config import Config, ConfigError, load_values
+from ranvier.recipes.reproduce import RowResult, Run, carry_out, collect, comparisons, plan, write_tables
+from ranvier.recipes.run_folder import make_folder, only_process
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.tables import Row, load_table, table_names
+
+from .conftest import Quiet
 
 TABLE = """
 title = "toy"
@@ -74,7 +80,7 @@ def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.Cap
     assert "over 2 seeds" in (out / "table.md").read_text()
     assert "\\toprule" in (out / "table.tex").read_text()
     assert (out / "table.png").read_bytes().startswith(b"\x89PNG")
-    assert "flatters" not in (out / "table.md").read_text()  # these were measured on a test set
+    assert "validation:" not in (out / "table.md").read_text()  # these were measured on a test set
     runs = [out / row / f"seed-{seed}" for row in ("learned-delays", "random-delays") for seed in (0, 1)]
     before = [(run / "result.json").stat().st_mtime_ns for run in runs]
     assert main(command(table, out)[3:]) == 0
@@ -152,9 +158,50 @@ def test_show_runs_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert main([*command(table, out)[3:], "--seeds", "1", "--row", "random delays", "--set", "train.epochs=1"]) == 0
-    assert [row[0] for row in timeless(out)] == ["model", "random delays"]
+    one = [*command(table, out)[3:], "--seeds", "1", "--set", "train.epochs=1"]
+    assert main([*one, "--row", "random delays"]) == 0
+    assert "learned delays" not in capsys.readouterr().out
     assert [run.parent.name for run in out.glob("*/seed-*")] == ["random-delays"]
+    assert [(row[0], row[6]) for row in timeless(out)[1:]] == [("learned delays", "0"), ("random delays", "1")]
+    assert main([*one, "--row", "learned delays"]) == 0
+    assert [(row[0], row[6]) for row in timeless(out)[1:]] == [("learned delays", "1"), ("random delays", "1")]
+
+
+def test_a_run_that_another_command_trains_is_waited_for(table: Path, tmp_path: Path) -> None:
+    runs = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=dict(s.split("=") for s in SMALL[1::2]))
+    make_folder(runs[0].folder, runs[0].config, force=False)
+    with only_process(runs[0].folder):
+        waiting = threading.Thread(target=carry_out, args=(runs, Quiet()))
+        waiting.start()
+        deadline = time.monotonic() + 60
+        while runs[1].result() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert runs[1].result() is not None
+        assert runs[0].result() is None
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert runs[0].result() is not None
+
+
+def test_a_table_may_be_continued_with_a_tracker(table: Path, tmp_path: Path) -> None:
+    small = dict(s.split("=") for s in SMALL[1::2])
+    (first, _) = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=small)
+    make_folder(first.folder, first.config, force=False)
+    plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "tracker": "tensorboard"})
+
+
+def test_heard_voices_are_told_apart(
+    small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(Row(name="a", recipe="shd"), "honest", 0, small(), tmp_path / "a" / "seed-0")
+    carry_out([run], Quiet())
+    (row,) = collect([run], {})
+    done = run.result()
+    assert done is not None
+    assert row.heard == {0: done["accuracy"]["seen"]["value"]}
+    assert row.accuracy == {0: done["accuracy"]["validation"]["value"]}
+    show_table("x", [row], tmp_path)
+    assert re.search(r"heard +seeds", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from ranvier.recipes.config import ConfigError, build_config, load_values
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.trackers import check_tracker, tracked
+from ranvier.recipes.train import train as start
+
+from .conftest import Quiet
 
 OVERRIDES = {
     "compare": "empty", "data.train_clips": "128", "data.validation_clips": "64", "data.test_clips": "64",
@@ -39,34 +42,51 @@ for row in SQLiteStorage.get_logs(project, name):
     "wandb": """
 import glob, struct
 from wandb.proto import wandb_internal_pb2
-(file,) = glob.glob(f"{run}/wandb/offline-run-*/*.wandb")
-told, data, begun, at = {}, open(file, "rb").read(), b"", 7  # a leveldb log after a head of seven bytes
-while at < len(data):
-    if 32768 - at % 32768 < 7:  # too little of a block for another head
-        at += 32768 - at % 32768
-        continue
-    _, length, kind = struct.unpack("<IHB", data[at : at + 7])
-    part, at = data[at + 7 : at + 7 + length], at + 7 + length
-    begun = part if kind in (1, 2) else begun + part  # whole, first; middle, last
-    if kind in (2, 3):
-        continue
-    record = wandb_internal_pb2.Record.FromString(begun)
-    for item in record.history.item:
-        key = (item.nested_key or [item.key])[0]
-        if not key.startswith("_"):
-            told.setdefault(key, []).append((record.history.step.num, json.loads(item.value_json)))
+told = {}
+for file in glob.glob(f"{run}/wandb/offline-run-*/*.wandb"):
+    data, begun, at = open(file, "rb").read(), b"", 7  # a leveldb log after a head of seven bytes
+    while at < len(data):
+        if 32768 - at % 32768 < 7:  # too little of a block for another head
+            at += 32768 - at % 32768
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        part, at = data[at + 7 : at + 7 + length], at + 7 + length
+        begun = part if kind in (1, 2) else begun + part  # whole, first; middle, last
+        if kind in (2, 3):
+            continue
+        record = wandb_internal_pb2.Record.FromString(begun)
+        for item in (*record.history.item, *record.summary.update):
+            key = (item.nested_key or [item.key])[0]
+            step = record.history.step.num if record.HasField("history") else 3
+            if not key.startswith("_") and (record.HasField("history") or key.startswith("chosen")):
+                told.setdefault(key, []).append((step, json.loads(item.value_json)))
 """,
 }
 
 
-def train(run: Path, *options: str) -> subprocess.CompletedProcess[str]:
+# what a process does before it trains, to be killed at that very place
+STOPS = {
+    "between the second epoch's metrics and its checkpoint": """
+import os
+from ranvier.recipes import fit
+save = fit.save_checkpoint
+fit.save_checkpoint = lambda folder, state: os._exit(9) if state["epoch"] == 2 else save(folder, state)
+""",
+    "between the last checkpoint and the result": """
+import os
+from ranvier.recipes import train
+train._finish = lambda *given: os._exit(9)
+""",
+}
+
+
+def train(run: Path, *options: str, stop: str = "") -> subprocess.CompletedProcess[str]:
     # a process of its own: wandb and trackio leave threads and services behind
     environment = {**os.environ, "WANDB_MODE": "offline", "TRACKIO_DIR": str(run.parent / "trackio")}
     given = ["coincidence", "--out", str(run), *(f"--{k.replace('_', '-')}={v}" for k, v in OVERRIDES.items())]
-    return subprocess.run(
-        [sys.executable, "-m", "ranvier", "train", *(options if "--resume" in options else [*given, *options])],
-        env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    words = ["train", *(options if "--resume" in options else [*given, *options])]
+    code = f"{stop}\nfrom ranvier.cli import main\nraise SystemExit(main({words!r}))"
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
 
 
 def told(tracker: str, run: Path) -> dict[str, list[Any]]:
@@ -78,44 +98,32 @@ def told(tracker: str, run: Path) -> dict[str, list[Any]]:
     return {name: sorted((int(step), float(value)) for step, value in points) for name, points in values.items()}
 
 
+@pytest.mark.parametrize("place", sorted(STOPS))
 @pytest.mark.parametrize("tracker", sorted(READ))
-def test_every_epoch_and_the_end_are_told(tracker: str, tmp_path: Path) -> None:
+def test_every_epoch_and_the_end_are_told_whatever_was_killed(tracker: str, place: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = train(run, "--tracker", tracker)
+    assert train(run, "--tracker", tracker, stop=STOPS[place]).returncode == 9
+    assert len(read_metrics(run)) == (2 if "second" in place else 3)
+    done = train(run, "--resume", str(run))
     assert done.returncode == 0, done.stderr
     rows, result, seen = read_metrics(run), read_result(run), told(tracker, run)
     assert result is not None
-    assert len(rows) == 3
     names = {name for name, value in rows[0].items() if isinstance(value, float)}
     assert {"loss", "validation_accuracy", "sigma_ms", "seconds"} <= names
     assert set(seen) == names | {"chosen_validation_accuracy", "chosen_test_accuracy"}
-    for name in names:
-        assert seen[name] == [(row["epoch"], pytest.approx(row[name], rel=1e-6)) for row in rows]
+    for name in names - {"seconds"}:
+        points = sorted(set(seen[name])) if tracker == "wandb" else seen[name]  # a file for each start, to be merged
+        assert points == [(row["epoch"], pytest.approx(row[name], rel=1e-6)) for row in rows]
     assert seen["chosen_test_accuracy"] == [(3, pytest.approx(result["accuracy"]["test"]["value"], rel=1e-6))]
-
-
-def test_a_killed_training_goes_on_in_the_same_place(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert train(run, "--tracker", "tensorboard").returncode == 0
-    rows = read_metrics(run)
-    # as a kill between the second epoch's metrics and its checkpoint leaves it
-    (run / "result.json").unlink()
-    (run / "checkpoint" / "last.pt").unlink()
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
-    done = train(run, "--resume", str(run))
-    assert done.returncode == 0, done.stderr
-    assert len(list((run / "tensorboard").iterdir())) == 2
-    expected = [(row["epoch"], pytest.approx(row["loss"], rel=1e-6)) for row in rows]
-    assert told("tensorboard", run)["loss"] == expected
 
 
 def test_a_name_is_kept_and_not_shared(tmp_path: Path) -> None:
     names = []
-    for folder in (tmp_path / "runs" / "a", tmp_path / "runs" / "a" / "fixed", tmp_path / "table" / "a"):
+    for folder in (tmp_path / "runs" / "a", tmp_path / "runs" / "a" / "fixed", tmp_path / "table" / "a b?"):
         folder.mkdir(parents=True)
         names.append(trackers._name(folder))
         assert trackers._name(folder) == names[-1]
-    assert [name.rpartition("-")[0] for name in names] == ["a", "a-fixed", "table-a"]
+    assert [name.rpartition("-")[0] for name in names] == ["a", "a-fixed", "table-a-b-"]
     assert len({name.rpartition("-")[2] for name in names}) == 3
 
 
@@ -123,17 +131,19 @@ def test_a_name_is_kept_and_not_shared(tmp_path: Path) -> None:
 def test_a_missing_package_is_told_before_anything_is_written(
     tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = build_config(load_values("coincidence"), {"tracker": tracker})
+    config = build_config(load_values("coincidence"), {**OVERRIDES, "tracker": tracker})
     check_tracker(config)
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=f"tracker: {tracker} is not installed .pip install {tracker}"):
-        check_tracker(config)
+        start(config, tmp_path / "run", Quiet())
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_tracker_nothing_is_made(tmp_path: Path) -> None:
     config = build_config(load_values("coincidence"), {})
-    with tracked(config, tmp_path) as log:
-        log(1, {"loss": 1.0})
+    with tracked(config, tmp_path) as tracker:
+        tracker.epoch(1, {"loss": 1.0})
+        tracker.end(1, {"loss": 1.0})
     assert not list(tmp_path.iterdir())
 
 
@@ -150,4 +160,5 @@ def test_wandb_without_an_account_says_what_to_do(tmp_path: Path, monkeypatch: p
     assert done.returncode == 2
     assert "wandb login" in done.stderr
     assert f"ranvier train --resume {run}" in done.stderr
+    assert "Traceback" not in done.stderr
     assert read_config(run).tracker == "wandb"

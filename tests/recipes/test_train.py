@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ import pytest
 import torch
 
 from ranvier.network import Network
-from ranvier.recipes import splits
+from ranvier.recipes import run_folder, splits
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
 from ranvier.recipes.fit import Training, predict
 from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.run_folder import only_process
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
@@ -271,6 +274,47 @@ def test_two_processes_do_not_spoil_each_others_run(small: Make, tmp_path: Path)
     train(small(), run, Quiet(), force=True)
     (tmp_path / "empty").mkdir()
     train(small(), tmp_path / "empty", Quiet(), force=True)
+
+
+def test_a_part_of_a_run_is_locked_as_well(small: Make, tmp_path: Path) -> None:
+    refused = []
+
+    class Intruder(Quiet):
+        def begin(self, title: str, epochs: int) -> None:
+            if "fixed" in title:
+                with pytest.raises(ConfigError, match="another process is training it"):
+                    resume(tmp_path / "run" / "fixed", Quiet())
+                refused.append(title)
+
+    train(small(compare="fixed"), tmp_path / "run", Intruder())
+    assert len(refused) == 1
+
+
+def test_a_replaced_folders_lock_is_anothers(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    with ExitStack() as before:
+        before.enter_context(only_process(first))
+        shutil.rmtree(first)  # as --force does
+        second.rename(first)
+        with only_process(first):
+            before.close()
+            with pytest.raises(ConfigError, match="another process"):
+                only_process(first).__enter__()
+    assert not list(first.iterdir())
+
+
+def test_a_finished_run_is_told_where_nothing_can_be_written(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = train(small(), tmp_path / "run", Quiet())
+
+    def refuse(lock: Path, *, wait: bool = True) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system", str(lock))
+
+    monkeypatch.setattr(run_folder, "alone", refuse)
+    assert resume(tmp_path / "run", Quiet()) == result
 
 
 class StopHereError(Exception):

@@ -33,7 +33,7 @@ def add_reproduce(commands: Any, *, asked: bool) -> None:
     )
     parser.add_argument(
         "--row", metavar="NAME", action="append", default=[], dest="rows",
-        help="run and print only this row of the table; may be repeated (default: all)",
+        help="run and print only this row; may be repeated; the table's files hold all (default: all)",
     )  # fmt: skip
     parser.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[], dest="fields",
@@ -60,7 +60,8 @@ def run_reproduce(options: argparse.Namespace) -> int:
     from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan, write_tables
     from ranvier.recipes.tables import load_table
 
-    table = load_table(options.table).only(options.rows)
+    table = load_table(options.table)
+    chosen = table.only(options.rows).rows
     overrides: dict[str, Any] = {}
     for text in options.fields:
         name, equals, value = text.partition("=")
@@ -80,8 +81,9 @@ def run_reproduce(options: argparse.Namespace) -> int:
     if not options.show:
         try:
             with TrainingProgress() as progress:
-                missing = find_missing(runs, progress)
-                there = [run for run in runs if data_key(run) not in missing]
+                asked = [run for run in runs if run.row in chosen]
+                missing = find_missing(asked, progress)
+                there = [run for run in asked if data_key(run) not in missing]
                 helpers = _start_helpers(options.jobs)
                 try:
                     carry_out(there, progress)
@@ -93,8 +95,9 @@ def run_reproduce(options: argparse.Namespace) -> int:
     results = collect(runs, missing)
     if not options.show:
         write_tables(table.title, results, folder, _command())
-    show_table(table.title, results, folder)
-    return 2 if all(result.missing for result in results) else 0
+    shown = [result for result in results if result.row in chosen]
+    show_table(table.title, shown, folder)
+    return 2 if all(result.missing for result in shown) else 0
 
 
 def _command() -> str:

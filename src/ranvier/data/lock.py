@@ -39,4 +39,7 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
                 yield
                 return
             finally:
-                lock.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    # another's, if the folder was replaced meanwhile
+                    if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                        lock.unlink()

@@ -23,7 +23,7 @@ from ranvier.recipes.build import build_augmentation, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.metrics import append_metrics, keep_metrics
+from ranvier.recipes.metrics import append_metrics, keep_metrics, read_metrics
 from ranvier.recipes.splits import Part, Splits
 from ranvier.recipes.trackers import Log
 
@@ -170,7 +170,7 @@ def _settings(config: Config) -> str:
 def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str, log: Log) -> Fitted:
     """Train to the end, from the folder's checkpoint if it holds one; ``title`` is what the watcher is told it is.
 
-    ``log`` gets every epoch's metrics, before its checkpoint: none is missed, the last may come a second time.
+    ``log`` gets every epoch's metrics, and those of a training that is continued from the first epoch on.
 
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
@@ -190,11 +190,13 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
                 raise ConfigError(f"{checkpoint_file(folder)}: cannot be continued ({error})") from None
         watcher.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)
+        for row in read_metrics(folder):
+            log(row["epoch"], row)
         while training.epoch < config.train.epochs:
             row = _run_epoch(training, splits, watcher)
             append_metrics(folder, row)
-            log(training.epoch, row)
             save_checkpoint(folder, training.state())
+            log(training.epoch, row)
             watcher.epoch(row)
         training.model.load_state_dict(training.best["model"])
     return Fitted(training.model.eval(), training.best["epoch"], training.last_row, training.seconds)

@@ -15,7 +15,7 @@ from ranvier.data import DataError
 from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, flat_values
 from ranvier.recipes.fit import Watcher
-from ranvier.recipes.run_folder import read_config, read_result, write_whole
+from ranvier.recipes.run_folder import BusyError, read_config, read_result, write_whole
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.tables import Row, TableOfRecipes
 from ranvier.recipes.train import resume, train
@@ -107,7 +107,7 @@ def _check_same(run: Run) -> None:
         return
     there, here = (flat_values(config) for config in (read_config(run.folder), run.config))
     for name in {**there, **here}:
-        if name != "data.root" and there.get(name) != here.get(name):
+        if name not in ("data.root", "tracker") and there.get(name) != here.get(name):
             raise ConfigError(
                 f"{run.folder}: was run with {name} = {there.get(name)}, not {here.get(name)} (--out another folder)"
             )
@@ -150,7 +150,7 @@ def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
                     if run.result() is None:
                         _carry_out(run, watcher)
                     worked = True
-            except BlockingIOError:
+            except (BlockingIOError, BusyError):
                 busy = True
         if not busy:
             return
@@ -249,7 +249,7 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
     if any(result.protocol == "paper" for result in results):
         notes.append("† epoch chosen on the test set, as published: optimistic.")
     if any(result.split == "validation" for result in results):
-        notes.append("validation: the clips that the epoch was chosen on, which flatters every row alike.")
+        notes.append("validation: the clips that the epoch was chosen on, the best of its epochs there.")
     if any(result.heard for result in results):
         notes.append("heard voices: held-out clips of the speakers that were trained on.")
     said = [f"- {sentence}" for sentence in comparisons(results)]

@@ -19,6 +19,10 @@ from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, build_config
 
 
+class BusyError(ConfigError):
+    """Another process is training in the folder."""
+
+
 def free_folder(name: str) -> Path:
     """``runs/name``, or the first of ``runs/name-2``, ``-3`` ... that is free."""
     candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in count(1))
@@ -76,15 +80,15 @@ def only_process(folder: Path) -> Iterator[None]:
     """No other process trains in this run's folder meanwhile; one that was killed does not count.
 
     Raises:
-        ConfigError: another process is at it.
+        BusyError: another process is at it.
     """
     with ExitStack() as held:
         try:
             held.enter_context(alone(folder / "training.lock", wait=False))
         except BlockingIOError:
-            raise ConfigError(f"{folder}: another process is training it (ranvier watch {folder} follows)") from None
-        except PermissionError:
-            pass  # a folder that cannot be written to cannot be spoilt either
+            raise BusyError(f"{folder}: another process is training it (ranvier watch {folder} follows)") from None
+        except OSError:  # a folder that cannot be written to cannot be spoilt either; a finished run's may be read
+            pass
         yield
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,28 @@ from uuid import uuid4
 import tomli_w
 
 from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.run_folder import write_whole
 
 Log = Callable[[int, Mapping[str, Any]], None]
 _PROJECT = "ranvier"
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Where metrics go; each function takes an epoch and its metrics, and passes on the numbers among them.
+
+    Attributes:
+        epoch: an epoch has ended. A training that is continued tells all of its epochs again, for what was on its way
+            to the tracker when it was killed is lost.
+        end: the training has ended with so many epochs; the metrics are those of the chosen one.
+    """
+
+    epoch: Log
+    end: Log
+
+    def numbers_only(self) -> Tracker:
+        """The same, for metrics of any kind."""
+        return Tracker(lambda n, metrics: self.epoch(n, _numbers(metrics)), lambda n, m: self.end(n, _numbers(m)))
 
 
 def check_tracker(config: Config) -> None:
@@ -28,8 +49,8 @@ def check_tracker(config: Config) -> None:
 
 
 @contextmanager
-def tracked(config: Config, folder: Path) -> Iterator[Log]:
-    """A function that takes an epoch and its metrics, and passes the numbers among them to the recipe's tracker.
+def tracked(config: Config, folder: Path) -> Iterator[Tracker]:
+    """The recipe's tracker.
 
     A training that is continued goes on in the same place: tensorboard in ``folder/tensorboard``, trackio and wandb in
     the run of the project ``ranvier`` whose name is kept in ``folder/tracker.txt``. Where their own settings say so
@@ -39,12 +60,12 @@ def tracked(config: Config, folder: Path) -> Iterator[Log]:
         ConfigError: the tracker will not start; the message is its own.
     """
     if config.tracker == "none":
-        yield lambda epoch, metrics: None
+        yield Tracker(lambda epoch, metrics: None, lambda epochs, metrics: None)
         return
     check_tracker(config)
     start = {"tensorboard": _tensorboard, "trackio": _trackio, "wandb": _wandb}[config.tracker]
-    with start(config, folder) as log:
-        yield lambda epoch, metrics: log(epoch, _numbers(metrics))
+    with start(config, folder) as tracker:
+        yield tracker.numbers_only()
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -52,53 +73,60 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 @contextmanager
-def _tensorboard(config: Config, folder: Path) -> Iterator[Log]:
+def _tensorboard(config: Config, folder: Path) -> Iterator[Tracker]:
     from torch.utils.tensorboard import SummaryWriter
 
     writers: list[Any] = []
 
-    def log(epoch: int, numbers: Mapping[str, float]) -> None:
+    def write(step: int, numbers: Mapping[str, float], purge_step: int | None) -> None:
         if not writers:
-            # what a killed run wrote after its last checkpoint no longer counts
-            writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=epoch))
-            writers[0].add_text("config", f"```\n{tomli_w.dumps(_values(config))}\n```", epoch)
+            writers.append(SummaryWriter(str(folder / "tensorboard"), purge_step=purge_step))
+            writers[0].add_text("config", f"```\n{tomli_w.dumps(_values(config))}\n```", step)
         for name, value in numbers.items():
-            writers[0].add_scalar(name, value, epoch)
+            writers[0].add_scalar(name, value, step)
         writers[0].flush()
 
     try:
-        yield log
+        # what a killed run wrote no longer counts from the first epoch that is told again
+        yield Tracker(lambda n, numbers: write(n, numbers, n), lambda n, numbers: write(n, numbers, None))
     finally:
         for writer in writers:
             writer.close()
 
 
 @contextmanager
-def _trackio(config: Config, folder: Path) -> Iterator[Log]:
+def _trackio(config: Config, folder: Path) -> Iterator[Tracker]:
     import trackio
 
-    run = trackio.init(
-        _PROJECT,
-        name=_name(folder),
-        group=config.name,
-        config=_values(config),
-        resume="allow",
-        embed=False,
-        auto_log_gpu=False,
-        auto_log_cpu=False,
-    )
+    with _started("trackio", folder):
+        run = trackio.init(
+            _PROJECT,
+            name=_name(folder),
+            group=config.name,
+            config=_values(config),
+            resume="allow",
+            embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
+        )
+
+    first = getattr(run, "_next_step", 0)  # it takes a step twice; there is no public way to ask what it has
+
+    def log(epoch: int, numbers: Mapping[str, float]) -> None:
+        run.log(dict(numbers), step=epoch)
+
     try:
-        yield lambda epoch, numbers: run.log(dict(numbers), step=epoch)
+        yield Tracker(lambda n, numbers: log(n, numbers) if n >= first else None, log)
     finally:
         trackio.finish()
 
 
 @contextmanager
-def _wandb(config: Config, folder: Path) -> Iterator[Log]:
+def _wandb(config: Config, folder: Path) -> Iterator[Tracker]:
     import wandb
 
     name = _name(folder)
-    try:
+    with _started("wandb", folder):
         run = wandb.init(
             project=_PROJECT,
             name=name,
@@ -109,11 +137,25 @@ def _wandb(config: Config, folder: Path) -> Iterator[Log]:
             resume="allow",
             settings=wandb.Settings(console="off"),
         )
-    except wandb.Error as error:
-        later = f"WANDB_MODE=offline needs no account; ranvier train --resume {folder} goes on"
-        raise ConfigError(f"tracker: wandb: {error} ({later})") from None
-    with run:
-        yield lambda epoch, numbers: run.log(dict(numbers), step=epoch)
+    first, code = run.step, 1  # it takes no step twice
+    try:
+        # the end goes into the summary, for the last epoch's step may be there
+        yield Tracker(
+            lambda epoch, numbers: run.log(dict(numbers), step=epoch) if epoch >= first else None,
+            lambda epochs, numbers: run.summary.update(dict(numbers)),
+        )
+        code = 0
+    finally:
+        run.finish(exit_code=code)
+
+
+@contextmanager
+def _started(tracker: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of any kind: it is the package's own
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"tracker: {tracker}: {said} (ranvier train --resume {folder} goes on)") from None
 
 
 def _values(config: Config) -> dict[str, Any]:
@@ -121,9 +163,9 @@ def _values(config: Config) -> dict[str, Any]:
 
 
 def _name(folder: Path) -> str:
-    """The run's name, the same whenever it is continued, and of no other run: folders are replaced and copied."""
+    """The run's name, the same whenever it is continued, and not that of a run that was in this folder before."""
     file = folder / "tracker.txt"
     if not file.exists():
         parts = [part for part in folder.absolute().parts[-2:] if part != "runs"]
-        file.write_text(f"{'-'.join(parts)}-{uuid4().hex[:8]}\n")
+        write_whole(file, re.sub(r"[^\w.-]", "-", f"{'-'.join(parts)}-{uuid4().hex[:8]}") + "\n")
     return file.read_text().strip()

@@ -119,16 +119,16 @@ def _name(part: Part, speaker: int) -> str:
 
 
 def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
-    with tracked(config, folder) as log:
+    with tracked(config, folder) as tracker:
         started = time.perf_counter()
         splits = build_splits(config, progress=watcher.clips)
-        fitted = fit(config, splits, folder, watcher, title, log)
+        fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
         result = _finish(config, splits, fitted, folder, watcher)
         result["wall_seconds"] = round(time.perf_counter() - started, 1)
+        chosen = {f"chosen_{name}_accuracy": part["value"] for name, part in result["accuracy"].items()}
+        tracker.end(config.train.epochs, chosen)
         write_result(folder, result)  # before the report, on which nothing hangs
         write_report([folder])
-        chosen = {f"chosen_{name}_accuracy": part["value"] for name, part in result["accuracy"].items()}
-        log(config.train.epochs, chosen)
     return result
 
 
@@ -253,7 +253,8 @@ def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
 def _part_run(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
     if not (folder / "config.toml").exists():
         make_folder(folder, config, force=folder.exists())
-    return once(folder, lambda: _train_one(config, folder, watcher, title))
+    with only_process(folder):
+        return once(folder, lambda: _train_one(config, folder, watcher, title))
 
 
 def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any]) -> dict[str, Any]:
