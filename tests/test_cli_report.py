@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -230,7 +231,9 @@ def test_watch_in_a_terminal_follows_to_the_end_and_ctrl_c_is_quiet(work: Path) 
         ours, theirs = pty.openpty()
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
         command = [sys.executable, "-m", "ranvier", "watch", "run"]
-        process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
+        # a suite started in the background hands on that Ctrl-C is to be ignored
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, preexec_fn=heed)
         os.close(theirs)
         return process, ours
 
