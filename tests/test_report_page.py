@@ -77,6 +77,17 @@ class Page:
         complaints: list[Any] = self.driver.get_log("browser")
         return complaints
 
+    def complains(self, about: str) -> bool:
+        """Whether the browser says so within half a minute."""
+        from selenium.common.exceptions import TimeoutException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        try:
+            heard = WebDriverWait(self.driver, 30)
+            return heard.until(lambda _: any(about in complaint["message"] for complaint in self.complaints()))
+        except TimeoutException:
+            return False
+
     def overflow(self) -> int:
         wide: int = self.run("return document.documentElement.scrollWidth - window.innerWidth")
         return wide
@@ -202,7 +213,7 @@ def test_a_click_on_a_spike_follows_its_neuron(report: Page) -> None:
     select = report.one("[data-control=layer]")
     assert select.get_attribute("value") == "1"
     canvas = report.one("canvas")
-    report.run("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    report.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
     size = canvas.size
     # into the input's panel, which is full of spikes at its lower end
     ActionChains(report.driver).move_to_element_with_offset(
@@ -295,7 +306,7 @@ def test_what_is_wrong_in_a_page_would_be_seen(page: Page, runs: Path, tmp_path:
     text = (runs / "learned" / "report.html").read_text()
     (tmp_path / "broken.html").write_text(text.replace("const RUNS = ", "const RUNS = nothing + "))
     page.driver.get((tmp_path / "broken.html").as_uri())
-    assert any("nothing" in entry["message"] for entry in page.complaints())
+    assert page.complains("nothing")
     (tmp_path / "asking.html").write_text(text.replace("<main", '<img src="https://localhost:1/x.png"><main'))
     page.driver.get((tmp_path / "asking.html").as_uri())
-    assert any("Content Security Policy" in entry["message"] for entry in page.complaints())
+    assert page.complains("Content Security Policy")
