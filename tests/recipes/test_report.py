@@ -133,6 +133,27 @@ def test_what_was_kept_is_of_one_network_and_of_its_clips(run: Path, tmp_path: P
     assert kept_observed(run, OWN) is not None
 
 
+def test_which_clips_were_right_and_what_came_in_is_kept(run: Path, small: Make) -> None:
+    splits = build_splits(small())
+    part, network = splits.validation, Network.read(run / "network.safetensors")
+    assert part is not None
+    seen = kept_observed(run, OWN)
+    assert seen is not None
+    labels = part.dataset.labels[part.clips]
+    assert [int((seen.right & (labels == label)).sum()) for label in range(3)] == np.diag(seen.confusion).tolist()
+    assert seen.source_events is not None
+    x, _, _ = part.dataset.batch(part.clips)
+    assert seen.source_events == pytest.approx(x.sum(0).mean(0).numpy())
+    again, others = observe(network, part, "validation"), observe(network, splits.train, "train")
+    assert again.which == seen.which != others.which
+    assert again.right.tolist() == seen.right.tolist()
+
+
+def test_what_an_older_version_kept_is_made_anew(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_VERSION", kept._VERSION + 1)
+    assert kept_observed(run, OWN) is None
+
+
 def test_clips_can_come_from_a_recording(run: Path, tmp_path: Path) -> None:
     write_small_recording(tmp_path / "other.h5", 12, 5)
     write_report([run], tmp_path / "other.html", data=tmp_path / "other.h5")
@@ -226,7 +247,7 @@ def test_many_clips_are_thinned_evenly_and_their_number_is_told(
 ) -> None:
     monkeypatch.setattr(kept, "_MOST_CLIPS", 10)
     (run / "observed.npz").unlink()
-    assert "10 validation clips, evenly picked from 30" in write_report([run]).read_text()
+    assert "10 validation clips (speakers never heard), evenly picked from 30" in write_report([run]).read_text()
 
 
 def test_examples_are_right_and_wrong_clips_of_different_classes(run: Path, small: Make) -> None:

@@ -36,7 +36,7 @@ from ranvier.recipes.train import resume, train
 from .conftest import Quiet, write_small_recording
 
 Make = Callable[..., Config]
-TIMES = {"seconds", "wall_seconds"}
+TIMES = {"seconds", "wall_seconds", "finished"}
 
 
 def untimed(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
         fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
         result = _finish(config, splits, fitted, folder, watcher)
         result["wall_seconds"] = round(time.perf_counter() - started, 1)
+        result["finished"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
         chosen = {f"chosen_{name}_accuracy": part["value"] for name, part in result["accuracy"].items()}
         tracker.end(config.train.epochs, chosen)
         write_result(folder, result)  # before the report, on which nothing hangs

@@ -108,9 +108,9 @@ function panel(host, title, more) {
 // --- learning curves -------------------------------------------------------------------------------------------------
 
 const LINES = [
-  { key: "validation_accuracy", name: "validation", style: "accent" },
-  { key: "train_accuracy", name: "training", style: "", dash: "" },
-  { key: "seen_accuracy", name: "voices heard", style: "", dash: "6 3" },
+  { key: "validation_accuracy", style: "accent" },
+  { key: "train_accuracy", style: "", dash: "" },
+  { key: "seen_accuracy", style: "", dash: "6 3" },
 ];
 
 function learning(figure, run) {
@@ -120,14 +120,14 @@ function learning(figure, run) {
   if (!figure.dataset.ready) slider.value = Math.max(0, run.best ? epochs.findIndex((e) => e >= run.best) : last);
   return (host) => {
     host.replaceChildren();
-    const there = LINES.filter((line) => curves[line.key]);
+    const there = LINES.filter((line) => curves[line.key]).map((line) => ({ ...line, name: run.named[line.key] }));
     const grid = element("div", { class: "panels wide" }, host), axis = { low: Math.min(1, epochs[0]), high: Math.max(2, epochs[last]), whole: true };
     const marks = [];
     const one = (title, series, y, height, label) => {
       const box = panel(grid, title);
       if (series.length > 1) legend(box, series);
       const c = chart(box, { height, x: { ...axis, label }, y, label: title });
-      if (run.best) node("line", { class: "kept", x1: c.x(run.best), x2: c.x(run.best), y1: c.top, y2: height - c.bottom }, c.svg);
+      if (run.best) node("rect", { class: "kept", x: c.x(run.best) - 5, width: 10, y: c.top, height: height - c.bottom - c.top }, c.svg);
       for (const line of [...series].reverse()) {
         node("path", { class: "line " + line.style, d: path(epochs, line.values, c.x, c.y), "stroke-dasharray": line.dash || "" }, c.svg);
       }
@@ -157,7 +157,8 @@ function learning(figure, run) {
         { low: 0, high: Math.max(0.01, ...finite(curves.loss)) }, few ? 170 : 150, few);
     }
     if (curves.sigma_ms) {
-      one("σ, the width of the delays' blur, in ms", [{ name: "σ", style: "", values: curves.sigma_ms }],
+      const from = run.began === undefined || run.began === null ? "" : ` (it began at ${short(run.began)})`;
+      one(`σ, the width of the delays' blur, in ms at the end of each epoch${from}`, [{ name: "σ", style: "", values: curves.sigma_ms }],
         { low: 0, high: Math.max(...finite(curves.sigma_ms)) }, 165, "epoch");
     }
     const show = () => {
@@ -167,7 +168,7 @@ function learning(figure, run) {
       slider.setAttribute("aria-valuetext", "epoch " + epochs[place]);
       const said = there.filter((line) => curves[line.key][place] !== null).map((line) => `${line.name} ${percent(curves[line.key][place])}`);
       if (curves.loss && curves.loss[place] !== null) said.push("loss " + short(curves.loss[place]));
-      if (curves.sigma_ms && curves.sigma_ms[place] !== null) said.push(`σ ${short(curves.sigma_ms[place])} ms`);
+      if (curves.sigma_ms && curves.sigma_ms[place] !== null) said.push(`σ ${short(curves.sigma_ms[place])} ms at its end`);
       const kept = epochs[place] === run.best ? " (the one that was kept)" : "";
       figure.querySelector(".read").textContent = `Epoch ${epochs[place]}${kept}: ${said.join(", ")}.`;
     };
@@ -220,10 +221,10 @@ function delays(figure, run) {
     host.replaceChildren();
     const movers = [], synapses = (layer) => layer.counts[0].reduce((a, b) => a + b, 0).toLocaleString("en") + " synapses";
     for (const [layer, box] of panels(host, run.delays.layers, (layer) => [layer.name, synapses(layer)])) {
-      const bins = layer.counts[0].length, wide = layer.width * run.dt;
+      const bins = layer.counts[0].length;
       const most = Math.max(1, ...layer.counts.map((counts) => Math.max(...counts)));
-      const c = chart(box, { height: 210, x: { low: -wide / 2, high: (bins - 0.5) * wide, label: "delay (ms)" }, y: { low: 0, high: most * 1.03 }, label: layer.name });
-      const edge = (bin) => c.x((bin - 0.5) * wide), zero = c.y(0);
+      const c = chart(box, { height: 210, x: { low: -run.dt / 2, high: (bins * layer.width - 0.5) * run.dt, label: "delay (ms)" }, y: { low: 0, high: most * 1.03 }, label: layer.name });
+      const edge = (bin) => c.x((bin * layer.width - 0.5) * run.dt), zero = c.y(0);
       const bars = layer.counts[0].map((_, bin) =>
         node("rect", { class: "fill", x: edge(bin) + 0.5, width: Math.max(0.8, edge(bin + 1) - edge(bin) - 1) }, c.svg));
       if (frames.length > 1) {
@@ -240,10 +241,7 @@ function delays(figure, run) {
       const frame = slider ? Number(slider.value) : 0;
       movers.forEach((move) => move(frame));
       if (!slider) return;
-      const means = run.delays.layers.map((layer) => {
-        const counts = layer.counts[frame], n = counts.reduce((a, b) => a + b, 0);
-        return short((counts.reduce((sum, count, bin) => sum + count * bin, 0) / n) * layer.width * run.dt);
-      });
+      const means = run.delays.layers.map((layer) => short(layer.mean[frame] * run.dt));
       figure.querySelector("output").textContent = `${frames[frame]} of ${frames.at(-1)}`;
       slider.setAttribute("aria-valuetext", "epoch " + frames[frame]);
       figure.querySelector(".read").textContent = `After epoch ${frames[frame]}, mean delays of ${means.join(", ")} ms.`;

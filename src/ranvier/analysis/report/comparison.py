@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ranvier.analysis.report.accuracy import SPLITS, interval_bar, main_accuracy
-from ranvier.analysis.report.markup import duration, figure, percent, section, table, text
+from ranvier.analysis.report.accuracy import interval_bar, main_accuracy
+from ranvier.analysis.report.clips import part_name
+from ranvier.analysis.report.markup import LEFT_OUT, duration, figure, percent, section, table, text
 from ranvier.analysis.report.run_report import RunReport
-from ranvier.analysis.report.sections import LEFT_OUT, run_sections
+from ranvier.analysis.report.sections import run_sections
 
 _SAME = ("name", "summary", "data.root")  # words, and where a recording lies
 _FEW = 5  # differences that are named in a sentence
@@ -75,9 +76,10 @@ def _table(reports: Sequence[RunReport]) -> str:
         else:
             split, accuracy = best
             between = f"{100 * accuracy['low']:.1f} … {100 * accuracy['high']:.1f}%"
+            name = text(part_name(report.settings, split))
             cells = (
                 f'<td class="graph">{interval_bar(accuracy)}</td><td>{percent(accuracy["value"])}'
-                f"<small>{text(SPLITS[split])}, {accuracy['clips']:,}</small></td><td>{between}</td>"
+                f"<small>{name}, {accuracy['clips']:,}</small></td><td>{between}</td>"
             )
             assert report.result is not None
             cells += (

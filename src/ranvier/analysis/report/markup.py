@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+LEFT_OUT = '<p class="note">Left out here to keep this file small; the report of this run alone has it.</p>'
+
 
 def text(value: Any) -> str:
     """A value as text that may stand anywhere in HTML, in attributes too."""
@@ -38,12 +40,22 @@ def facts(pairs: Mapping[str, str]) -> str:
 def figure(draw: str, run: int, label: str, caption: str, controls: str = "") -> str:
     """A place that the script named ``draw`` fills; ``controls`` is HTML.
 
-    The label is what is read instead of the drawing, the caption says what to see.
+    The label is what is read instead of the drawing, the caption says what to see, a paragraph in each line.
     """
+    told = "".join(f"<p>{text(line)}</p>" for line in caption.split("\n") if line)
     return (
         f'<figure data-draw="{text(draw)}" data-run="{run}">{controls}'
         f'<div class="drawing" data-label="{text(label)}"></div>'
-        f'<p class="read" aria-live="polite"></p><figcaption>{text(caption)}</figcaption></figure>'
+        f'<p class="read" aria-live="polite"></p><figcaption>{told}</figcaption></figure>'
+    )
+
+
+def slider(name: str, label: str, *, play: bool = False) -> str:
+    """A control for a figure, and the place where its value is told."""
+    button = '<button type="button" data-control="play">Play</button>' if play else ""
+    return (
+        f'<div class="controls">{button}<label>{text(label)} '
+        f'<input type="range" data-control="{name}" min="0" max="0" value="0" step="1"></label><output></output></div>'
     )
 
 
@@ -57,6 +69,11 @@ def section(name: str, run: int, title: str, *inside: str) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share as per cent."""
     return f"{100 * share:.{digits}f}%"
+
+
+def several(number: int, one: str, many: str = "") -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def duration(seconds: float) -> str:

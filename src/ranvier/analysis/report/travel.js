@@ -82,7 +82,7 @@ function travel(figure, run) {
     if (canvas) drawClip(canvas, places, run, clips[state.clip], synapses, state);
     const clip = clips[state.clip], at = state.time * run.dt;
     state.time = Math.min(state.time, clip.steps - 1);
-    outputs[0].textContent = state.neuron === undefined ? "none fires" : `${state.neuron} of ${run.layers[state.layer].neurons}`;
+    outputs[0].textContent = state.neuron === undefined ? "none fires" : `no. ${state.neuron} of 0 … ${run.layers[state.layer].neurons - 1}`;
     outputs[1].textContent = `${+at.toFixed(3)} ms`;
     pick.time.setAttribute("aria-valuetext", `${at} ms`);
     pick.neuron.setAttribute("aria-valuetext", state.neuron === undefined ? "none" : `neuron ${state.neuron}`);
@@ -139,10 +139,12 @@ function tell(run, clip, synapses, state) {
     let first = `Neuron ${state.neuron} of ${called(run.layers[state.layer])} `;
     if (!follow.length) first += "has not fired yet.";
     else {
-      const delay = s.delay[state.neuron * s.kept] * run.dt, target = s.target[state.neuron * s.kept], next = state.layer + 1;
+      const strongest = state.neuron * s.kept, delay = s.delay[strongest] * run.dt, target = s.target[strongest], next = state.layer + 1;
       const name = next === run.layers.length - 1 ? `the output “${run.classes[target]}”` : `neuron ${target} of ${called(run.layers[next])}`;
       const when = follow.map((step) => +(step * run.dt).toFixed(3));
-      first += `fired at ${when.length > 4 ? when.slice(-4).join(", ") + " ms (and before)" : when.join(", ") + " ms"}; its strongest synapse takes ${+delay.toFixed(3)} ms to ${name}.`;
+      first += `fired at ${when.length > 4 ? when.slice(-4).join(", ") + " ms (and before)" : when.join(", ") + " ms"}; `;
+      if (!s.weight[strongest]) first += "it has no synapse to the next layer.";
+      else first += run.longest ? `its strongest synapse takes ${+delay.toFixed(3)} ms to ${name}.` : `its strongest synapse leads to ${name}.`;
     }
     parts.push(first);
   }
