@@ -275,15 +275,36 @@ def test_it_fits_and_is_not_empty(page: Page, runs: Path, width: int, dark: bool
     assert page.complaints() == []
 
 
-def test_a_comparison_highlights_and_opens_runs(page: Page, runs: Path) -> None:
+def test_a_comparison_highlights_the_best_and_opens_runs(page: Page, runs: Path) -> None:
     page.open(runs / "both.html")
-    accent = "return document.querySelector('[data-draw=overlay] path.line.accent').getAttribute('d')"
-    first = page.run(accent)
-    press(page.one("[data-control=highlight]"), "ARROW_DOWN")
-    page.until(f"return (() => {{ {accent} }})() !== {first!r}")
+    rights = page.run("return RUNS.map(run => run.right)")
+    select = page.one("[data-control=highlight]")
+    assert rights[int(select.get_attribute("value"))] == max(rights)
+    high = "return document.querySelector('[data-draw=overlay] path.line.high').getAttribute('d')"
+    first = page.run(high)
+    press(select, "ARROW_DOWN" if select.get_attribute("value") == "0" else "ARROW_UP")
+    page.until(f"return (() => {{ {high} }})() !== {first!r}")
+    drawn = "return [...document.querySelectorAll('[data-draw=overlay] path.line')].map(p => getComputedStyle(p)"
+    assert len(set(page.run(f"{drawn}.stroke)"))) == 2, "runs differ in colour"
+    assert len(set(page.run(f"{drawn}.strokeDasharray)"))) == 2, "and in their dashes"
+    assert page.run("return document.querySelectorAll('[data-draw=overlay] .kept-dot').length") == 2
+    chart = "document.querySelector('[data-draw=overlay] .panels svg')"
+    assert "guessing: 5.0%" in page.run(f"return {chart}.textContent")
     assert page.run("return document.querySelectorAll('details.run[open]').length") == 0
     page.one(".runs a").click()
     page.until("return document.querySelectorAll('details.run[open] canvas').length === 1")
+    assert page.complaints() == []
+
+
+def test_on_a_phone_a_run_is_a_block_with_named_cells(page: Page, runs: Path) -> None:
+    rows = "[...document.querySelectorAll('table.stacked')].map(t => getComputedStyle(t.tBodies[0].rows[0]).display)"
+    bars = "[...document.querySelectorAll('.graph, .with-graph')].some(bar => bar.offsetWidth)"
+    for width, display in ((1100, "table-row"), (390, "block")):
+        page.open(runs / "both.html", width)
+        assert page.run(f"return {rows}") == [display] * 2
+        assert page.run(f"return {bars}") == (width > 1000)
+    name = "return getComputedStyle(document.querySelector('table.runs td:not(.graph)'), '::before').content"
+    assert page.run(name) == '"right"'
     assert page.complaints() == []
 
 

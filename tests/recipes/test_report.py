@@ -18,7 +18,7 @@ from ranvier.recipes import observed as kept
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
-from ranvier.recipes.report import OWN, command, read_run, trainings, write_report
+from ranvier.recipes.report import OWN, command, read_run, run_names, trainings, write_report
 from ranvier.recipes.run_folder import make_folder
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.train import train
@@ -210,7 +210,7 @@ def test_leaving_each_speaker_out_is_a_comparison(small: Make, tmp_path: Path) -
     train(small(data__validation="leave-one-speaker-out", train__epochs="1"), tmp_path / "run", Quiet())
     for speaker in "012":
         (fold,) = data_of(tmp_path / "run" / f"speaker-{speaker}" / "report.html")
-        assert fold["name"] == f"speaker-{speaker}"
+        assert fold["name"] == f"run, speaker {speaker}"
     assert len(trainings(tmp_path / "run")) == 3
     assert len(data_of(tmp_path / "run" / "report.html")) == 3
 
@@ -285,6 +285,24 @@ def test_the_command_makes_the_same_configuration(small: Make) -> None:
     named = build_config({**load_values("digits"), "name": "mine"})
     assert command(named) == "ranvier train RUN/config.toml"
     assert command(small()) == "ranvier train RUN/config.toml"
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/x/mine"], ["mine"]),
+        (["/x/mine/seed-0"], ["mine, seed 0"]),
+        (["/x/a/seed-0", "/x/b/seed-0"], ["a", "b"]),
+        (["/x/a/seed-0", "/x/a/seed-1", "/x/b/seed-0"], ["a, seed 0", "a, seed 1", "b, seed 0"]),
+        (["/x/a/seed-0", "/x/a/seed-1"], ["seed 0", "seed 1"]),
+        (["/x/run/speaker-7", "/x/run/speaker-8"], ["speaker 7", "speaker 8"]),
+        (["/x/run", "/x/run/fixed"], ["run", "run/fixed"]),
+        (["/x/a/run", "/y/a/run"], ["x", "y"]),
+        (["/x/my-seed-1"], ["my-seed-1"]),
+    ],
+)
+def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list[str]) -> None:
+    assert run_names([Path(folder) for folder in folders]) == names
 
 
 def test_only_a_run_can_be_reported(tmp_path: Path, small: Make) -> None:

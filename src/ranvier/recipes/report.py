@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from ranvier.recipes.story import story
 
 OWN = "the run's own"  # clips, as its configuration divides them
 _LONGEST_COMMAND = 8  # options; a longer command takes the run's config.toml instead
+
+_NUMBERED = re.compile(r"(seed|speaker)-(\w+)")
 
 Progress = Callable[[int, int], None] | None
 
@@ -48,12 +51,31 @@ def write_report(
     if file.is_dir():
         raise ConfigError(f"--out: {file} is a folder (a file's name is needed)")
     runs = list(dict.fromkeys(run.resolve() for folder in folders for run in trainings(folder)))
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run) for run in runs]
-    reports = [read_run(run, name, data=data, progress=progress) for run, name in zip(runs, names, strict=True)]
+    reports = [
+        read_run(run, name, data=data, progress=progress) for run, name in zip(runs, run_names(runs), strict=True)
+    ]
     write_whole(file, render(reports))
     return file
+
+
+def run_names(runs: Sequence[Path]) -> list[str]:
+    """What tells runs apart: their folders without what is common to all; a seed or a speaker after its parent."""
+    places = [run.parts for run in runs]
+    if len(places) == 1:
+        places = [places[0][-2:] if _NUMBERED.fullmatch(places[0][-1]) else places[0][-1:]]
+    else:
+        for end in (0, -1):
+            while all(len(place) > 1 for place in places) and len({place[end] for place in places}) == 1:
+                places = [place[1:] if end == 0 else place[:-1] for place in places]
+    return [_told(place) for place in places]
+
+
+def _told(place: Sequence[str]) -> str:
+    """``a/b/seed-0`` as ``a/b, seed 0``."""
+    numbered = _NUMBERED.fullmatch(place[-1])
+    if numbered is None:
+        return "/".join(place)
+    return ", ".join([*filter(None, ["/".join(place[:-1])]), " ".join(numbered.groups())])
 
 
 def trainings(folder: Path) -> list[Path]:

@@ -61,27 +61,22 @@ def accuracy_section(report: RunReport, run: int) -> str:
         '<th class="graph ends" scope="col"><span>0%</span><span>100%</span></th><th scope="col">right</th>'
         '<th scope="col">95% interval</th><th scope="col">clips</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>",
-        f'<p class="caption">{bars}{text(" ".join(_caption(report)))}</p>',
+        f'<p class="caption">{bars}{text(_interval(report))}</p>',
+        *(f'<p class="caption">{text(told)}</p>' for told in (" ".join(few_speakers(report)), chosen(report)) if told),
     )
 
 
-def _caption(report: RunReport) -> Iterator[str]:
-    yield (
+def _interval(report: RunReport) -> str:
+    guess = chance(report)
+    return (
         "The 95% interval (Wilson's formula) tells how well so many clips pin the share down: of 100 such intervals "
         "about 95 hold the true one. It is of this one training; another seed gives another network, of which it says "
         "nothing."
-    )
-    yield from few_speakers(report)
-    guess = chance(report)
-    if guess is not None:
-        yield f"Guessing would get {percent(guess)}."
-    yield chosen(report)
-    if (report.result or {}).get("clips", {}).get("test") == 0:
-        yield "There were no test clips, so no number here is a test result."
+    ) + ("" if guess is None else f" Guessing would get {percent(guess)}.")
 
 
-def few_speakers(report: RunReport) -> Iterator[str]:
-    """What the interval leaves out where the clips are of a few speakers."""
+def few_speakers(report: RunReport, *, shares: bool = True) -> Iterator[str]:
+    """What the interval leaves out where the clips are of a few speakers, with their ``shares`` if wanted."""
     main = main_accuracy(report)
     speakers = {} if main is None else speakers_of(report, main[0])
     if main is None or not 0 < len(speakers) <= _FEW_SPEAKERS or speakers_heard(report.settings, main[0]) == "heard":
@@ -90,11 +85,11 @@ def few_speakers(report: RunReport) -> Iterator[str]:
     if len(speakers) == 1:
         yield f"The {name} are all of one speaker and alike: another speaker may well lie outside the interval."
         return
-    shares = [right / clips for right, clips in speakers.values()]
+    known = [right / clips for right, clips in speakers.values()]
+    between_them = f" (these {in_words(len(known))} lie between {percent(min(known))} and {percent(max(known))})"
     yield (
         f"The {name} are of {in_words(len(speakers))} speakers only, and clips of one speaker are alike: another "
-        f"speaker may well lie outside the interval (these {in_words(len(speakers))} lie between "
-        f"{percent(min(shares))} and {percent(max(shares))})."
+        f"speaker may well lie outside the interval{between_them if shares else ''}."
     )
 
 
@@ -102,11 +97,13 @@ def chosen(report: RunReport) -> str:
     """Which epoch's network was kept, and what that does to the accuracy it was chosen by."""
     result = report.result or {}
     best, last = result.get("best_epoch"), result.get("epochs")
+    untested = result.get("clips", {}).get("test") == 0
+    test = " There were no test clips, so no number here is a test result." if untested else ""
     if best is None:
-        return ""
+        return test
     ends = last_accuracy(report)
     if result.get("epoch_chosen_on") != "validation" and result.get("protocol") != "paper":
-        return f"The network is that of the last epoch, {best}."
+        return f"The network is that of the last epoch, {best}.{test}"
     name = part_name(report.settings, "validation").partition(" (")[0]
     how = f"The network is that of epoch {best}, the best of {last} on the {name}"
     if best == last:
@@ -114,7 +111,7 @@ def chosen(report: RunReport) -> str:
     elif ends is not None:
         how += f"; that of the last epoch, {last}, got {percent(ends)} of them right"
     published = " (chosen on the test clips, as published)" if result.get("protocol") == "paper" else ""
-    return f"{how}. The best of many is a lucky one, so its accuracy on these clips is optimistic{published}."
+    return f"{how}. The best of many is a lucky one, so its accuracy on these clips is optimistic{published}.{test}"
 
 
 def last_accuracy(report: RunReport) -> float | None:

@@ -177,38 +177,6 @@ function learning(figure, run) {
   };
 }
 
-// --- several runs over each other ------------------------------------------------------------------------------------
-
-const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "4 2"];
-
-function overlay(figure, _, runs) {
-  const shown = runs.filter((run) => run.curves.epoch.length), select = control(figure, "highlight");
-  if (!figure.dataset.ready) shown.forEach((run, place) => element("option", { value: place }, select, run.name));
-  return (host) => {
-    host.replaceChildren();
-    if (!shown.length) { host.textContent = "No run has finished an epoch."; return; }
-    const chosen = Number(select.value), high = Math.max(2, ...shown.map((run) => run.curves.epoch.at(-1)));
-    const style = (place) => (place === chosen ? "accent" : shown.length > 4 ? "muted" : "");
-    legend(host, shown.map((run, place) => ({ name: run.name, style: style(place), dash: place === chosen ? "" : DASHES[place % DASHES.length] })));
-    const grid = element("div", { class: "panels wide" }, host);
-    const accuracy = (run) => run.curves.validation_accuracy || run.curves.train_accuracy || [];
-    const loss = (run) => run.curves.loss || [];
-    const top = Math.max(0.01, ...shown.flatMap((run) => finite(loss(run))));
-    const order = shown.map((_, place) => place).sort((a, b) => (a === chosen) - (b === chosen));
-    for (const [title, values, y, height] of [
-      ["Clips that were right", accuracy, { low: 0, high: 1, format: (v) => (100 * v).toFixed(0) + "%" }, 260],
-      ["Loss on training clips", loss, { low: 0, high: top }, 200],
-    ]) {
-      const box = panel(grid, title), c = chart(box, { height, x: { low: 1, high, whole: true, label: "epoch" }, y, label: title });
-      for (const place of order) {
-        node("path", { class: "line " + style(place), "stroke-dasharray": place === chosen ? "" : DASHES[place % DASHES.length],
-          d: path(shown[place].curves.epoch, values(shown[place]), c.x, c.y) }, c.svg);
-      }
-    }
-    select.onchange = () => redraw(figure);
-  };
-}
-
 // --- delays ----------------------------------------------------------------------------------------------------------
 
 function delays(figure, run) {

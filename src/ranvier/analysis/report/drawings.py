@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.analysis.report.accuracy import main_accuracy
 from ranvier.analysis.report.clips import part_name
 from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
 from ranvier.engine import run
@@ -30,6 +31,9 @@ def drawings(report: RunReport) -> dict[str, Any]:
         "curves": _curves(report.rows),
         "named": {f"{part}_accuracy": part_name(report.settings, part) for part in ("validation", "train", "seen")},
     }
+    main = main_accuracy(report)
+    if main is not None:
+        data["right"] = number(main[1]["value"])
     began = report.settings.get("train.sigma_start_ms")
     if began is not None and "sigma_ms" in data["curves"]:
         data["began"] = number(float(began))

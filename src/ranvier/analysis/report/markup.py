@@ -27,6 +27,36 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, k
     )
 
 
+def stacked(
+    caption: str, head: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[str | tuple[str, str]]], *, kind: str
+) -> str:
+    """A table whose rows become blocks on a narrow screen, each cell with its column's name; cells are HTML.
+
+    A cell may be (class, HTML). The roles are told, for a table whose rows are blocks is none to a screen reader.
+    """
+
+    def parts(cell: str | tuple[str, str]) -> tuple[str, str]:
+        return ("", cell) if isinstance(cell, str) else (f' class="{cell[0]}"', cell[1])
+
+    header = "".join(f'<th scope="col" role="columnheader"{about}>{inside}</th>' for about, inside in map(parts, head))
+    names = [inside if isinstance(cell, str) else "" for cell, (_, inside) in zip(head, map(parts, head), strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(
+            f'<td role="cell"{about} data-name="{name}">{inside}</td>'
+            for name, (about, inside) in zip(names[1:], map(parts, rest), strict=True)
+        )
+        lines.append(
+            f'<tr class="depth0" role="row"><th scope="row" role="rowheader">{parts(first)[1]}</th>{cells}</tr>'
+        )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
+        f'<table class="stacked {kind}" role="table"><caption>{text(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{header}</tr></thead><tbody role="rowgroup">{"".join(lines)}</tbody>'
+        "</table></div>"
+    )
+
+
 def details(summary: str, inside: str, *, opened: bool = False) -> str:
     """What is there for those who ask; ``inside`` is HTML."""
     return f"<details{' open' if opened else ''}><summary>{text(summary)}</summary>{inside}</details>"
