@@ -279,3 +279,11 @@ def test_one_is_one() -> None:
     text = text_of(result={**report().result, "threads": 1, "epochs": 1})  # type: ignore[dict-item]
     assert ", 1 threadcommit" in text
     assert "1 epochs" not in text
+
+
+def test_how_far_delays_moved_is_told_of_the_epoch_that_was_kept() -> None:
+    moved = [{**row, "delay_moved_ms": [2.0 * row["epoch"], 14.6]} for row in rows()]
+    said = "By epoch 3, the one kept, half of the synapses had moved from where they began by more than 6 ms (input → "
+    assert f"{said}hidden) and 15 ms (hidden → output)." in text_of(rows=moved)
+    assert "had moved from where" not in text_of()
+    assert "Grey outline: after epoch 1." in text_of()
