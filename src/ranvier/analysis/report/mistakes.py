@@ -13,7 +13,7 @@ from ranvier.analysis.report.drawings import MOST_CLASSES
 from ranvier.analysis.report.markup import LEFT_OUT, details, figure, percent, section, several, table, text
 from ranvier.analysis.report.run_report import RunReport
 
-_WORST = 5  # classes
+_WORST = 8  # classes
 
 
 def mistakes_section(report: RunReport, data: Mapping[str, Any], run: int) -> str:
@@ -61,9 +61,9 @@ def mistakes_section(report: RunReport, data: Mapping[str, Any], run: int) -> st
             "confusion",
             run,
             "A square for every pair of true class (row) and answer (column), stronger where clips are more.",
-            "Rows: the true class. Columns: what the network answered. On the diagonal, dark, it is right, and a 0 "
-            "there is a class that it never got right; squares beside it are mistakes. Point at a square, tap it, or "
-            "use the arrow keys, to read it.",
+            "Rows: the true class. Columns: what the network answered. On the diagonal it is right, and a dotted "
+            "square there is a class that it never got right; squares beside it are mistakes. Point at a square, tap "
+            "it, or use the arrow keys, to read it.",
         ),
         common,
         each,

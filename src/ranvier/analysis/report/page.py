@@ -20,7 +20,7 @@ LARGEST_BYTES = 4_900_000  # so that a report can be sent by mail
 # what can be left out, what is large first
 _LARGE = (("clips", "synapses"), ("scatter",), ("confusion",), ("delays",))
 _TOLD_BYTES = 20_000
-_SCRIPTS = ("charts.js", "overlay.js", "travel.js", "page.js")
+_SCRIPTS = ("charts.js", "confusion.js", "overlay.js", "travel.js", "page.js")
 
 
 def render(reports: Sequence[RunReport]) -> str:
