@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.analysis.report import page, part_phrase, render
+from ranvier.analysis.report import page as page_file
+from ranvier.analysis.report import part_phrase, render
 from ranvier.analysis.report.clips import part_name, speakers_heard
 from ranvier.analysis.report.drawings import drawings
 from ranvier.network import Network
@@ -234,6 +235,8 @@ def test_clips_that_the_epoch_was_chosen_on_are_one_part_and_called_so() -> None
     text = text_of(result=result, settings=settings(protocol="paper"))
     assert "validation" not in text[text.index("How often") : text.index("How spikes travel")]
     assert "optimistic (chosen on the test clips, as published)" in text
+    page = render([report(result=result, settings=settings(protocol="paper"))])
+    assert page.count('<th scope="row">test clips</th>') == 1
 
 
 def test_without_test_clips_no_number_is_called_a_test() -> None:
@@ -251,7 +254,9 @@ def test_the_worst_classes_are_told_with_nothing_as_0() -> None:
     some = np.array([[5, 0, 0], [4, 1, 0], [0, 1, 0]])
     one = text_of(network=three, observed=observed(confusion=np.array([[5, 0, 0], [4, 1, 0], [0, 0, 0]])))
     assert "Worst of 2 classes: “b” (20.0% of 5)." in one, "a class without clips is not among them"
-    assert "1 of 3 classes, “c”" in text_of(network=three, observed=observed(confusion=some))
+    assert "1 of 3 classes, “c”; next worst: “b” (20.0% of 5)." in text_of(
+        network=three, observed=observed(confusion=some)
+    )
     assert "Worst" not in text_of(network=three, observed=observed(confusion=np.diag([1, 2, 3])))
 
 
@@ -269,7 +274,7 @@ def test_the_page_says_what_ranvier_is_and_where_fields_are_explained(monkeypatc
     assert "ranvier train shd --help" in text
     known = email.message.Message()
     known["Project-URL"] = "Homepage, https://example.org/ranvier"
-    monkeypatch.setattr(page, "metadata", lambda name: known)
+    monkeypatch.setattr(page_file, "metadata", lambda name: known)
     whole = render([report()])
     assert " https://example.org/ranvier This file" in whole
     assert not re.search(r"(href|src)=.https?:", whole)

@@ -13,7 +13,8 @@ from ranvier.analysis.report.drawings import MOST_CLASSES
 from ranvier.analysis.report.markup import LEFT_OUT, details, figure, percent, section, several, table, text
 from ranvier.analysis.report.run_report import RunReport
 
-_WORST = 8  # classes
+_NAMED = 3  # of the worst classes
+_MOST_NEVER = 8  # of those that are never right
 
 
 def mistakes_section(report: RunReport, data: Mapping[str, Any], run: int) -> str:
@@ -84,13 +85,16 @@ def worst_classes(confusion: NDArray[np.int64], classes: Sequence[str]) -> str:
     never = [place for place in order if not right[place]]
     if len(order) < 2 or bool((right == clips).all()):
         return ""
-    if never:
-        named = listed([f"“{classes[place]}”" for place in never[:_WORST]])
-        more = "" if len(never) <= _WORST else f", and {len(never) - _WORST} more"
-        return f"Never right (0%): {len(never)} of {several(len(order), 'class', 'classes')}, {named}{more}."
-    worst = [place for place in order if right[place] < clips[place]][:3]
-    told = [f"“{classes[place]}” ({percent(right[place] / clips[place])} of {clips[place]:,})" for place in worst]
-    return f"Worst of {len(order)} classes: {listed(told)}."
+    worst = [place for place in order if 0 < right[place] < clips[place]][: max(0, _NAMED - len(never))]
+    told = listed(
+        [f"“{classes[place]}” ({percent(right[place] / clips[place])} of {clips[place]:,})" for place in worst]
+    )
+    if not never:
+        return f"Worst of {len(order)} classes: {told}."
+    named = listed([f"“{classes[place]}”" for place in never[:_MOST_NEVER]])
+    more = "" if len(never) <= _MOST_NEVER else f", and {len(never) - _MOST_NEVER} more"
+    then = f"; next worst: {told}" if told else ""
+    return f"Never right (0%): {len(never)} of {several(len(order), 'class', 'classes')}, {named}{more}{then}."
 
 
 def _by_class(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[list[Any]]:
