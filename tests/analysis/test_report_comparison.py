@@ -136,8 +136,11 @@ def test_the_axis_spans_the_intervals_and_bars_lie_on_it() -> None:
     assert bars == [("0.00", "100.00")] * 2, "the made-up intervals are 50 to 90%"
 
 
-def test_the_last_epoch_stands_beside_the_chosen_one() -> None:
-    assert text_of(run("best", GOOD), run("far", FAR)).count("last epoch 44.0%") == 2
+def test_the_last_epoch_stands_beside_an_accuracy_on_clips_that_the_epoch_was_chosen_on() -> None:
+    chosen = [run(name, right, part="validation") for name, right in (("best", GOOD), ("far", FAR))]
+    assert text_of(*chosen).count("last epoch 44.0%") == 2
+    assert "the last epoch's, on the same clips, stands beside it" in text_of(*chosen)
+    assert "last epoch 44.0%" not in text_of(run("best", GOOD), run("far", FAR)), "that is of other clips"
 
 
 def test_the_page_knows_which_run_is_right_most_often() -> None:

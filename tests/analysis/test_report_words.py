@@ -223,6 +223,7 @@ def test_what_makes_training_clips_harder_is_told_only_where_it_is_done() -> Non
 
 def test_the_chosen_epochs_accuracy_stands_beside_the_last_ones() -> None:
     assert "that of the last epoch, 4, got 44.0% of them right" in text_of()
+    assert "on the validation clips is optimistic; that on the test clips is not." in text_of()
     last = {**report().result, "best_epoch": 4}  # type: ignore[dict-item]
     assert "which was also the last" in text_of(result=last)
     none = {**last, "epoch_chosen_on": "nothing (last epoch)"}

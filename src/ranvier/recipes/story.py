@@ -46,12 +46,13 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
     if isinstance(model, FeedforwardModel) and model.incoming is not None:
         sources = "one source" if model.incoming == 1 else f"{in_words(model.incoming)} sources"
         yield f"Each neuron has synapses from {sources} only, drawn at random before training."
+    every = "every synapse of the detectors" if isinstance(model, DetectorModel) else "every synapse"
     yield {
-        "learned": "Besides the strength of every synapse it learned its delay: how long a spike is on its way, "
+        "learned": f"Besides the strength of {every} it learned its delay: how long a spike is on its way, "
         f"0 to {model.max_delay_ms:g} ms, in the finished network in whole steps of {step}.",
-        "fixed": "It learned the strength of every synapse; their delays (how long a spike is on its way), "
+        "fixed": f"It learned the strength of {every}; their delays (how long a spike is on its way), "
         f"0 to {model.max_delay_ms:g} ms in steps of {step}, stayed as they were drawn at random.",
-        "none": "It learned the strength of every synapse; there are no delays: a spike arrives at once.",
+        "none": f"It learned the strength of {every}; there are no delays: a spike arrives at once.",
         "every": "Between two connected neurons there is a synapse for every delay (how long a spike is on its way), "
         f"0 to {model.max_delay_ms:g} ms in steps of {step}; it learned the strength of each.",
     }[model.delays]

@@ -111,7 +111,9 @@ def chosen(report: RunReport) -> str:
     elif ends is not None:
         how += f"; that of the last epoch, {last}, got {percent(ends)} of them right"
     published = " (chosen on the test clips, as published)" if result.get("protocol") == "paper" else ""
-    return f"{how}. The best of many is a lucky one, so its accuracy on these clips is optimistic{published}.{test}"
+    unchosen = "" if published or "test" not in result.get("accuracy", {}) else "; that on the test clips is not"
+    optimistic = f"so its accuracy on the {name} is optimistic{published}{unchosen}"
+    return f"{how}. The best of many is a lucky one, {optimistic}.{test}"
 
 
 def last_accuracy(report: RunReport) -> float | None:

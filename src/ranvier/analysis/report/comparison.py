@@ -77,8 +77,8 @@ def _curves(reports: Sequence[RunReport]) -> str:
             "overlay",
             0,
             "Accuracy and loss of every run over the epochs, in one chart each.",
-            f"Accuracy on {name} (where a run has none: on training clips), and loss on training clips. A dot marks "
-            "the epoch that was kept. The run that is right most often is highlighted first.",
+            f"Above, accuracy on {name}, or on training clips where a run has no others; below, loss on training "
+            "clips. A dot marks the epoch that was kept. The run that is right most often is highlighted first.",
             '<div class="controls"><label>Highlight <select data-control="highlight"></select></label></div>',
         ),
     )
@@ -140,7 +140,7 @@ def _row(
         empty = ["", ""] if best is None else ["", "", ""]
         return [name, ("graph", ""), f"{len(report.rows)} of {report.epochs} epochs", *empty]
     part, accuracy = main
-    last = last_accuracy(report)
+    last = _last(report)
     more = [] if best is not None else [f"of {accuracy['clips']:,} {part_name(report.settings, part)}"]
     if last is not None:
         more.append(f"last epoch {percent(last)}")
@@ -154,6 +154,13 @@ def _row(
         cells.append(_difference(report, best))
     cells.append(f"{report.result['parameters']:,}<small>{text(duration(report.result['seconds']))}</small>")
     return cells
+
+
+def _last(report: RunReport) -> float | None:
+    """The last epoch's accuracy, where the run's own is of the clips that its epoch was chosen on."""
+    main = main_accuracy(report)
+    chosen_on = "test" if report.settings.get("protocol") == "paper" else "validation"
+    return last_accuracy(report) if main is not None and main[0] == chosen_on else None
 
 
 def _difference(report: RunReport, best: RunReport) -> str:
@@ -193,10 +200,10 @@ def _caption(reports: Sequence[RunReport], best: RunReport | None) -> Iterator[s
         f"{bars}{text(where)} The 95% interval (Wilson's formula) tells how well so many clips pin the share down, for "
         "one training each; it says nothing of other seeds."
     )
-    if any(last_accuracy(report) is not None for report in reports):
+    if any(_last(report) is not None for report in reports):
         yield (
-            "The epoch that is kept is the best of many on the validation clips, so the accuracy on them is "
-            "optimistic; the last epoch's stands beside it."
+            "The epoch that is kept is the best of many on the clips that it is chosen on, so the accuracy on those is "
+            "optimistic; the last epoch's, on the same clips, stands beside it."
         )
     if best is not None:
         told = "The difference to the best is taken clip by clip, in percentage points"
