@@ -254,6 +254,77 @@ def test_the_mistakes_are_read_with_the_arrow_keys(report: Page) -> None:
     assert report.run(read).startswith("one: taken for zero")
 
 
+def test_a_class_that_is_never_right_is_marked_and_its_0_is_read(page: Page, runs: Path, tmp_path: Path) -> None:
+    text = (runs / "learned" / "report.html").read_text()
+    start = text.index('"confusion":[[') + len('"confusion":[[')
+    (tmp_path / "never.html").write_text(f"{text[:start]}0{text[text.index(',', start) :]}")
+    page.open(tmp_path / "never.html")
+    counts = page.run("return RUNS[0].confusion")
+    never = sum(row[place] == 0 for place, row in enumerate(counts))
+    assert never >= 1
+    assert page.run("return document.querySelectorAll('[data-draw=confusion] .never').length") == never
+    numbers = page.run(
+        "return [...document.querySelectorAll('[data-draw=confusion] svg text')].map(t => t.textContent)"
+    )
+    assert numbers.count("0") == never
+    matrix = page.one("[data-draw=confusion] svg")
+    page.run("arguments[0].focus()", matrix)
+    read = page.run("return document.querySelector('[data-draw=confusion] .read').textContent")
+    assert read.startswith("zero: understood in 0 of ")
+
+
+def test_numbers_in_the_matrix_can_be_read_on_their_squares(page: Page, runs: Path) -> None:
+    """The contrast that WCAG 2 asks of text, 4.5, at every share and in both themes."""
+    contrast = """
+      const hex = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1);
+      const rgb = (name) => [0, 2, 4].map((i) => parseInt(hex(name).slice(i, i + 2), 16) / 255);
+      const bright = (c) => c.map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+      let least = Infinity;
+      for (const right of [true, false]) for (let share = 0.01; share <= 1; share += 0.01) {
+        const { opacity, ink } = shade(share, right);
+        const square = rgb(right ? "--ink" : "--accent"), paper = rgb("--paper");
+        const mixed = square.map((v, i) => v * opacity + paper[i] * (1 - opacity));
+        const [a, b] = [bright(mixed), bright(rgb(ink.slice(4, -1)))].sort((x, y) => y - x);
+        least = Math.min(least, (a + 0.05) / (b + 0.05));
+      }
+      return least;
+    """
+    for dark in (False, True):
+        page.open(runs / "learned" / "report.html", dark=dark)
+        assert page.run(contrast) >= 4.5
+
+
+def test_the_answer_is_told_at_the_end_and_nothing_before_anything_was_said(report: Page) -> None:
+    slider = report.one("[data-control=time]")
+    press(slider, "END")
+    told = report.one("[data-draw=travel] .read").text
+    said, label = report.run("return [RUNS[0].clips[0].said, RUNS[0].clips[0].label]")
+    assert f"The answer, the largest total, is “{said}” with " in told
+    assert ("which is right" in told) == (said == label)
+    press(slider, "ARROW_LEFT")
+    assert "So far the largest total is that of" in report.one("[data-draw=travel] .read").text
+    alike = "return saying({ classes: ['a', 'b'] }, { share: [127, 127, 9, 9], steps: 3, said: 'a' }, 1).name"
+    assert report.run(alike) is None
+
+
+def test_a_neuron_without_synapses_is_said_to_have_none(report: Page) -> None:
+    told = """
+      const run = { ...RUNS[0] }, clip = unpackClip(run, run.clips[0]), layer = 0, neuron = clip.rasters[0].neuron[0];
+      const empty = () => new Int16Array(999);
+      const none = run.layers.map(() => ({ kept: 1, target: empty(), delay: empty(), weight: empty() }));
+      const state = { layer, neuron, time: clip.steps - 1, clip: 0 };
+      const without = tell(run, clip, none, state);
+      none[0].weight.fill(5);
+      return [without, tell(run, clip, none, state), tell({ ...run, longest: 0 }, clip, none, state)];
+    """
+    without, delayed, at_once = report.run(told)
+    assert "it has no synapse to the next layer." in without
+    assert "its strongest synapse takes 0 ms to neuron 0" in delayed
+    assert "its strongest synapse leads to neuron 0" in at_once
+    assert "no. " in report.one("label:has([data-control=neuron]) + output").text
+
+
 def test_everything_that_can_be_operated_is_reached_with_the_tab_key(report: Page) -> None:
     wanted = report.run("return document.querySelectorAll('input, select, button, summary').length")
     reached: set[str] = set()
@@ -286,15 +357,36 @@ def test_it_fits_and_is_not_empty(page: Page, runs: Path, width: int, dark: bool
     assert page.complaints() == []
 
 
-def test_a_comparison_highlights_and_opens_runs(page: Page, runs: Path) -> None:
+def test_a_comparison_highlights_the_best_and_opens_runs(page: Page, runs: Path) -> None:
     page.open(runs / "both.html")
-    accent = "return document.querySelector('[data-draw=overlay] path.line.accent').getAttribute('d')"
-    first = page.run(accent)
-    press(page.one("[data-control=highlight]"), "ARROW_DOWN")
-    page.until(f"return (() => {{ {accent} }})() !== {first!r}")
+    rights = page.run("return RUNS.map(run => run.right)")
+    select = page.one("[data-control=highlight]")
+    assert rights[int(select.get_attribute("value"))] == max(rights)
+    high = "return document.querySelector('[data-draw=overlay] path.line.high').getAttribute('d')"
+    first = page.run(high)
+    press(select, "ARROW_DOWN" if select.get_attribute("value") == "0" else "ARROW_UP")
+    page.until(f"return (() => {{ {high} }})() !== {first!r}")
+    drawn = "return [...document.querySelectorAll('[data-draw=overlay] path.line')].map(p => getComputedStyle(p)"
+    assert len(set(page.run(f"{drawn}.stroke)"))) == 2, "runs differ in colour"
+    assert len(set(page.run(f"{drawn}.strokeDasharray)"))) == 2, "and in their dashes"
+    assert page.run("return document.querySelectorAll('[data-draw=overlay] .kept-dot').length") == 2
+    chart = "document.querySelector('[data-draw=overlay] .panels svg')"
+    assert "guessing: 5.0%" in page.run(f"return {chart}.textContent")
     assert page.run("return document.querySelectorAll('details.run[open]').length") == 0
     page.one(".runs a").click()
     page.until("return document.querySelectorAll('details.run[open] canvas').length === 1")
+    assert page.complaints() == []
+
+
+def test_on_a_phone_a_run_is_a_block_with_named_cells(page: Page, runs: Path) -> None:
+    rows = "[...document.querySelectorAll('table.stacked')].map(t => getComputedStyle(t.tBodies[0].rows[0]).display)"
+    bars = "[...document.querySelectorAll('.graph, .with-graph')].some(bar => bar.offsetWidth)"
+    for width, display in ((1100, "table-row"), (390, "block")):
+        page.open(runs / "both.html", width)
+        assert page.run(f"return {rows}") == [display] * 2
+        assert page.run(f"return {bars}") == (width > 1000)
+    name = "return getComputedStyle(document.querySelector('table.runs td:not(.graph)'), '::before').content"
+    assert page.run(name) == '"right"'
     assert page.complaints() == []
 
 

@@ -18,7 +18,7 @@ from ranvier.recipes import observed as kept
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
-from ranvier.recipes.report import OWN, command, read_run, trainings, write_report
+from ranvier.recipes.report import OWN, command, read_run, run_names, trainings, write_report
 from ranvier.recipes.run_folder import make_folder
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.train import train
@@ -133,6 +133,27 @@ def test_what_was_kept_is_of_one_network_and_of_its_clips(run: Path, tmp_path: P
     assert kept_observed(run, OWN) is not None
 
 
+def test_which_clips_were_right_and_what_came_in_is_kept(run: Path, small: Make) -> None:
+    splits = build_splits(small())
+    part, network = splits.validation, Network.read(run / "network.safetensors")
+    assert part is not None
+    seen = kept_observed(run, OWN)
+    assert seen is not None
+    labels = part.dataset.labels[part.clips]
+    assert [int((seen.right & (labels == label)).sum()) for label in range(3)] == np.diag(seen.confusion).tolist()
+    assert seen.source_events is not None
+    x, _, _ = part.dataset.batch(part.clips)
+    assert seen.source_events == pytest.approx(x.sum(0).mean(0).numpy())
+    again, others = observe(network, part, "validation"), observe(network, splits.train, "train")
+    assert again.which == seen.which != others.which
+    assert again.right.tolist() == seen.right.tolist()
+
+
+def test_what_an_older_version_kept_is_made_anew(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_VERSION", kept._VERSION + 1)
+    assert kept_observed(run, OWN) is None
+
+
 def test_clips_can_come_from_a_recording(run: Path, tmp_path: Path) -> None:
     write_small_recording(tmp_path / "other.h5", 12, 5)
     write_report([run], tmp_path / "other.html", data=tmp_path / "other.h5")
@@ -189,7 +210,7 @@ def test_leaving_each_speaker_out_is_a_comparison(small: Make, tmp_path: Path) -
     train(small(data__validation="leave-one-speaker-out", train__epochs="1"), tmp_path / "run", Quiet())
     for speaker in "012":
         (fold,) = data_of(tmp_path / "run" / f"speaker-{speaker}" / "report.html")
-        assert fold["name"] == f"speaker-{speaker}"
+        assert fold["name"] == f"run, speaker {speaker}"
     assert len(trainings(tmp_path / "run")) == 3
     assert len(data_of(tmp_path / "run" / "report.html")) == 3
 
@@ -226,7 +247,7 @@ def test_many_clips_are_thinned_evenly_and_their_number_is_told(
 ) -> None:
     monkeypatch.setattr(kept, "_MOST_CLIPS", 10)
     (run / "observed.npz").unlink()
-    assert "10 validation clips, evenly picked from 30" in write_report([run]).read_text()
+    assert "10 validation clips (speakers never heard), evenly picked from 30" in write_report([run]).read_text()
 
 
 def test_examples_are_right_and_wrong_clips_of_different_classes(run: Path, small: Make) -> None:
@@ -264,6 +285,24 @@ def test_the_command_makes_the_same_configuration(small: Make) -> None:
     named = build_config({**load_values("digits"), "name": "mine"})
     assert command(named) == "ranvier train RUN/config.toml"
     assert command(small()) == "ranvier train RUN/config.toml"
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/x/mine"], ["mine"]),
+        (["/x/mine/seed-0"], ["mine, seed 0"]),
+        (["/x/a/seed-0", "/x/b/seed-0"], ["a", "b"]),
+        (["/x/a/seed-0", "/x/a/seed-1", "/x/b/seed-0"], ["a, seed 0", "a, seed 1", "b, seed 0"]),
+        (["/x/a/seed-0", "/x/a/seed-1"], ["seed 0", "seed 1"]),
+        (["/x/run/speaker-7", "/x/run/speaker-8"], ["speaker 7", "speaker 8"]),
+        (["/x/run", "/x/run/fixed"], ["run", "run/fixed"]),
+        (["/x/a/run", "/y/a/run"], ["x", "y"]),
+        (["/x/my-seed-1"], ["my-seed-1"]),
+    ],
+)
+def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list[str]) -> None:
+    assert run_names([Path(folder) for folder in folders]) == names
 
 
 def test_only_a_run_can_be_reported(tmp_path: Path, small: Make) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.analysis import figures
 from ranvier.network import Network
 from ranvier.recipes import run_folder, splits
 from ranvier.recipes.build import build_model
@@ -36,7 +37,7 @@ from ranvier.recipes.train import resume, train
 from .conftest import Quiet, write_small_recording
 
 Make = Callable[..., Config]
-TIMES = {"seconds", "wall_seconds"}
+TIMES = {"seconds", "wall_seconds", "finished"}
 
 
 def untimed(value: Any) -> Any:
@@ -420,6 +421,40 @@ def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str
     assert [int((layer.weight != 0).sum()) for layer in network.layers] == synapses
     assert result["accuracy"]["validation"]["clips"] == 30
     assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"model__incoming": "4"}, {"model__delay_type": "axonal", "model__incoming": "4"}]
+)
+def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
+    small: Make, changes: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    plot = figures.plot_delays
+
+    def watched(before: Any, after: Any, dt_ms: float) -> Any:
+        drawn.extend(len(delays) for delays in after)
+        return plot(before, after, dt_ms)
+
+    monkeypatch.setattr(figures, "plot_delays", watched)
+    config = small(**changes, train__epochs="2")
+    train(config, tmp_path / "run", Quiet())
+    first = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
+    last = build_model(config, build_splits(config), torch.Generator().manual_seed(1))
+    saved = load_checkpoint(tmp_path / "run")
+    assert saved is not None
+    last.load_state_dict(saved["model"])
+    synapses = []
+    for layer, begun, moved in zip(
+        last.delay_layers, first.delay_layers, read_metrics(tmp_path / "run")[-1]["delay_moved_ms"], strict=True
+    ):
+        there = (layer.weight != 0).nonzero().tolist()
+        spread = [one.delay.detach().expand_as(one.weight) for one in (layer, begun)]
+        far = [abs(float(spread[0][tuple(place)] - spread[1][tuple(place)])) for place in there]
+        assert moved == pytest.approx(10 * float(np.median(far)), abs=1e-3)
+        assert moved > 0
+        synapses.append(len(there))
+    assert drawn == synapses, "delays.png is of these as well"
 
 
 @pytest.mark.parametrize("learned", ["true", "false"])

@@ -47,7 +47,7 @@ def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], d
         before, after: per layer, delays in steps, of one shape.
         dt_ms: length of a step in ms.
     """
-    pairs = [(b, a) for b, a in zip(before, after, strict=True) if max(b.max(), a.max()) > 0]
+    pairs = [(b, a) for b, a in zip(before, after, strict=True) if max(b.max(initial=0), a.max(initial=0)) > 0]
     figure, axes = _figure(2, max(1, len(pairs)), 3.4 * max(1, len(pairs)), 5.2)
     for column, (b, a) in enumerate(pairs):
         longest = float(max(b.max(), a.max()))

@@ -143,7 +143,13 @@ class DelayLinear(nn.Module):
 
     def synapse_delays(self) -> Tensor:
         """The frozen delays ``[synapse]`` of the synapses that there are."""
-        delays = self.delay_steps()
+        return self._of_synapses(self.delay_steps())
+
+    def learned_delays(self) -> Tensor:
+        """The same before they are rounded, in steps."""
+        return self._of_synapses(self.delay.detach().expand_as(self.weight))
+
+    def _of_synapses(self, delays: Tensor) -> Tensor:
         return delays.flatten() if self.connected is None else delays[:, self.connected].flatten()
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

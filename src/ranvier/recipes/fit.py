@@ -63,6 +63,8 @@ class Training:
         self.config = config
         self.order = torch.Generator().manual_seed(config.train.seed)
         self.model = build_model(config, splits, self.order)
+        # where they begin follows from the seed, so a continued training knows it too
+        self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
@@ -225,6 +227,10 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
         row["sigma_ms"] = float(training.model.linear.sigma) * training.config.data.dt_ms
         row["delay_histograms"] = delay_histograms(training.model)
+        row["delay_moved_ms"] = [
+            round(float(np.median(np.abs((now - first).numpy()))) * training.config.data.dt_ms, 4)
+            for now, first in zip(learned_delays(training.model), training.first_delays, strict=True)
+        ]
     training.seconds += time.perf_counter() - started
     row["seconds"] = round(training.seconds, 3)
     chosen_on = row.get("validation_accuracy", float(training.epoch))  # without validation the last epoch wins
@@ -233,6 +239,11 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
     training.last_row = row
     return row
+
+
+def learned_delays(model: Feedforward) -> list[Tensor]:
+    """Delays in steps, not rounded, of the synapses that there are ``[synapse]``, of the layers that learn them."""
+    return [layer.learned_delays() for layer in model.delay_layers if layer.learn_delay and layer.max_delay > 0]
 
 
 def delay_histograms(model: Feedforward) -> list[list[int]]:

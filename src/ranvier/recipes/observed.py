@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report import Example, Observed
-from ranvier.data import FrameDataset
+from ranvier.data import FrameDataset, SpikeDataset
 from ranvier.network import Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.splits import Part
 
-_VERSION = 1
+_VERSION = 2  # what it added: which clips were right, and the events of every source
 _MOST_CLIPS = 2000  # of a split whose accuracy is known already; more are evenly thinned
 _MOST_SPEAKERS = 20
 _RIGHT, _WRONG = 3, 2  # clips to look at
@@ -62,20 +62,37 @@ def observe(
         return Example(int(labels[place]), name(int(speakers[place])), int(dataset.lengths[clip]), dataset.clip(clip))
 
     shown = [*_first(right, labels, _RIGHT), *_first(~right, labels, _WRONG)]
-    frames = isinstance(dataset, FrameDataset)
     return Observed(
         split=split,
         clips=len(clips),
         there=len(part),
         confusion=evaluation.confusion,
+        right=right,
+        which=_which(dataset, clips),
         neuron_spikes=evaluation.neuron_spikes,
-        input_events=None if frames else float(np.mean([dataset.clip(int(clip))[2].sum() for clip in clips])),
+        source_events=None if isinstance(dataset, FrameDataset) else _source_events(dataset, clips),
         speakers={
             name(speaker): (int(right[speakers == speaker].sum()), int((speakers == speaker).sum()))
             for speaker in (there if len(there) <= _MOST_SPEAKERS else [])
         },
         examples=tuple(example(place) for place in shown),
     )
+
+
+def _which(dataset: SpikeDataset | FrameDataset, clips: NDArray[np.int64]) -> str:
+    """The same for the same clips, however they are counted: two networks may have steps of different length."""
+    whole = hashlib.sha256(repr((len(dataset), dataset.classes)).encode())
+    for values in (clips, dataset.labels[clips], dataset.speakers[clips]):
+        whole.update(np.ascontiguousarray(values, np.int64).tobytes())
+    return whole.hexdigest()
+
+
+def _source_events(dataset: SpikeDataset, clips: NDArray[np.int64]) -> NDArray[np.float64]:
+    total = np.zeros(dataset.sources)
+    for clip in clips:
+        _, source, size = dataset.clip(int(clip))
+        total += np.bincount(source, size, minlength=len(total))
+    return total / len(clips)
 
 
 def _first(wanted: NDArray[np.bool_], labels: NDArray[np.int64], most: int) -> list[int]:
@@ -95,11 +112,17 @@ def keep_observed(folder: Path, observed: Observed, data: str) -> None:
         "split": observed.split,
         "clips": observed.clips,
         "there": observed.there,
-        "input_events": observed.input_events,
+        "which": observed.which,
         "speakers": {name: list(counts) for name, counts in observed.speakers.items()},
         "examples": [{"label": e.label, "speaker": e.speaker, "length": e.length} for e in observed.examples],
     }
-    arrays: dict[str, NDArray[Any]] = {"about": np.array(json.dumps(about)), "confusion": observed.confusion}
+    arrays: dict[str, NDArray[Any]] = {
+        "about": np.array(json.dumps(about)),
+        "confusion": observed.confusion,
+        "right": observed.right,
+    }
+    if observed.source_events is not None:
+        arrays["source_events"] = observed.source_events
     for number, rates in enumerate(observed.neuron_spikes):
         arrays[f"neuron_spikes_{number}"] = rates
     for number, example in enumerate(observed.examples):
@@ -144,8 +167,10 @@ def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Obse
         clips=about["clips"],
         there=about["there"],
         confusion=arrays["confusion"],
+        right=arrays["right"],
+        which=about["which"],
         neuron_spikes=tuple(arrays[f"neuron_spikes_{number}"] for number in range(layers)),
-        input_events=about["input_events"],
+        source_events=arrays.get("source_events"),
         speakers={name: (right, clips) for name, (right, clips) in about["speakers"].items()},
         examples=tuple(examples),
     )

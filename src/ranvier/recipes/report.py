@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
@@ -17,11 +17,13 @@ from ranvier.recipes.config import Config, ConfigError, build_config, flat_value
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.run_folder import read_config, read_result, write_whole
-from ranvier.recipes.sections import DetectorModel, DigitsData, FeedforwardModel
 from ranvier.recipes.splits import Part, build_splits
+from ranvier.recipes.story import story
 
 OWN = "the run's own"  # clips, as its configuration divides them
 _LONGEST_COMMAND = 8  # options; a longer command takes the run's config.toml instead
+
+_NUMBERED = re.compile(r"(seed|speaker)-(\w+)")
 
 Progress = Callable[[int, int], None] | None
 
@@ -49,12 +51,31 @@ def write_report(
     if file.is_dir():
         raise ConfigError(f"--out: {file} is a folder (a file's name is needed)")
     runs = list(dict.fromkeys(run.resolve() for folder in folders for run in trainings(folder)))
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run) for run in runs]
-    reports = [read_run(run, name, data=data, progress=progress) for run, name in zip(runs, names, strict=True)]
+    reports = [
+        read_run(run, name, data=data, progress=progress) for run, name in zip(runs, run_names(runs), strict=True)
+    ]
     write_whole(file, render(reports))
     return file
+
+
+def run_names(runs: Sequence[Path]) -> list[str]:
+    """What tells runs apart: their folders without what is common to all; a seed or a speaker after its parent."""
+    places = [run.parts for run in runs]
+    if len(places) == 1:
+        places = [places[0][-2:] if _NUMBERED.fullmatch(places[0][-1]) else places[0][-1:]]
+    else:
+        for end in (0, -1):
+            while all(len(place) > 1 for place in places) and len({place[end] for place in places}) == 1:
+                places = [place[1:] if end == 0 else place[:-1] for place in places]
+    return [_told(place) for place in places]
+
+
+def _told(place: Sequence[str]) -> str:
+    """``a/b/seed-0`` as ``a/b, seed 0``."""
+    numbered = _NUMBERED.fullmatch(place[-1])
+    if numbered is None:
+        return "/".join(place)
+    return ", ".join([*filter(None, ["/".join(place[:-1])]), " ".join(numbered.groups())])
 
 
 def trainings(folder: Path) -> list[Path]:
@@ -89,9 +110,9 @@ def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Pro
                 f"The run's clips were not at hand ({error}), so there is nothing of what the network does with them. "
                 "ranvier report RUN --data FILE takes clips from a recording."
             )
-    return RunReport(
+    report = RunReport(
         name=name,
-        story=_story(config, network, result),
+        story=(),
         command=command(config),
         settings=flat_values(config),
         epochs=config.train.epochs,
@@ -101,6 +122,7 @@ def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Pro
         observed=observed,
         notes=notes,
     )
+    return replace(report, story=story(config, report))
 
 
 def _observed(folder: Path, config: Config, network: Network, data: Path | None, progress: Progress) -> Observed:
@@ -136,83 +158,6 @@ def _recorded(file: Path, network: Network, progress: Progress) -> Part:
     grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
     dataset = read_recording(file, grid, classes=len(network.classes), progress=progress)
     return Part(dataset, np.arange(len(dataset)))
-
-
-_FEW = {2: "two", 3: "three", 4: "four"}
-_TASKS = {
-    "digits": "which digit a voice says, zero to nine in English and German; the voices are synthetic",
-    "coincidence": "in which order channels fire",
-    "shd": "which digit a voice says, zero to nine in English and German (Spiking Heidelberg Digits)",
-    "ssc": "which word a voice says (Spiking Speech Commands)",
-    "gsc": "which word a voice says (Google Speech Commands)",
-    "folder": "which class a recording belongs to",
-}
-
-
-def _story(config: Config, network: Network | None, result: dict[str, Any] | None) -> list[str]:
-    """What was trained, for somebody who knows nothing of it."""
-    model, data = config.model, config.data
-    neurons = "one detector neuron per class"
-    if not isinstance(model, DetectorModel):
-        neurons = _layers(model.hidden)
-    ends = "" if network is None else f", {network.input.sources} inputs and {len(network.classes)} classes"
-    learns = "has learned" if result is not None else "is learning"
-    sentences = [
-        f"A network of spiking neurons ({neurons}{ends}) {learns} to tell {_TASKS[data.kind]}. "
-        + {
-            "learned": "Besides the strength of every synapse it learned its delay: how long a spike is on its way, "
-            f"0 to {model.max_delay_ms:g} ms in steps of {data.dt_ms:g} ms.",
-            "fixed": "It learned the strength of every synapse; their delays, "
-            f"0 to {model.max_delay_ms:g} ms, stayed as they were drawn at random.",
-            "none": "It learned the strength of every synapse; there are no delays: a spike arrives at once.",
-            "every": "Between two neurons there is a synapse for every delay, "
-            f"0 to {model.max_delay_ms:g} ms in steps of {data.dt_ms:g} ms; it learned the strength of each.",
-        }[model.delays]
-    ]
-    if isinstance(model, FeedforwardModel):
-        sentences += _memory(model, network)
-    clips = (result or {}).get("clips", {})
-    if clips:
-        passes = f"{config.train.epochs} times" if config.train.epochs > 1 else "once"
-        sentence = f"It heard {clips['train']:,} training clips {passes}."
-        if clips.get("validation") and config.protocol != "paper":
-            sentence += f" {clips['validation']:,} others decided which of its epochs is kept."
-        if clips.get("test"):
-            strange = " of voices it had never heard" if isinstance(data, DigitsData) else ""
-            sentence += f" At the end it was tested once, on {clips['test']:,} clips{strange}."
-        sentences.append(sentence)
-    return sentences
-
-
-def _memory(model: FeedforwardModel, network: Network | None) -> list[str]:
-    """What is out of the ordinary about how its neurons and synapses remember."""
-
-    def kept(decays: Sequence[NDArray[np.float32] | None]) -> str:
-        shares = [f"{100 * float(decay[0]):.3g}%" for decay in decays if decay is not None]
-        return f"{', '.join(shares[:-1])} and {shares[-1]}" if len(set(shares)) > 1 else shares[0]
-
-    layers = [] if network is None else list(network.layers)
-    sentences = []
-    if model.neuron == "plif":
-        end = f": in the end {kept([layer.decay for layer in layers])} from step to step" if layers else ""
-        sentences.append(f"Each layer also learned how much of their voltage its neurons keep{end}.")
-    if model.synapse_tau_ms is not None:
-        how = "a share that each hidden layer learned" if model.learn_synapse_tau else "a fixed share"
-        traces = [layer.synapse_decay for layer in layers[:-1]]
-        end = f" ({kept(traces)})" if layers else ""
-        sentences.append(
-            "What a hidden neuron sends on is not its spikes but their trace: each spike adds one to it, and in every "
-            f"step without a spike {how} of it is kept{end}."
-        )
-    return sentences
-
-
-def _layers(sizes: Sequence[int]) -> str:
-    if len(sizes) == 1:
-        return f"one hidden layer of {sizes[0]:,} neurons"
-    if len(set(sizes)) == 1:
-        return f"{_FEW.get(len(sizes), len(sizes))} hidden layers of {sizes[0]:,} neurons each"
-    return f"hidden layers of {', '.join(f'{size:,}' for size in sizes)} neurons"
 
 
 def command(config: Config) -> str:

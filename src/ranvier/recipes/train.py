@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
         fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
         result = _finish(config, splits, fitted, folder, watcher)
         result["wall_seconds"] = round(time.perf_counter() - started, 1)
+        result["finished"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
         chosen = {f"chosen_{name}_accuracy": part["value"] for name, part in result["accuracy"].items()}
         tracker.end(config.train.epochs, chosen)
         write_result(folder, result)  # before the report, on which nothing hangs
@@ -160,7 +162,7 @@ def _parts(splits: Splits, test: Part | None) -> dict[str, Part | None]:
 
 def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None) -> dict[str, Any]:
     parts = _parts(splits, test)
-    last_epoch = {name: value for name, value in fitted.last_epoch.items() if name != "delay_histograms"}
+    last_epoch = {name: value for name, value in fitted.last_epoch.items() if not isinstance(value, list)}
     chosen_on = "nothing (last epoch)" if splits.validation is None else "validation"
     return {
         "recipe": config.name,
@@ -220,11 +222,14 @@ def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] |
 
 
 def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
-    after = [layer.delay_steps for layer in network.layers]
     if splits.offsets is None:
-        figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
+        # a weight of 0 is no synapse
+        there = [layer.weight != 0 for layer in network.layers]
+        begun = [delays[mask] for delays, mask in zip(before, there, strict=True)]
+        after = [layer.delay_steps[mask] for layer, mask in zip(network.layers, there, strict=True)]
+        figures.save(figures.plot_delays(begun, after, network.dt_ms), folder / "delays.png")
     else:
-        drawn = figures.plot_detectors(before[0][0], after[0][0], splits.offsets, network.dt_ms)
+        drawn = figures.plot_detectors(before[0][0], network.layers[0].delay_steps[0], splits.offsets, network.dt_ms)
         figures.save(drawn, folder / "delays.png")
     part = splits.validation or splits.train
     clip, dataset = int(part.clips[0]), part.dataset

@@ -1,6 +1,7 @@
 """One HTML file about a run, or about several: what was trained, how well, and how its spikes travel."""
 
+from ranvier.analysis.report.clips import in_words, part_phrase
 from ranvier.analysis.report.page import render
 from ranvier.analysis.report.run_report import Example, Observed, RunReport
 
-__all__ = ["Example", "Observed", "RunReport", "render"]
+__all__ = ["Example", "Observed", "RunReport", "in_words", "part_phrase", "render"]

@@ -108,9 +108,9 @@ function panel(host, title, more) {
 // --- learning curves -------------------------------------------------------------------------------------------------
 
 const LINES = [
-  { key: "validation_accuracy", name: "validation", style: "accent" },
-  { key: "train_accuracy", name: "training", style: "", dash: "" },
-  { key: "seen_accuracy", name: "voices heard", style: "", dash: "6 3" },
+  { key: "validation_accuracy", style: "accent" },
+  { key: "train_accuracy", style: "", dash: "" },
+  { key: "seen_accuracy", style: "", dash: "6 3" },
 ];
 
 function learning(figure, run) {
@@ -120,14 +120,14 @@ function learning(figure, run) {
   if (!figure.dataset.ready) slider.value = Math.max(0, run.best ? epochs.findIndex((e) => e >= run.best) : last);
   return (host) => {
     host.replaceChildren();
-    const there = LINES.filter((line) => curves[line.key]);
+    const there = LINES.filter((line) => curves[line.key]).map((line) => ({ ...line, name: run.named[line.key] }));
     const grid = element("div", { class: "panels wide" }, host), axis = { low: Math.min(1, epochs[0]), high: Math.max(2, epochs[last]), whole: true };
     const marks = [];
     const one = (title, series, y, height, label) => {
       const box = panel(grid, title);
       if (series.length > 1) legend(box, series);
       const c = chart(box, { height, x: { ...axis, label }, y, label: title });
-      if (run.best) node("line", { class: "kept", x1: c.x(run.best), x2: c.x(run.best), y1: c.top, y2: height - c.bottom }, c.svg);
+      if (run.best) node("rect", { class: "kept", x: c.x(run.best) - 5, width: 10, y: c.top, height: height - c.bottom - c.top }, c.svg);
       for (const line of [...series].reverse()) {
         node("path", { class: "line " + line.style, d: path(epochs, line.values, c.x, c.y), "stroke-dasharray": line.dash || "" }, c.svg);
       }
@@ -157,7 +157,8 @@ function learning(figure, run) {
         { low: 0, high: Math.max(0.01, ...finite(curves.loss)) }, few ? 170 : 150, few);
     }
     if (curves.sigma_ms) {
-      one("σ, the width of the delays' blur, in ms", [{ name: "σ", style: "", values: curves.sigma_ms }],
+      const from = run.began === undefined || run.began === null ? "" : ` (it began at ${short(run.began)})`;
+      one(`σ, the width of the delays' blur, in ms at the end of each epoch${from}`, [{ name: "σ", style: "", values: curves.sigma_ms }],
         { low: 0, high: Math.max(...finite(curves.sigma_ms)) }, 165, "epoch");
     }
     const show = () => {
@@ -167,44 +168,12 @@ function learning(figure, run) {
       slider.setAttribute("aria-valuetext", "epoch " + epochs[place]);
       const said = there.filter((line) => curves[line.key][place] !== null).map((line) => `${line.name} ${percent(curves[line.key][place])}`);
       if (curves.loss && curves.loss[place] !== null) said.push("loss " + short(curves.loss[place]));
-      if (curves.sigma_ms && curves.sigma_ms[place] !== null) said.push(`σ ${short(curves.sigma_ms[place])} ms`);
+      if (curves.sigma_ms && curves.sigma_ms[place] !== null) said.push(`σ ${short(curves.sigma_ms[place])} ms at its end`);
       const kept = epochs[place] === run.best ? " (the one that was kept)" : "";
       figure.querySelector(".read").textContent = `Epoch ${epochs[place]}${kept}: ${said.join(", ")}.`;
     };
     slider.oninput = show;
     show();
-  };
-}
-
-// --- several runs over each other ------------------------------------------------------------------------------------
-
-const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "4 2"];
-
-function overlay(figure, _, runs) {
-  const shown = runs.filter((run) => run.curves.epoch.length), select = control(figure, "highlight");
-  if (!figure.dataset.ready) shown.forEach((run, place) => element("option", { value: place }, select, run.name));
-  return (host) => {
-    host.replaceChildren();
-    if (!shown.length) { host.textContent = "No run has finished an epoch."; return; }
-    const chosen = Number(select.value), high = Math.max(2, ...shown.map((run) => run.curves.epoch.at(-1)));
-    const style = (place) => (place === chosen ? "accent" : shown.length > 4 ? "muted" : "");
-    legend(host, shown.map((run, place) => ({ name: run.name, style: style(place), dash: place === chosen ? "" : DASHES[place % DASHES.length] })));
-    const grid = element("div", { class: "panels wide" }, host);
-    const accuracy = (run) => run.curves.validation_accuracy || run.curves.train_accuracy || [];
-    const loss = (run) => run.curves.loss || [];
-    const top = Math.max(0.01, ...shown.flatMap((run) => finite(loss(run))));
-    const order = shown.map((_, place) => place).sort((a, b) => (a === chosen) - (b === chosen));
-    for (const [title, values, y, height] of [
-      ["Clips that were right", accuracy, { low: 0, high: 1, format: (v) => (100 * v).toFixed(0) + "%" }, 260],
-      ["Loss on training clips", loss, { low: 0, high: top }, 200],
-    ]) {
-      const box = panel(grid, title), c = chart(box, { height, x: { low: 1, high, whole: true, label: "epoch" }, y, label: title });
-      for (const place of order) {
-        node("path", { class: "line " + style(place), "stroke-dasharray": place === chosen ? "" : DASHES[place % DASHES.length],
-          d: path(shown[place].curves.epoch, values(shown[place]), c.x, c.y) }, c.svg);
-      }
-    }
-    select.onchange = () => redraw(figure);
   };
 }
 
@@ -220,10 +189,10 @@ function delays(figure, run) {
     host.replaceChildren();
     const movers = [], synapses = (layer) => layer.counts[0].reduce((a, b) => a + b, 0).toLocaleString("en") + " synapses";
     for (const [layer, box] of panels(host, run.delays.layers, (layer) => [layer.name, synapses(layer)])) {
-      const bins = layer.counts[0].length, wide = layer.width * run.dt;
+      const bins = layer.counts[0].length;
       const most = Math.max(1, ...layer.counts.map((counts) => Math.max(...counts)));
-      const c = chart(box, { height: 210, x: { low: -wide / 2, high: (bins - 0.5) * wide, label: "delay (ms)" }, y: { low: 0, high: most * 1.03 }, label: layer.name });
-      const edge = (bin) => c.x((bin - 0.5) * wide), zero = c.y(0);
+      const c = chart(box, { height: 210, x: { low: -run.dt / 2, high: (bins * layer.width - 0.5) * run.dt, label: "delay (ms)" }, y: { low: 0, high: most * 1.03 }, label: layer.name });
+      const edge = (bin) => c.x((bin * layer.width - 0.5) * run.dt), zero = c.y(0);
       const bars = layer.counts[0].map((_, bin) =>
         node("rect", { class: "fill", x: edge(bin) + 0.5, width: Math.max(0.8, edge(bin + 1) - edge(bin) - 1) }, c.svg));
       if (frames.length > 1) {
@@ -240,10 +209,7 @@ function delays(figure, run) {
       const frame = slider ? Number(slider.value) : 0;
       movers.forEach((move) => move(frame));
       if (!slider) return;
-      const means = run.delays.layers.map((layer) => {
-        const counts = layer.counts[frame], n = counts.reduce((a, b) => a + b, 0);
-        return short((counts.reduce((sum, count, bin) => sum + count * bin, 0) / n) * layer.width * run.dt);
-      });
+      const means = run.delays.layers.map((layer) => short(layer.mean[frame] * run.dt));
       figure.querySelector("output").textContent = `${frames[frame]} of ${frames.at(-1)}`;
       slider.setAttribute("aria-valuetext", "epoch " + frames[frame]);
       figure.querySelector(".read").textContent = `After epoch ${frames[frame]}, mean delays of ${means.join(", ")} ms.`;
@@ -286,60 +252,5 @@ function rates(figure, run) {
       layer.counts.forEach((count, bin) => bar(bin * wide, count, "fill"));
       bar(-1.5 * wide, layer.silent, "silent");
     }
-  };
-}
-
-// --- confusion -------------------------------------------------------------------------------------------------------
-
-function confusion(figure, run) {
-  const names = run.classes, counts = run.confusion, many = names.length;
-  let row = 0, column = 0;
-  return (host) => {
-    host.replaceChildren();
-    const width = Math.min(host.clientWidth, 720), longest = Math.max(...names.map((name) => name.length));
-    const label = Math.min(width * 0.3, 10 + 6.6 * Math.min(longest, 18)), size = Math.floor((width - label - 2) / many * 10) / 10;
-    const written = size >= 11, side = written ? label : 8, foot = written ? label : 8;
-    const svg = node("svg", { width, height: many * size + foot + 4, viewBox: `0 0 ${width} ${many * size + foot + 4}`, role: "img", tabindex: 0,
-      "aria-label": "Confusion matrix; the arrow keys move through it" }, host);
-    const cut = (name) => (name.length > 18 ? name.slice(0, 17) + "…" : name);
-    for (let i = 0; i < many; i++) {
-      const sum = counts[i].reduce((a, b) => a + b, 0) || 1, y = i * size;
-      if (written) {
-        node("text", { x: side - 6, y: y + size / 2 + 4, "text-anchor": "end" }, svg, cut(names[i]));
-        const x = side + i * size + size / 2 + 4, down = many * size + 6;
-        node("text", { x, y: down, "text-anchor": "end", transform: `rotate(-90 ${x} ${down})` }, svg, cut(names[i]));
-      }
-      for (let j = 0; j < many; j++) {
-        if (!counts[i][j]) continue;
-        const share = counts[i][j] / sum;
-        node("rect", { class: i === j ? "cell right" : "cell", x: side + j * size, y, width: size, height: size, opacity: (0.12 + 0.88 * Math.sqrt(share)).toFixed(3) }, svg);
-        if (size >= 22) {
-          node("text", { x: side + (j + 0.5) * size, y: y + size / 2 + 4, "text-anchor": "middle", style: share > 0.3 ? "fill: var(--paper)" : "fill: var(--ink)" }, svg, counts[i][j]);
-        }
-      }
-    }
-    node("rect", { class: "grid", x: side, y: 0.5, width: many * size, height: many * size }, svg);
-    const frame = node("rect", { class: "chosen", width: size, height: size, visibility: "hidden" }, svg);
-    const show = () => {
-      frame.setAttribute("x", side + column * size); frame.setAttribute("y", row * size); frame.setAttribute("visibility", "visible");
-      const sum = counts[row].reduce((a, b) => a + b, 0);
-      const what = row === column ? "understood" : `taken for ${names[column]}`;
-      figure.querySelector(".read").textContent = `${names[row]}: ${what} in ${counts[row][column]} of ${sum} clips.`;
-    };
-    const limit = (value) => Math.max(0, Math.min(many - 1, value));
-    svg.onpointermove = svg.onclick = (event) => {
-      const box = svg.getBoundingClientRect(), x = event.clientX - box.left - side, y = event.clientY - box.top;
-      if (x < 0 || y > many * size) return;
-      column = limit(Math.floor(x / size)); row = limit(Math.floor(y / size));
-      show();
-    };
-    svg.onkeydown = (event) => {
-      const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-      if (!move) return;
-      event.preventDefault();
-      row = limit(row + move[0]); column = limit(column + move[1]);
-      show();
-    };
-    svg.onfocus = show;
   };
 }

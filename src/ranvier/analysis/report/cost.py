@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ranvier.analysis.report.markup import details, duration, facts, figure, section, table, text
-from ranvier.analysis.report.run_report import Observed, RunReport, is_filtered, layer_names
+from ranvier.analysis.report.markup import details, duration, facts, figure, section, several, table, text
+from ranvier.analysis.report.run_report import Observed, RunReport, has_delays, is_filtered, layer_names
+from ranvier.network import Layer, Network
 
 
 def spikes_per_clip(observed: Observed | None) -> float | None:
@@ -49,7 +51,7 @@ def rates_section(report: RunReport, data: Mapping[str, Any], run: int) -> str:
             run,
             "A histogram of the neurons' mean spikes per clip, for every hidden layer.",
             "How many neurons spike how often in a clip, on average. Few spikes mean little energy on neuromorphic "
-            "hardware; neurons that never spike (the grey bar, if any) do nothing.",
+            "hardware; neurons that never spike in these clips (the grey bar, if any) do nothing here.",
         ),
         details("Table: spikes per clip", table("Mean spikes of a neuron in a clip", head, rows)),
     )
@@ -70,24 +72,53 @@ def cost_section(report: RunReport, run: int) -> str:
             f"{duration(report.rows[-1]['seconds'])}, {len(report.rows)} of {report.epochs} epochs"
         )
     if network is not None:
-        synapses = sum(int(np.count_nonzero(layer.weight)) for layer in network.layers)
-        pairs["synapses"] = f"{synapses:,}, each with a weight and a delay"
-        longest = max(layer.max_delay for layer in network.layers)
-        pairs["longest delay"] = f"{longest * network.dt_ms:g} ms, {longest} steps of {network.dt_ms:g} ms"
+        pairs["synapses"] = _synapses(report, network)
+        if has_delays(network):
+            longest = max(layer.max_delay for layer in network.layers)
+            pairs["delays"] = f"0 to {longest * network.dt_ms:g} ms allowed, in whole steps of {network.dt_ms:g} ms"
     if observed is not None and network is not None:
-        inputs = observed.input_events
-        pairs["input per clip"] = "real numbers at every step" if inputs is None else f"{inputs:,.0f} events"
+        events = observed.source_events
+        pairs["input per clip"] = "real numbers at every step" if events is None else f"{events.sum():,.0f} events"
         layers = [rates.sum() for rates in observed.neuron_spikes]
         pairs["spikes per clip"] = " + ".join(f"{total:,.0f}" for total in layers) + " in the hidden layers"
         if is_filtered(network):
             pairs["arrivals per clip"] = "not counted: a spike's trace arrives at every step after it, as a number"
-        elif inputs is not None:
-            fan = [layer.branches * layer.targets for layer in network.layers]
-            arrivals = sum(n * f for n, f in zip([inputs, *layers], fan, strict=True))
+        elif events is not None:
+            arrivals = sum(
+                float(rates @ _fan_out(layer))
+                for rates, layer in zip([events, *observed.neuron_spikes], network.layers, strict=True)
+            )
             pairs["arrivals per clip"] = (
-                f"{arrivals:,.0f} (each spike at each of its targets: additions on event-driven hardware)"
+                f"{arrivals:,.0f} (each spike through each of its synapses: additions on event-driven hardware)"
             )
     return section("cost", run, "What it costs", facts(pairs)) if pairs else ""
+
+
+def _fan_out(layer: Layer) -> NDArray[np.int64]:
+    """Synapses of every source ``[source]``; a weight of 0 is none."""
+    return np.asarray(np.count_nonzero(layer.weight, axis=(0, 1)), np.int64)
+
+
+_EACH = {
+    "learned": "each with a learned weight and a learned delay",
+    "fixed": "each with a learned weight and a delay that stayed as drawn at random",
+    "none": "each with a learned weight",
+    "every": "each with a learned weight: between two connected neurons there is one for every delay",
+}
+_SHARED = {"axonal": "from one neuron", "dendritic": "to one neuron"}
+
+
+def _synapses(report: RunReport, network: Network) -> str:
+    """How many there are, and what each has."""
+    numbers = [int(_fan_out(layer).sum()) for layer in network.layers]
+    settings = report.settings
+    each = _EACH.get(settings.get("model.delays", ""), "each with a weight")
+    if settings.get("model.delays") in ("learned", "fixed") and settings.get("model.delay_type") in _SHARED:
+        each += f"; synapses {_SHARED[settings['model.delay_type']]} share their delay"
+    if settings.get("model.kind") == "detectors":
+        # the last layer only counts votes
+        return f"{sum(numbers[:-1]):,}, {each}; besides, {numbers[-1]:,} fixed ones that count the detectors' votes"
+    return f"{sum(numbers):,}, {each}"
 
 
 def settings_section(report: RunReport, run: int) -> str:
@@ -96,11 +127,15 @@ def settings_section(report: RunReport, run: int) -> str:
     origin = {}
     if result:
         commit = result.get("git_commit")
-        origin["machine"] = f"{result['machine']}" + (f", {result['threads']} threads" if "threads" in result else "")
+        threads = f", {several(result['threads'], 'thread')}" if "threads" in result else ""
+        origin["machine"] = f"{result['machine']}{threads}"
         origin["commit"] = "not known" if commit is None else commit.replace("+", " and changes since")
         origin["versions"] = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-        origin["seed"] = str(result["seed"])
+        origin["seed"] = f"{result['seed']} (where its random numbers start)"
+        if "finished" in result:
+            origin["finished"] = str(result["finished"]).replace("T", " ").replace("Z", " UTC")
     left_out = result.get("left_out") or []
+    recipe = str(report.settings.get("data.kind", "digits"))
     rows = list(report.settings.items())
     return section(
         "settings",
@@ -108,6 +143,8 @@ def settings_section(report: RunReport, run: int) -> str:
         "How to make it again",
         f"<pre><code>{text(report.command)}</code></pre>",
         facts(origin) if origin else "",
+        '<p class="caption">What the fields mean is told by <code>ranvier train RECIPE --help</code>, for example '
+        f"<code>ranvier train {text(recipe)} --help</code>.</p>",
         details("The whole configuration", table("Every field of the recipe", ["field", "value"], rows, kind="words")),
         details(
             f"{len(left_out)} sound files were left out",

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.analysis.report.accuracy import main_accuracy
+from ranvier.analysis.report.clips import part_name
 from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
 from ranvier.engine import run
 from ranvier.network import Layer, Network
@@ -23,11 +25,23 @@ _CURVES = ("loss", "train_accuracy", "validation_accuracy", "seen_accuracy", "si
 
 def drawings(report: RunReport) -> dict[str, Any]:
     """Everything that is drawn of one run; what is not known is left out."""
-    data: dict[str, Any] = {"name": report.name, "best": report.best_epoch, "curves": _curves(report.rows)}
+    data: dict[str, Any] = {
+        "name": report.name,
+        "best": report.best_epoch,
+        "curves": _curves(report.rows),
+        "named": {f"{part}_accuracy": part_name(report.settings, part) for part in ("validation", "train", "seen")},
+    }
+    main = main_accuracy(report)
+    if main is not None:
+        data["right"] = number(main[1]["value"])
+    began = report.settings.get("train.sigma_start_ms")
+    if began is not None and "sigma_ms" in data["curves"]:
+        data["began"] = number(float(began))
     network, observed = report.network, report.observed
     if network is None:
         return data
     data["dt"] = network.dt_ms
+    data["longest"] = max(layer.max_delay for layer in network.layers)
     data["layers"] = [
         {"name": name, "neurons": neurons}
         for name, neurons in zip(
@@ -97,7 +111,14 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[s
         width = _bin_width(layer)
         final = np.bincount(layer.delay_steps[layer.weight != 0], minlength=layer.max_delay + 1)
         counts = [np.asarray(row["delay_histograms"][place]) for row in frames] or [final]
-        layers.append({"name": name, "width": width, "counts": [_binned(c, width) for c in counts]})
+        layers.append(
+            {
+                "name": name,
+                "width": width,
+                "counts": [_binned(c, width) for c in counts],
+                "mean": [number(c @ np.arange(len(c)) / max(1, c.sum()), 4) for c in counts],
+            }
+        )
     return {"epoch": [row["epoch"] for row in frames], "layers": layers}
 
 
@@ -158,7 +179,8 @@ def _strongest(layer: Layer) -> dict[str, Any]:
         "kept": kept,
         "target": _packed(target[order], "<u2"),
         "delay": _packed(np.take_along_axis(delay, order, 1), "<u2"),
-        "weight": _packed(np.round(strong / largest * 127), "<i2"),
+        # 0 stands for no synapse, so what is there is never rounded to it
+        "weight": _packed(np.sign(strong) * np.maximum(np.round(np.abs(strong) / largest * 127), 1), "<i2"),
     }
 
 

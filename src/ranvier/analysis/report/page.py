@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from importlib.metadata import PackageNotFoundError, metadata
 from string import Template
 from typing import Any
 
@@ -19,7 +20,7 @@ LARGEST_BYTES = 4_900_000  # so that a report can be sent by mail
 # what can be left out, what is large first
 _LARGE = (("clips", "synapses"), ("scatter",), ("confusion",), ("delays",))
 _TOLD_BYTES = 20_000
-_SCRIPTS = ("charts.js", "travel.js", "page.js")
+_SCRIPTS = ("charts.js", "confusion.js", "overlay.js", "travel.js", "page.js")
 
 
 def render(reports: Sequence[RunReport]) -> str:
@@ -54,9 +55,19 @@ def _page(reports: Sequence[RunReport], data: Sequence[Mapping[str, Any]]) -> st
         style=_file("page.css"),
         body=run_sections(reports[0], data[0], 0) if alone else comparison(reports, data),
         version=text(ranvier.__version__),
+        address=text(_address()),
         data=as_json(data),
         script="\n".join(_file(name) for name in _SCRIPTS),
     )
+
+
+def _address() -> str:
+    """Where the project is at home, if the package that is installed says so."""
+    try:
+        urls = metadata("ranvier").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    return f" {urls[0].partition(', ')[2]}" if urls else ""
 
 
 def _leave_out(data: list[dict[str, Any]], place: int, names: Sequence[str]) -> int:

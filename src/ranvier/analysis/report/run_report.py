@@ -40,8 +40,10 @@ class Observed:
         clips: clips that were run.
         there: clips that there are; more than ``clips`` where only a part was run.
         confusion: ``[true class, predicted class]`` clips.
+        right: ``[clip]`` whether the network was right.
+        which: stands for the clips that were run; the same for two networks that ran on the same ones.
         neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
-        input_events: mean input events in a clip; None where the input is real numbers.
+        source_events: ``[source]`` mean input events in a clip; None where the input is real numbers.
         speakers: (right, clips) by speaker; empty where nobody knows.
         examples: a few of the clips.
     """
@@ -50,8 +52,10 @@ class Observed:
     clips: int
     there: int
     confusion: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    which: str
     neuron_spikes: tuple[NDArray[np.float64], ...]
-    input_events: float | None
+    source_events: NDArray[np.float64] | None
     speakers: Mapping[str, tuple[int, int]]
     examples: tuple[Example, ...]
 
@@ -93,6 +97,16 @@ class RunReport:
     def best_epoch(self) -> int | None:
         """The epoch whose network was kept."""
         return None if self.result is None else self.result.get("best_epoch")
+
+
+def learns_delays(report: RunReport) -> bool:
+    """Whether the delays are learned; else they stay as they were drawn, are all there at once, or there are none."""
+    return report.settings.get("model.delays") == "learned"
+
+
+def has_delays(network: Network) -> bool:
+    """Whether any spike is delayed at all."""
+    return any(layer.max_delay > 0 for layer in network.layers)
 
 
 def is_filtered(network: Network) -> bool:

@@ -1,6 +1,7 @@
 // Spikes through all layers over time, and the way that a neuron's spikes take.
 
 const PAST = 0.62, FUTURE = 0.16;
+const LATEST = 3, OLDER = 0.16; // of many spikes the latest are drawn fully
 
 function travel(figure, run) {
   const clips = run.clips.map((clip) => unpackClip(run, clip));
@@ -82,7 +83,7 @@ function travel(figure, run) {
     if (canvas) drawClip(canvas, places, run, clips[state.clip], synapses, state);
     const clip = clips[state.clip], at = state.time * run.dt;
     state.time = Math.min(state.time, clip.steps - 1);
-    outputs[0].textContent = state.neuron === undefined ? "none fires" : `${state.neuron} of ${run.layers[state.layer].neurons}`;
+    outputs[0].textContent = state.neuron === undefined ? "none fires" : `no. ${state.neuron} of 0 … ${run.layers[state.layer].neurons - 1}`;
     outputs[1].textContent = `${+at.toFixed(3)} ms`;
     pick.time.setAttribute("aria-valuetext", `${at} ms`);
     pick.neuron.setAttribute("aria-valuetext", state.neuron === undefined ? "none" : `neuron ${state.neuron}`);
@@ -125,8 +126,10 @@ function spikesOf(clip, state) {
 function saying(run, clip, time) {
   const many = run.classes.length, sums = new Float64Array(many);
   for (let t = 0; t <= time; t++) for (let c = 0; c < many; c++) sums[c] += clip.share[t * many + c];
-  const total = sums.reduce((a, b) => a + b, 0) || 1, best = sums.indexOf(Math.max(...sums));
-  return { name: run.classes[best], share: sums[best] / total };
+  const total = sums.reduce((a, b) => a + b, 0) || 1, end = time >= clip.steps - 1;
+  // shares are rounded here: at the end the network's own word counts
+  const best = end ? run.classes.indexOf(clip.said) : sums.indexOf(Math.max(...sums));
+  return { name: Math.max(...sums) > Math.min(...sums) ? run.classes[best] : null, share: sums[best] / total };
 }
 
 function called(layer) { return layer.name === "hidden layer" || layer.name === "input" ? `the ${layer.name}` : layer.name; }
@@ -139,14 +142,18 @@ function tell(run, clip, synapses, state) {
     let first = `Neuron ${state.neuron} of ${called(run.layers[state.layer])} `;
     if (!follow.length) first += "has not fired yet.";
     else {
-      const delay = s.delay[state.neuron * s.kept] * run.dt, target = s.target[state.neuron * s.kept], next = state.layer + 1;
+      const strongest = state.neuron * s.kept, delay = s.delay[strongest] * run.dt, target = s.target[strongest], next = state.layer + 1;
       const name = next === run.layers.length - 1 ? `the output “${run.classes[target]}”` : `neuron ${target} of ${called(run.layers[next])}`;
       const when = follow.map((step) => +(step * run.dt).toFixed(3));
-      first += `fired at ${when.length > 4 ? when.slice(-4).join(", ") + " ms (and before)" : when.join(", ") + " ms"}; its strongest synapse takes ${+delay.toFixed(3)} ms to ${name}.`;
+      first += `fired at ${when.length > 4 ? when.slice(-4).join(", ") + " ms (and before)" : when.join(", ") + " ms"}; `;
+      if (!s.weight[strongest]) first += "it has no synapse to the next layer.";
+      else first += run.longest ? `its strongest synapse takes ${+delay.toFixed(3)} ms to ${name}.` : `its strongest synapse leads to ${name}.`;
     }
     parts.push(first);
   }
-  parts.push(`So far the output says “${said.name}” most: ${percent(said.share)} of all it says.`);
+  if (said.name === null) parts.push("The output says nothing yet: all classes are equal.");
+  else if (state.time < clip.steps - 1) parts.push(`So far the largest total is that of “${said.name}”, ${percent(said.share)} of all.`);
+  else parts.push(`The answer, the largest total, is “${said.name}” with ${percent(said.share)} of all${said.name === clip.label ? ", which is right" : `; right would be “${clip.label}”`}.`);
   return parts.join(" ");
 }
 
@@ -265,16 +272,17 @@ function drawArrows(pen, places, run, clip, synapses, state, look) {
   pen.strokeStyle = look.accent; pen.fillStyle = look.accent;
   pen.globalAlpha = 0.35; pen.lineWidth = 1;
   pen.beginPath(); pen.moveTo(places.left, y0); pen.lineTo(places.width - places.right, y0); pen.stroke();
-  for (const start of spikesOf(clip, state)) {
-    const x0 = places.x(start, clip), gone = state.time - start;
-    pen.globalAlpha = gone >= 0 ? 1 : 0.4;
+  const starts = spikesOf(clip, state), left = starts.filter((start) => start <= state.time), latest = left[Math.max(0, left.length - LATEST)];
+  for (const start of starts) {
+    const x0 = places.x(start, clip), gone = state.time - start, seen = start < latest ? OLDER : 1;
+    pen.globalAlpha = gone >= 0 ? seen : 0.4;
     pen.beginPath(); pen.arc(x0, y0, 4, 0, 7); pen.fill();
     if (gone < 0) continue;
     for (let i = 0; i < s.kept; i++) {
       const place = state.neuron * s.kept + i, delay = s.delay[place], target = s.target[place], weight = s.weight[place] / 127;
       if (!weight || start + delay >= clip.steps) continue;
       const x1 = places.x(start + delay, clip), y1 = places.y(next, target), way = delay === 0 ? 1 : Math.min(1, gone / delay);
-      pen.globalAlpha = 0.6 + 0.4 * Math.abs(weight);
+      pen.globalAlpha = seen * (0.6 + 0.4 * Math.abs(weight));
       pen.lineWidth = 1.4 + 1.6 * Math.abs(weight);
       pen.setLineDash(weight < 0 ? [4, 3] : []);
       const x = x0 + (x1 - x0) * way, y = y0 + (y1 - y0) * way;
@@ -285,7 +293,7 @@ function drawArrows(pen, places, run, clip, synapses, state, look) {
         for (const turn of [2.5, -2.5]) pen.lineTo(x + 5 * Math.cos(angle + turn), y + 5 * Math.sin(angle + turn));
         pen.fill();
       } else {
-        pen.globalAlpha = 1; pen.lineWidth = 1.6;
+        pen.globalAlpha = seen; pen.lineWidth = 1.6;
         pen.beginPath(); pen.arc(x1, y1, 4, 0, 7);
         if (fired.has((start + delay) * 65536 + target)) pen.fill();
         else { pen.fillStyle = look.card; pen.fill(); pen.fillStyle = look.accent; pen.stroke(); }
