@@ -85,6 +85,10 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["encode", "sounds", "--out", "x.h5", "--ramp-ms", "inf"], "--ramp-ms: inf is not allowed"),
         (["encode", "sounds", "--out", "x.h5", "--seed", str(10**25)], "seed: 1"),
         (["data", "make-shd", "sounds", "--out", "shd", "--seed", "-1"], "whole number (0 or more)"),
+        (["data", "join", "none.h5", "sounds", "--out", "x.h5"], "none.h5: no such recording"),
+        (["data", "join", "none.h5", "--out", "x.h5"], "one alone cannot be joined"),
+        (["data", "join", "none.h5", "sounds", "--out", "x.h5", "--match", "2"], "match: 2 is not allowed (0 ... 1)"),
+        (["data", "join", "none.h5", "sounds", "--out", "no/x.h5"], "no: no such folder"),
         (["data", "make-digits", "--out", "none/x.npz.xz"], "none: no such folder"),
         (["data", "make-digits", "--out", "digits.h5"], "digits.h5: is not a .npz.xz file's name"),
     ],
@@ -120,3 +124,16 @@ def test_make_shd_divides_as_published(
     assert "holds shd_train.h5 and shd_test.h5 already" in refused(
         capsys, "data", "make-shd", str(audio), "--out", str(tmp_path / "shd")
     )
+
+
+def test_join_tells_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, classes in (("ours", ["0", "1"]), ("more", ["zero", "one", "two"])):
+        clips = [(np.array([0.1, 0.2]), np.array([3, 300]))] * len(classes)
+        write_clips(tmp_path / f"{name}.h5", clips, np.arange(len(classes)), classes=classes)
+    files = [str(tmp_path / f"{name}.h5") for name in ("ours", "more", "both")]
+    assert main(["data", "join", *files[:2], "--out", files[2], "--match", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "more.h5: 2 clips, speakers: 1; 1 left out: two" in said
+    assert "both.h5 written: 4 clips" in said
+    with h5py.File(files[2]) as file:
+        assert file["labels"][:].tolist() == [0, 1, 0, 1]

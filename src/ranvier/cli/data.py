@@ -49,6 +49,32 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "--seed", metavar="N", type=whole, default=0, help="of the nerve fibres and the division (default: 0)"
     )
     shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
+    join = tasks.add_parser(
+        "join",
+        help="make one recording of several, for more voices to learn from",
+        description="Write the clips of several recordings as one. Classes are the first recording's (zero to nine are "
+        "0 to 9), clips of other classes are left out; the other recordings' clips are brought nearer to the first's "
+        "mean spectrum and number of spikes. Their speakers are named FILE-SPEAKER.",
+        allow_abbrev=False,
+    )
+    join.add_argument("files", metavar="FILE", type=Path, nargs="+", help="recordings, .h5 or .h5.gz; two or more")
+    join.add_argument("--out", metavar="FILE", type=Path, required=True, help="recording to write, .h5")
+    join.add_argument(
+        "--match",
+        metavar="SHARE",
+        type=float,
+        default=0.7,
+        help="how far spectra are brought to the first's mean: 0 leaves clips as they are, 1 goes all the way "
+        "(default: 0.7)",
+    )
+    join.add_argument(
+        "--unseen",
+        metavar="NAME,...",
+        type=lambda names: [name for name in names.split(",") if name],
+        default=[],
+        help="speakers of the first recording that are kept for a test: their clips do not count in its mean",
+    )
+    join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
     digits = tasks.add_parser(
         "make-digits",
         help="make the package's spoken digits anew",
@@ -66,7 +92,8 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
 
 def run_data(options: argparse.Namespace) -> int:
     """Do what was asked."""
-    return {"fetch": _fetch, "check": _check, "make-shd": _make_shd, "make-digits": _make_digits}[options.task](options)
+    do = {"fetch": _fetch, "check": _check, "make-shd": _make_shd, "join": _join, "make-digits": _make_digits}
+    return do[options.task](options)
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -102,6 +129,26 @@ def _make_shd(options: argparse.Namespace) -> int:
         made = make_shd(options.audio, options.out, seed=options.seed, workers=options.workers, progress=progress.clips)
     for encoded in made:
         show_encoded(encoded)
+    return 0
+
+
+def _join(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress
+    from ranvier.data.join import join
+
+    with ClipProgress("joining") as progress:
+        parts = join(
+            options.files,
+            options.out,
+            match=options.match,
+            unseen=options.unseen,
+            seed=options.seed,
+            progress=progress.clips,
+        )
+    for part in parts:
+        left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
+        print(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
+    print(f"{options.out} written: {sum(part.clips for part in parts)} clips")
     return 0
 
 

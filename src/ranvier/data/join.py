@@ -1,0 +1,251 @@
+"""Recordings joined to one, so that a training hears the voices of all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from ranvier.data.cache import unpacked
+from ranvier.data.dataset import DataError
+from ranvier.data.hdf5 import read_files, write_clips
+from ranvier.data.inspection import inspect_recording
+
+CHANNELS = 700
+_SMOOTH = (
+    45  # channels over which a colour is averaged: wider than a formant's peak, narrower than a microphone's slope
+)
+_HEARD = 0.05  # of its loudest channel: the first recording hears nothing where it has less
+_FLOOR = 1e-3  # of the mean: keeps a gain finite where a clip is silent
+_NUMERALS = {
+    name: str(number)
+    for number, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+}
+
+Progress = Callable[[int, int], None] | None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What became of a recording.
+
+    Attributes:
+        path: the recording.
+        clips: taken into the joined one.
+        left_out: by class, clips of classes that the first recording does not have.
+        speakers: how many.
+    """
+
+    path: Path
+    clips: int
+    left_out: Mapping[str, int]
+    speakers: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    path: Path
+    file: Path
+    labels: NDArray[np.int64]
+    speakers: NDArray[np.int64]
+    classes: tuple[str, ...]
+    speaker_names: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def clips(self, chosen: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+        """Seconds and channel of the events of some clips."""
+        with h5py.File(self.file, "r") as file:
+            times, units = file["spikes/times"], file["spikes/units"]
+            for clip in chosen.tolist():
+                yield times[clip], np.asarray(units[clip], np.int64)
+
+
+def join(
+    recordings: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    match: float = 0.7,
+    unseen: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress = None,
+) -> list[Joined]:
+    """Write the clips of several recordings as one in SHD's format.
+
+    Classes are the first recording's; clips of others are left out. English numerals are one class with their digits
+    (zero is 0). Speakers of the further recordings are named after their file.
+
+    Microphones and rooms differ more than voices do, so clips of the further recordings are brought nearer to the
+    first: with :math:`p_c` a clip's share of events around channel c (averaged over 45 channels) and :math:`q_c` the
+    mean share of the first recording, its events on channel c are thinned or doubled by :math:`(q_c / p_c)^{match}`,
+    none are left where the first recording hears nothing, and all clips of a recording are thinned or doubled alike so
+    that it has as many events per clip as the first. What is not whole is decided by the seed.
+
+    Args:
+        recordings: two or more, ``.h5`` or ``.h5.gz``, with 700 channels.
+        out: the file to write; it must not exist.
+        match: from 0, clips as they are, to 1, every clip with the first recording's mean colour.
+        unseen: speakers of the first recording whose clips are not looked at for its mean colour and events, because
+            they shall stay unseen until a test.
+        seed: of thinning and doubling, >= 0.
+        progress: called with (clips written, clips in all).
+
+    Returns:
+        What became of each.
+
+    Raises:
+        FileNotFoundError: there is no such recording.
+        DataError: a recording is damaged, or has no class of the first; ``out`` exists, or its folder does not.
+    """
+    if not 0 <= match <= 1:
+        raise DataError(f"match: {match:g} is not allowed (0 ... 1)")
+    if len(recordings) < 2:
+        raise DataError("recordings: one alone cannot be joined (2 or more)")
+    if not Path(out).parent.is_dir():
+        raise DataError(f"{Path(out).parent}: no such folder")
+    if Path(out).exists():
+        raise DataError(f"{out}: exists already")
+    first, *others = [_open(Path(path)) for path in recordings]
+    places = {_plain(name): place for place, name in enumerate(first.classes)}
+    if len(places) < len(first.classes):
+        raise DataError(f"{first.path}: two of its classes are one, {', '.join(first.classes)} (zero is 0)")
+    parts = [_among(recording, places) for recording in (first, *others)]
+    for recording, (chosen, _) in zip(others, parts[1:], strict=True):
+        if not len(chosen):
+            raise DataError(
+                f"{recording.path}: none of its classes, {_few(recording.classes)}, is in {first.path} "
+                f"({_few(first.classes)})"
+            )
+    total = sum(len(chosen) for chosen, _ in parts)
+    colour, size = _colour(first, unseen)
+    generator = np.random.default_rng(seed)
+
+    def clips() -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+        written = 0
+        for recording, (chosen, _) in zip((first, *others), parts, strict=True):
+            level = 1.0 if recording is first or not match else size / _size(recording, chosen)
+            for times, units in recording.clips(chosen):
+                if recording is not first and match:
+                    copies = _copies(units, colour, match, level, generator)
+                    times, units = np.repeat(times, copies), np.repeat(units, copies)
+                yield times, units
+                written += 1
+                if progress is not None:
+                    progress(written, total)
+
+    names: list[str] = []
+    speakers = []
+    for number, (recording, (chosen, _)) in enumerate(zip((first, *others), parts, strict=True)):
+        before = f"{recording.path.name.partition('.')[0]}-" if number else ""
+        speakers.append(recording.speakers[chosen] + len(names))
+        names += [before + name for name in recording.speaker_names]
+    if len(set(names)) < len(names):
+        raise DataError(f"recordings: two have speakers of one name, {_few(names)} (rename a file)")
+    write_clips(
+        out,
+        clips(),
+        np.concatenate([labels for _, labels in parts]),
+        classes=first.classes,
+        speakers=np.concatenate(speakers),
+        speaker_names=names,
+        files=[
+            recording.files[clip]
+            for recording, (chosen, _) in zip((first, *others), parts, strict=True)
+            for clip in chosen
+        ],
+        about={
+            "joined": ", ".join(recording.path.name for recording in (first, *others)),
+            "match": match,
+            "seed": seed,
+        },
+    )
+    return [_joined(recording, chosen) for recording, (chosen, _) in zip((first, *others), parts, strict=True)]
+
+
+def _open(path: Path) -> _Recording:
+    about = inspect_recording(path, channels=CHANNELS)
+    if about.faults:
+        raise DataError(f"{path}: {about.faults[0]} (ranvier data check {path} tells all)")
+    file = unpacked(path, None)
+    with h5py.File(file, "r") as recording:
+        labels = np.asarray(recording["labels"][:], np.int64)
+        speakers = np.asarray(recording["extra/speaker"][:] if "extra/speaker" in recording else 0 * labels, np.int64)
+        named = "extra/speaker_names" in recording
+        names = [name.decode() for name in recording["extra/speaker_names"][:]] if named else []
+    if not names:
+        names = [str(number) for number in range(int(speakers.max(initial=0)) + 1)]
+    files = read_files(path) or [f"{path.name}#{clip}" for clip in range(len(labels))]
+    classes = tuple(name for name, _ in about.classes)
+    return _Recording(path, file, labels, speakers, classes, tuple(names), tuple(files))
+
+
+def _plain(name: str) -> str:
+    return _NUMERALS.get(name.lower(), name)
+
+
+def _among(recording: _Recording, places: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Clips whose class there is, and their labels there."""
+    label = np.array([places.get(_plain(name), -1) for name in recording.classes])[recording.labels]
+    chosen = np.flatnonzero(label >= 0)
+    return chosen, label[chosen]
+
+
+def _shares(units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of a clip's events around each channel; they sum to 1, or to 0 in a silent clip."""
+    counts: NDArray[np.float64] = uniform_filter1d(
+        np.bincount(units, minlength=CHANNELS).astype(float), _SMOOTH, mode="constant"
+    )
+    counts /= max(counts.sum(), 1.0)
+    return counts
+
+
+def _colour(recording: _Recording, unseen: Sequence[str]) -> tuple[NDArray[np.float64], float]:
+    """Mean share of each channel, 0 where nothing is heard, and mean events of a clip."""
+    for name in unseen:
+        if name not in recording.speaker_names:
+            raise DataError(
+                f"unseen: {name!r} is not a speaker of {recording.path} (there are {_few(recording.speaker_names)})"
+            )
+    hidden = [recording.speaker_names.index(name) for name in unseen]
+    chosen = np.flatnonzero(~np.isin(recording.speakers, hidden))
+    shares, events = np.zeros(CHANNELS), 0
+    for _, units in recording.clips(chosen):
+        shares += _shares(units)
+        events += len(units)
+    if not events:
+        raise DataError(f"{recording.path}: no clip to take the colour from has an event")
+    return np.where(shares >= _HEARD * shares.max(), shares / shares.sum(), 0.0), events / len(chosen)
+
+
+def _size(recording: _Recording, chosen: NDArray[np.int64]) -> float:
+    return max(sum(len(units) for _, units in recording.clips(chosen)) / len(chosen), 1e-9)
+
+
+def _copies(
+    units: NDArray[np.int64], colour: NDArray[np.float64], match: float, level: float, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """How often each event of a clip is in the joined one."""
+    shares = _shares(units)
+    gain = np.where(colour > 0, (colour / (shares + _FLOOR * colour.mean())) ** match, 0.0)[units]
+    kept = gain.sum()
+    if not kept:
+        return np.zeros(len(units), np.int64)
+    copies: NDArray[np.float64] = np.floor(gain * (level * len(units) / kept) + generator.random(len(units)))
+    return copies.astype(np.int64)
+
+
+def _joined(recording: _Recording, chosen: NDArray[np.int64]) -> Joined:
+    out = np.setdiff1d(np.arange(len(recording.labels)), chosen)
+    counts = np.bincount(recording.labels[out], minlength=len(recording.classes))
+    left_out = {name: int(count) for name, count in zip(recording.classes, counts, strict=True) if count}
+    return Joined(recording.path, len(chosen), left_out, len(np.unique(recording.speakers[chosen])))
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
