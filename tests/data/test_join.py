@@ -151,7 +151,8 @@ def test_a_silent_clip_stays_silent(tmp_path: Path) -> None:
         (["first.h5", "words.h5"], {}, "none of its classes, cat, dog, is in"),
         (["first.h5", "other.h5"], {"match": 1.5}, "match: 1.5 is not allowed (0 ... 1)"),
         (["first.h5", "other.h5"], {"unseen": ["eve"]}, "'eve' is not a speaker of"),
-        (["first.h5", "first.h5", "first.h5"], {}, "speakers of one name"),
+        (["first.h5", "other.h5", "first.h5"], {}, "one is named twice"),
+        (["first.h5", "other.h5", "more/other.h5"], {}, "speakers of one name"),
         (["other.h5", "first.h5", "none.h5"], {}, "none.h5"),
         (["first.h5", "broken.h5"], {}, "not a whole HDF5 file"),
         (["twice.h5", "other.h5"], {}, "two of its classes are one"),
@@ -160,6 +161,8 @@ def test_a_silent_clip_stays_silent(tmp_path: Path) -> None:
 def test_what_is_refused(two: list[Path], tmp_path: Path, names: list[str], more: dict[str, object], said: str) -> None:
     record(tmp_path / "words.h5", ["cat", "dog"], ["x"], middle=300)
     record(tmp_path / "twice.h5", ["0", "zero"], ["x"], middle=300)
+    (tmp_path / "more").mkdir()
+    record(tmp_path / "more" / "other.h5", ["1"], ["x"], middle=300, named=False)
     (tmp_path / "broken.h5").write_bytes(b"nothing")
     with pytest.raises((DataError, FileNotFoundError)) as error:
         join([tmp_path / name for name in names], tmp_path / "out.h5", **more)  # type: ignore[arg-type]

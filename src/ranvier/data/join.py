@@ -107,6 +107,8 @@ def join(
         raise DataError(f"match: {match:g} is not allowed (0 ... 1)")
     if len(recordings) < 2:
         raise DataError("recordings: one alone cannot be joined (2 or more)")
+    if len({Path(path).resolve() for path in recordings}) < len(recordings):
+        raise DataError("recordings: one is named twice (each once)")
     if not Path(out).parent.is_dir():
         raise DataError(f"{Path(out).parent}: no such folder")
     if Path(out).exists():
