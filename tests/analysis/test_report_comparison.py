@@ -80,8 +80,8 @@ def test_the_first_sentence_tells_the_result() -> None:
     share = {made.name: 100 * made.observed.right.mean() for made in (best, near, far) if made.observed}
     assert result_of([far, best]) == (
         f"The best of two is best: right on {share['best']:.1f}% of 400 test clips (guessing: 50.0%). The other is "
-        f"right on {share['far']:.1f}%. On these clips it is worse by more than chance explains; another seed may "
-        "change the order."
+        f"right on {share['far']:.1f}%. On these clips it is worse by more than the clips' chance explains, but the "
+        "best was picked on the very same clips; another seed may change the order."
     )
     three = result_of([far, best, near])
     assert f"The others are right on {share['far']:.1f}% to {share['near']:.1f}%." in three
@@ -119,6 +119,24 @@ def test_fields_that_mean_nothing_in_a_run_are_a_dash_and_no_difference() -> Non
     text = text_of(learned, none)
     assert "They differ in model.delays and model.hidden." in text
     assert "runmodel.delaysmodel.hidden alearned256 and 256bnone478 and 478" in text.replace("hiddena", "hidden a")
+
+
+def test_synapses_from_everywhere_do_not_read_as_none() -> None:
+    few = with_settings(run("a", GOOD), model__incoming="10")
+    every = with_settings(run("b", FAR), model__incoming="none")
+    assert [setting(made, "model.incoming") for made in (few, every)] == ["10", "all"]
+
+
+def test_guessing_is_explained_where_it_is_drawn() -> None:
+    said = "the short grey line guessing"
+    for low, drawn in ((0.45, True), (0.62, False)):
+        part = {"value": 0.7, "low": low, "high": 0.75, "correct": 280, "clips": 400}
+        pair = [
+            replace(made, result={**made.result, "accuracy": {"test": part}})
+            for made in (run("a", GOOD), run("b", FAR))
+            if made.result
+        ]
+        assert (said in text_of(*pair)) == drawn, "guessing is right on 50%"
 
 
 def test_many_differences_are_a_row_each() -> None:

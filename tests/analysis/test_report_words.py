@@ -293,3 +293,4 @@ def test_how_far_delays_moved_is_told_of_the_epoch_that_was_kept() -> None:
     assert f"{said}hidden) and 15 ms (hidden → output)." in text_of(rows=moved)
     assert "had moved from where" not in text_of()
     assert "Grey outline: after epoch 1." in text_of()
+    assert "the shortest and the longest begin about half as full" in text_of()

@@ -52,7 +52,7 @@ def accuracy_section(report: RunReport, run: int) -> str:
             f"<td>{percent(accuracy['value'])}</td><td>{between(accuracy)}</td><td>{accuracy['clips']:,}</td></tr>"
         )
     drawn = "The bar is the interval, the upright mark the accuracy itself"
-    bars = f'<span class="with-graph">{drawn}{"" if guess is None else "; the thin grey line is guessing"}. </span>'
+    bars = f'<span class="with-graph">{drawn}{"" if guess is None else "; the short grey line is guessing"}. </span>'
     return section(
         "accuracy",
         run,

@@ -97,7 +97,10 @@ def _apart(others: Sequence[RunReport], best: RunReport) -> str:
     close = [report.name for report in others if not told_apart(report, best)]
     if not close:
         each = "it is" if len(others) == 1 else "each of them is"
-        return f"On these clips {each} worse by more than chance explains"
+        return (
+            f"On these clips {each} worse by more than the clips' chance explains, but the best was picked on the very "
+            "same clips"
+        )
     named = listed(close) if len(close) <= _MOST_NAMES else f"{in_words(len(close))} of them"
     return f"On these clips {named} cannot be told apart from the best"
 

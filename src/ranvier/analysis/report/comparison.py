@@ -35,6 +35,8 @@ def setting(report: RunReport, field: str) -> str:
     if (not learns_delays(report) and field.startswith(_OF_LEARNING)) or (without and field in _OF_DELAYS):
         return _NONE
     value = report.settings.get(field, _NONE)
+    if field == "model.incoming" and value == "none":
+        return "all"  # "none" would read as no synapses
     return listed(value.split(",")) if _LIST.fullmatch(value) else value
 
 
@@ -189,10 +191,10 @@ def _axis(reports: Sequence[RunReport]) -> tuple[float, float]:
 
 def _caption(reports: Sequence[RunReport], best: RunReport | None) -> Iterator[str]:
     """Paragraphs of HTML."""
-    bars = (
-        '<span class="with-graph">A bar is the 95% interval, its upright mark the accuracy itself, the thin grey line '
-        "guessing, where it lies within the axis. </span>"
-    )
+    low, high = _axis(reports)
+    guesses = {guess for report in reports if (guess := chance(report)) is not None}
+    drawn = ", the short grey line guessing" if any(low <= guess <= high for guess in guesses) else ""
+    bars = f'<span class="with-graph">A bar is the 95% interval, its upright mark the accuracy itself{drawn}. </span>'
     where = "Accuracies on different clips cannot be compared."
     if best is not None and (main := main_accuracy(best)) is not None:
         where = f"All are of the same {main[1]['clips']:,} {part_name(best.settings, main[0])}."

@@ -38,7 +38,7 @@ def delays_section(report: RunReport, data: Mapping[str, Any], run: int) -> str:
             "delays",
             run,
             "A histogram of delays for every layer of synapses.",
-            " ".join(_caption(report, epochs, [layer["name"] for layer in layers])),
+            " ".join(_caption(report, epochs, [layer["name"] for layer in layers], width)),
             slider("epoch", "Epoch") if epochs else "",
         ),
         details(
@@ -55,7 +55,7 @@ def _bin(place: int, width: int, dt_ms: float) -> str:
     return f"{first} ms" if width == 1 else f"{first} to {((place + 1) * width - 1) * dt_ms:g} ms"
 
 
-def _caption(report: RunReport, epochs: Sequence[int], names: Sequence[str]) -> Iterator[str]:
+def _caption(report: RunReport, epochs: Sequence[int], names: Sequence[str], width: int) -> Iterator[str]:
     yield "How many synapses have which delay."
     delays = report.settings.get("model.delays")
     if delays == "every":
@@ -72,6 +72,8 @@ def _caption(report: RunReport, epochs: Sequence[int], names: Sequence[str]) -> 
             "Move the epoch: delays begin drawn at random, all lengths equally likely, and training moves them, "
             f"{together}."
         )
+        if width == 1:
+            yield "Rounded to whole steps, the shortest and the longest begin about half as full as the others."
         if len(epochs) > 1:
             yield f"Grey outline: after epoch {epochs[0]}."
         yield from _moved(report, names)

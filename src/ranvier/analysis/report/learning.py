@@ -75,8 +75,10 @@ def _what_it_shows(report: RunReport) -> Iterator[str]:
     name = part_name(report.settings, "validation").partition(" (")[0]
     at = f"at epoch {row['epoch']}, {percent(train)} of the training clips are right and {percent(new)} of the {name}"
     if train - new > _FAR:
-        others = "speakers it never heard" if never else "clips it has not heard"
-        yield f"Training lies far above: {at}. Much of what it learned holds for its training clips, not for {others}."
+        own, others = "training clips", "clips it has not heard"
+        if never:
+            own, others = "training speakers", "speakers it never heard"
+        yield f"Training lies far above: {at}. Much of what it learned holds for its {own}, not for {others}."
     elif new > train:
         yield f"Training lies below: {at}. That can be, for training clips are counted under harder conditions."
     else:
