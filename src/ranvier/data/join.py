@@ -30,6 +30,7 @@ _NUMERALS = {
 }
 
 Progress = Callable[[int, int], None] | None
+_Clip = tuple[NDArray[Any], NDArray[np.int64]]  # seconds and channel of its events
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,21 @@ class _Recording:
     speaker_names: tuple[str, ...]
     files: tuple[str, ...]
 
-    def clips(self, chosen: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    def clips(self, chosen: NDArray[np.int64]) -> Iterator[_Clip]:
         """Seconds and channel of the events of some clips."""
         with h5py.File(self.file, "r") as file:
             times, units = file["spikes/times"], file["spikes/units"]
             for clip in chosen.tolist():
                 yield times[clip], np.asarray(units[clip], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Clips of a recording that are taken, and their labels in the joined one."""
+
+    recording: _Recording
+    chosen: NDArray[np.int64]
+    labels: NDArray[np.int64]
 
 
 def join(
@@ -103,71 +113,52 @@ def join(
         FileNotFoundError: there is no such recording.
         DataError: a recording is damaged, or has no class of the first; ``out`` exists, or its folder does not.
     """
+    _refuse(recordings, Path(out), match)
+    first, *others = [_open(Path(path)) for path in recordings]
+    parts = _choose(first, others)
+    speakers, names = _speakers(parts)
+    colour, size = _colour(first, unseen)
+    generator = np.random.default_rng(seed)
+
+    def clips() -> Iterator[_Clip]:
+        for part in parts:
+            as_it_is = part.recording is first or not match
+            level = 1.0 if as_it_is else size / _size(part)
+            for times, units in part.recording.clips(part.chosen):
+                copies = 1 if as_it_is else _copies(units, colour, match, level, generator)
+                yield np.repeat(times, copies), np.repeat(units, copies)
+
+    write_clips(
+        out,
+        _told(clips(), sum(len(part.chosen) for part in parts), progress),
+        np.concatenate([part.labels for part in parts]),
+        classes=first.classes,
+        speakers=speakers,
+        speaker_names=names,
+        files=[part.recording.files[clip] for part in parts for clip in part.chosen],
+        about={"joined": ", ".join(part.recording.path.name for part in parts), "match": match, "seed": seed},
+    )
+    return [_joined(part) for part in parts]
+
+
+def _refuse(recordings: Sequence[str | os.PathLike[str]], out: Path, match: float) -> None:
     if not 0 <= match <= 1:
         raise DataError(f"match: {match:g} is not allowed (0 ... 1)")
     if len(recordings) < 2:
         raise DataError("recordings: one alone cannot be joined (2 or more)")
     if len({Path(path).resolve() for path in recordings}) < len(recordings):
         raise DataError("recordings: one is named twice (each once)")
-    if not Path(out).parent.is_dir():
-        raise DataError(f"{Path(out).parent}: no such folder")
-    if Path(out).exists():
+    if not out.parent.is_dir():
+        raise DataError(f"{out.parent}: no such folder")
+    if out.exists():
         raise DataError(f"{out}: exists already")
-    first, *others = [_open(Path(path)) for path in recordings]
-    places = {_plain(name): place for place, name in enumerate(first.classes)}
-    if len(places) < len(first.classes):
-        raise DataError(f"{first.path}: two of its classes are one, {', '.join(first.classes)} (zero is 0)")
-    parts = [_among(recording, places) for recording in (first, *others)]
-    for recording, (chosen, _) in zip(others, parts[1:], strict=True):
-        if not len(chosen):
-            raise DataError(
-                f"{recording.path}: none of its classes, {_few(recording.classes)}, is in {first.path} "
-                f"({_few(first.classes)})"
-            )
-    total = sum(len(chosen) for chosen, _ in parts)
-    colour, size = _colour(first, unseen)
-    generator = np.random.default_rng(seed)
 
-    def clips() -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-        written = 0
-        for recording, (chosen, _) in zip((first, *others), parts, strict=True):
-            level = 1.0 if recording is first or not match else size / _size(recording, chosen)
-            for times, units in recording.clips(chosen):
-                if recording is not first and match:
-                    copies = _copies(units, colour, match, level, generator)
-                    times, units = np.repeat(times, copies), np.repeat(units, copies)
-                yield times, units
-                written += 1
-                if progress is not None:
-                    progress(written, total)
 
-    names: list[str] = []
-    speakers = []
-    for number, (recording, (chosen, _)) in enumerate(zip((first, *others), parts, strict=True)):
-        before = f"{recording.path.name.partition('.')[0]}-" if number else ""
-        speakers.append(recording.speakers[chosen] + len(names))
-        names += [before + name for name in recording.speaker_names]
-    if len(set(names)) < len(names):
-        raise DataError(f"recordings: two have speakers of one name, {_few(names)} (rename a file)")
-    write_clips(
-        out,
-        clips(),
-        np.concatenate([labels for _, labels in parts]),
-        classes=first.classes,
-        speakers=np.concatenate(speakers),
-        speaker_names=names,
-        files=[
-            recording.files[clip]
-            for recording, (chosen, _) in zip((first, *others), parts, strict=True)
-            for clip in chosen
-        ],
-        about={
-            "joined": ", ".join(recording.path.name for recording in (first, *others)),
-            "match": match,
-            "seed": seed,
-        },
-    )
-    return [_joined(recording, chosen) for recording, (chosen, _) in zip((first, *others), parts, strict=True)]
+def _told(clips: Iterator[_Clip], total: int, progress: Progress) -> Iterator[_Clip]:
+    for written, clip in enumerate(clips, 1):
+        yield clip
+        if progress is not None:
+            progress(written, total)
 
 
 def _open(path: Path) -> _Recording:
@@ -191,11 +182,35 @@ def _plain(name: str) -> str:
     return _NUMERALS.get(name.lower(), name)
 
 
-def _among(recording: _Recording, places: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Clips whose class there is, and their labels there."""
-    label = np.array([places.get(_plain(name), -1) for name in recording.classes])[recording.labels]
-    chosen = np.flatnonzero(label >= 0)
-    return chosen, label[chosen]
+def _choose(first: _Recording, others: Sequence[_Recording]) -> list[_Part]:
+    """Clips whose class the first recording has, with its labels."""
+    places = {_plain(name): place for place, name in enumerate(first.classes)}
+    if len(places) < len(first.classes):
+        raise DataError(f"{first.path}: two of its classes are one, {', '.join(first.classes)} (zero is 0)")
+    parts = []
+    for recording in (first, *others):
+        labels = np.array([places.get(_plain(name), -1) for name in recording.classes])[recording.labels]
+        chosen = np.flatnonzero(labels >= 0)
+        if not len(chosen):
+            raise DataError(
+                f"{recording.path}: none of its classes, {_few(recording.classes)}, is in {first.path} "
+                f"({_few(first.classes)})"
+            )
+        parts.append(_Part(recording, chosen, labels[chosen]))
+    return parts
+
+
+def _speakers(parts: Sequence[_Part]) -> tuple[NDArray[np.int64], list[str]]:
+    """Number of every clip's speaker, and the speakers' names."""
+    names: list[str] = []
+    numbers = []
+    for part in parts:
+        before = f"{part.recording.path.name.partition('.')[0]}-" if names else ""
+        numbers.append(part.recording.speakers[part.chosen] + len(names))
+        names += [before + name for name in part.recording.speaker_names]
+    if len(set(names)) < len(names):
+        raise DataError(f"recordings: two have speakers of one name, {_few(names)} (rename a file)")
+    return np.concatenate(numbers), names
 
 
 def _shares(units: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -225,8 +240,8 @@ def _colour(recording: _Recording, unseen: Sequence[str]) -> tuple[NDArray[np.fl
     return np.where(shares >= _HEARD * shares.max(), shares / shares.sum(), 0.0), events / len(chosen)
 
 
-def _size(recording: _Recording, chosen: NDArray[np.int64]) -> float:
-    return max(sum(len(units) for _, units in recording.clips(chosen)) / len(chosen), 1e-9)
+def _size(part: _Part) -> float:
+    return max(sum(len(units) for _, units in part.recording.clips(part.chosen)) / len(part.chosen), 1e-9)
 
 
 def _copies(
@@ -242,11 +257,12 @@ def _copies(
     return copies.astype(np.int64)
 
 
-def _joined(recording: _Recording, chosen: NDArray[np.int64]) -> Joined:
-    out = np.setdiff1d(np.arange(len(recording.labels)), chosen)
+def _joined(part: _Part) -> Joined:
+    recording = part.recording
+    out = np.setdiff1d(np.arange(len(recording.labels)), part.chosen)
     counts = np.bincount(recording.labels[out], minlength=len(recording.classes))
     left_out = {name: int(count) for name, count in zip(recording.classes, counts, strict=True) if count}
-    return Joined(recording.path, len(chosen), left_out, len(np.unique(recording.speakers[chosen])))
+    return Joined(recording.path, len(part.chosen), left_out, len(np.unique(recording.speakers[part.chosen])))
 
 
 def _few(names: Sequence[str]) -> str:
