@@ -846,6 +846,8 @@ def accepted(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Config:
         (["shd", "--model.hidden", "64,32"], "model.hidden", (64, 32)),
         (["shd", "--protocol", "paper"], "protocol", "paper"),
         (["shd", "--data.root", "/somewhere"], "data.root", "/somewhere"),
+        (["shd", "--train.start", "/somewhere"], "train.start", "/somewhere"),
+        (["shd", "--train.start", "none"], "train.start", None),
     ],
 )
 def test_an_option_replaces_a_field(
@@ -857,9 +859,19 @@ def test_an_option_replaces_a_field(
     assert found == value
 
 
-def test_the_folder_of_the_recording_is_kept_as_an_absolute_path(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = accepted(monkeypatch, "shd", "--data-root", "recordings")
+def test_folders_are_kept_as_absolute_paths(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = accepted(monkeypatch, "shd", "--data-root", "recordings", "--train.start", "runs/shd")
     assert config.model_dump()["data"]["root"] == str(work / "recordings")
+    assert config.train.start == str(work / "runs" / "shd")
+
+
+@pytest.mark.parametrize("flag", ["--data-root", "--train.start"])
+def test_a_folder_without_a_name_is_refused(work: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", "shd", flag, ""])
+    assert end.value.code == 2
+    assert f"{flag}: names no folder" in capsys.readouterr().err
+    assert listing(work) == {}
 
 
 def test_force_replaces_an_older_run(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

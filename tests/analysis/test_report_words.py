@@ -60,7 +60,7 @@ def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
     ("delays", "said"),
     [
         ("learned", "each with a learned weight and a learned delay"),
-        ("fixed", "each with a learned weight and a delay that stayed as drawn at random"),
+        ("fixed", "each with a learned weight and a delay that was not learned"),
         ("every", "there is one for every delay"),
         ("none", "each with a learned weight"),
     ],

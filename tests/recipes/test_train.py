@@ -24,7 +24,7 @@ from ranvier.analysis import figures
 from ranvier.network import Network
 from ranvier.recipes import run_folder, splits
 from ranvier.recipes.build import build_model
-from ranvier.recipes.checkpoint import load_checkpoint
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import evaluate
 from ranvier.recipes.fit import Training, predict
@@ -53,7 +53,7 @@ def assert_same_end(one: Path, other: Path) -> None:
     assert untimed(read_metrics(one)) == untimed(read_metrics(other))
     results = [untimed(json.loads((run / "result.json").read_text())) for run in (one, other)]
     assert results[0] == results[1]
-    states = [load_checkpoint(run) for run in (one, other)]
+    states = [load_checkpoint(checkpoint_file(run)) for run in (one, other)]
     for state in states:
         assert state is not None
         state.pop("seconds")
@@ -441,7 +441,7 @@ def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     train(config, tmp_path / "run", Quiet())
     first = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
     last = build_model(config, build_splits(config), torch.Generator().manual_seed(1))
-    saved = load_checkpoint(tmp_path / "run")
+    saved = load_checkpoint(checkpoint_file(tmp_path / "run"))
     assert saved is not None
     last.load_state_dict(saved["model"])
     synapses = []

@@ -30,10 +30,11 @@ class TrainOptions:
             self.parser.error(f"{name}: no such option" + (f" (did you mean {near[0]}?)" if near else ""))
         overrides = {field: getattr(options, field) for field in self.names.values()}
         given_fields = {field: value for field, value in overrides.items() if value is not None}
-        if given_fields.get("data.root") == "":
-            self.parser.error("--data-root: names no folder")
-        if "data.root" in given_fields:
-            given_fields["data.root"] = str(Path(given_fields["data.root"]).absolute())
+        for field, flag in (("data.root", "--data-root"), ("train.start", "--train.start")):
+            if given_fields.get(field) == "":
+                self.parser.error(f"{flag}: names no folder")
+            if given_fields.get(field, "none") != "none":  # a run can be continued from anywhere
+                given_fields[field] = str(Path(given_fields[field]).absolute())
         return options, given_fields
 
 

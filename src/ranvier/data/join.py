@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from ranvier.data.cache import unpacked
+from ranvier.data.class_names import plain_name
 from ranvier.data.dataset import DataError
 from ranvier.data.hdf5 import read_files, write_clips
 from ranvier.data.inspection import inspect_recording
@@ -24,10 +25,6 @@ _SMOOTH = (
 )
 _HEARD = 0.05  # of its loudest channel: the first recording hears nothing where it has less
 _FLOOR = 1e-3  # of the mean: keeps a gain finite where a clip is silent
-_NUMERALS = {
-    name: str(number)
-    for number, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
-}
 
 Progress = Callable[[int, int], None] | None
 _Clip = tuple[NDArray[Any], NDArray[np.int64]]  # seconds and channel of its events
@@ -178,18 +175,14 @@ def _open(path: Path) -> _Recording:
     return _Recording(path, file, labels, speakers, classes, tuple(names), tuple(files))
 
 
-def _plain(name: str) -> str:
-    return _NUMERALS.get(name.lower(), name)
-
-
 def _choose(first: _Recording, others: Sequence[_Recording]) -> list[_Part]:
     """Clips whose class the first recording has, with its labels."""
-    places = {_plain(name): place for place, name in enumerate(first.classes)}
+    places = {plain_name(name): place for place, name in enumerate(first.classes)}
     if len(places) < len(first.classes):
         raise DataError(f"{first.path}: two of its classes are one, {', '.join(first.classes)} (zero is 0)")
     parts = []
     for recording in (first, *others):
-        labels = np.array([places.get(_plain(name), -1) for name in recording.classes])[recording.labels]
+        labels = np.array([places.get(plain_name(name), -1) for name in recording.classes])[recording.labels]
         chosen = np.flatnonzero(labels >= 0)
         if not len(chosen):
             raise DataError(

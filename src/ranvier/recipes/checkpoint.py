@@ -16,9 +16,13 @@ def checkpoint_file(folder: Path) -> Path:
     return folder / "checkpoint" / "last.pt"
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+def start_file(folder: Path) -> Path:
+    """Where a run keeps what it took from another run to start from."""
+    return folder / "checkpoint" / "start.pt"
+
+
+def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write under a temporary name, force it to the disk, rename: a kill at any moment leaves the one before."""
-    file = checkpoint_file(folder)
     file.parent.mkdir(exist_ok=True)
     temporary = file.with_suffix(".tmp")
     with temporary.open("wb") as out:
@@ -28,13 +32,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     temporary.replace(file)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(file: Path) -> dict[str, Any] | None:
     """What the last :func:`save_checkpoint` wrote, or None.
 
     Raises:
         ConfigError: the file is damaged.
     """
-    file = checkpoint_file(folder)
     if not file.exists():
         return None
     try:

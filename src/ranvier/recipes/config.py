@@ -199,6 +199,8 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
         _check_decays(config, config.model)
+    if config.train.start is not None and config.compare:
+        raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
     for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
         steps(config, field)
     augment = config.augment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
 from ranvier.recipes.metrics import append_metrics, keep_metrics, read_metrics
 from ranvier.recipes.splits import Part, Splits
+from ranvier.recipes.start import begin
 from ranvier.recipes.trackers import Log
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
@@ -48,22 +49,36 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A finished training: the model of the best epoch, in ``eval()``, and when that was."""
+    """A finished training.
+
+    Attributes:
+        model: of the best epoch, in ``eval()``.
+        best_epoch: when that was.
+        last_epoch: metrics of the last one.
+        seconds: of training.
+        delays_before: of every layer, in whole steps, where training started.
+        start: the run that it started from, None if it started at random.
+    """
 
     model: Feedforward
     best_epoch: int
     last_epoch: dict[str, Any]
     seconds: float
+    delays_before: list[NDArray[Any]]
+    start: dict[str, Any] | None
 
 
 class Training:
     """Everything that changes while a model is trained, so that it can be saved and continued to the bit."""
 
-    def __init__(self, config: Config, splits: Splits) -> None:
+    def __init__(self, config: Config, splits: Splits, start: Mapping[str, Tensor] | None = None) -> None:
         self.config = config
         self.order = torch.Generator().manual_seed(config.train.seed)
         self.model = build_model(config, splits, self.order)
-        # where they begin follows from the seed, so a continued training knows it too
+        if start is not None:
+            self.model.load_state_dict(start)
+        # where they begin follows from seed and start, so a continued training knows it too
+        self.delays_before = [layer.delay_steps().numpy() for layer in self.model.delay_layers]
         self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
@@ -181,8 +196,9 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
         torch.manual_seed(config.train.seed)
-        training = Training(config, splits)
-        if (saved := load_checkpoint(folder)) is not None:
+        start = begin(config, splits, folder)
+        training = Training(config, splits, None if start is None else start["model"])
+        if (saved := load_checkpoint(checkpoint_file(folder))) is not None:
             try:
                 training.load_state(saved)
                 # sums are split among threads: another number of them gives other last digits
@@ -197,11 +213,18 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
         while training.epoch < config.train.epochs:
             row = _run_epoch(training, splits, watcher)
             append_metrics(folder, row)
-            save_checkpoint(folder, training.state())
+            save_checkpoint(checkpoint_file(folder), training.state())
             log(training.epoch, row)
             watcher.epoch(row)
         training.model.load_state_dict(training.best["model"])
-    return Fitted(training.model.eval(), training.best["epoch"], training.last_row, training.seconds)
+    return Fitted(
+        training.model.eval(),
+        training.best["epoch"],
+        training.last_row,
+        training.seconds,
+        training.delays_before,
+        None if start is None else start["about"],
+    )
 
 
 def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str, Any]:

@@ -207,6 +207,11 @@ class TrainConfig(Section):
     """How it is trained."""
 
     seed: int = Field(ge=0, lt=2**63, description="seed of start, order of clips and dropout")
+    start: OptionalText = Field(
+        None,
+        description="folder of a finished run whose network the training starts from (output neurons by the name of "
+        "their class), none for a random start",
+    )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(ge=1, le=65536, description="clips per step")
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")

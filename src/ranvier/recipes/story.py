@@ -30,6 +30,8 @@ _NO_TEST = {
 def story(config: Config, report: RunReport) -> list[str]:
     """Of a run: the network, what it learned, and what it heard."""
     sentences = [" ".join(_network(config, report.network, finished=report.result is not None))]
+    if config.train.start is not None:
+        sentences.append(" ".join(_start(config.train.start, report)))
     if isinstance(config.model, FeedforwardModel):
         sentences += _memory(config.model, report.network)
     if (report.result or {}).get("clips"):
@@ -39,6 +41,7 @@ def story(config: Config, report: RunReport) -> list[str]:
 
 def _network(config: Config, network: Network | None, *, finished: bool) -> Iterator[str]:
     model, step = config.model, f"{config.data.dt_ms:g} ms"
+    drawn = "they were drawn at random" if config.train.start is None else "the training found them"
     neurons = "one detector neuron per class" if isinstance(model, DetectorModel) else _layers(model.hidden)
     ends = "" if network is None else f", {network.input.sources} inputs and {len(network.classes)} classes"
     learns = "has learned" if finished else "is learning"
@@ -51,11 +54,26 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
         "learned": f"Besides the strength of {every} it learned its delay: how long a spike is on its way, "
         f"0 to {model.max_delay_ms:g} ms, in the finished network in whole steps of {step}.",
         "fixed": f"It learned the strength of {every}; their delays (how long a spike is on its way), "
-        f"0 to {model.max_delay_ms:g} ms in steps of {step}, stayed as they were drawn at random.",
+        f"0 to {model.max_delay_ms:g} ms in steps of {step}, stayed as {drawn}.",
         "none": f"It learned the strength of {every}; there are no delays: a spike arrives at once.",
         "every": "Between two connected neurons there is a synapse for every delay (how long a spike is on its way), "
         f"0 to {model.max_delay_ms:g} ms in steps of {step}; it learned the strength of each.",
     }[model.delays]
+
+
+def _start(run: str, report: RunReport) -> Iterator[str]:
+    """Which network it had been before."""
+    about = (report.result or {}).get("start")
+    which = run if about is None else f"recipe {about['recipe']}, {run}"
+    yield f"Its training did not begin at random but with the finished network of another run ({which})."
+    if about is not None:
+        known, everything = len(about["classes"]), len(report.classes)
+        if known == everything:
+            yield "It was to tell the same classes, so its output neurons came along."
+        else:
+            which = f"{in_words(known)} of the {in_words(everything)} classes"
+            yield f"Output neurons came along for {which}, the others' began at random."
+    yield "What is said here of what it heard is of this training only."
 
 
 def _clips(config: Config, report: RunReport) -> Iterator[str]:

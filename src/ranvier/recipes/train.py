@@ -18,7 +18,7 @@ from ranvier.analysis.intervals import Accuracy
 from ranvier.data import write_recording
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
-from ranvier.recipes.build import build_input, build_model
+from ranvier.recipes.build import build_input
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import Fitted, Watcher, fit, predict
@@ -28,6 +28,7 @@ from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_folder import check_folder, make_folder, once, only_process, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits
+from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 
 _MOST_SPEAKERS = 20  # an accuracy for each is told up to so many
@@ -50,7 +51,7 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
         DataError: the data are not there or damaged; nothing has been written.
     """
     check_folder(folder, force=force)
-    _check_data(config, watcher)
+    _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
         with only_process(folder):
             make_folder(folder, config, force=force)
@@ -86,12 +87,15 @@ def _leaves_speakers_out(config: Config) -> bool:
     return validation == "leave-one-speaker-out" and config.protocol == "honest"
 
 
-def _check_data(config: Config, watcher: Watcher) -> None:
+def _check_data(config: Config, folder: Path, watcher: Watcher) -> None:
     check_tracker(config)
     if _leaves_speakers_out(config):
-        _speakers(config, watcher)
+        splits = _whole(config, watcher)
+        _speakers(splits.train)
     else:
-        _check_incoming(config, build_splits(config, progress=watcher.clips))
+        splits = build_splits(config, progress=watcher.clips)
+        _check_incoming(config, splits)
+    check_start(config, splits, folder)
 
 
 def _check_incoming(config: Config, splits: Splits) -> None:
@@ -104,10 +108,14 @@ def _check_incoming(config: Config, splits: Splits) -> None:
         )
 
 
-def _speakers(config: Config, watcher: Watcher) -> list[tuple[int, str]]:
-    """Number and name of each."""
+def _whole(config: Config, watcher: Watcher) -> Splits:
+    """The data with nobody left out."""
     whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
-    part = build_splits(whole, progress=watcher.clips).train
+    return build_splits(whole, progress=watcher.clips)
+
+
+def _speakers(part: Part) -> list[tuple[int, str]]:
+    """Number and name of each."""
     speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
         raise ConfigError("data.validation: leave-one-speaker-out needs a recording that names two speakers or more")
@@ -143,7 +151,7 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     # training has ended: the one time that the test split is read
     test = splits.read_test()
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=watcher.clips)
-    before = _initial_delays(config, splits)
+    before = fitted.delays_before
     _draw(folder, splits, network, before)
     if splits.example and test is not None:
         _write_clips(folder / "test.h5", test, network.input.pool)
@@ -168,6 +176,7 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
         "recipe": config.name,
         "seed": config.train.seed,
         "delays": config.model.delays,
+        **({} if fitted.start is None else {"start": fitted.start}),
         "protocol": config.protocol,
         "epoch_chosen_on": "test (as published: optimistic)" if config.protocol == "paper" else chosen_on,
         "clips": {
@@ -204,13 +213,6 @@ def _accuracies(splits: Splits, model: Feedforward, tested: Evaluation | None) -
         accuracies["test"] = tested.accuracy.as_dict()
         accuracies["test"]["spikes_per_neuron_and_clip"] = [round(rate, 4) for rate in tested.spikes_per_neuron]
     return accuracies
-
-
-def _initial_delays(config: Config, splits: Splits) -> list[NDArray[Any]]:
-    """Where the delays began: the start is a function of the seed, so it is drawn again."""
-    generator = torch.Generator().manual_seed(config.train.seed)
-    model = build_model(config, splits, generator)
-    return [layer.delay_steps().numpy() for layer in model.delay_layers]
 
 
 def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] | None) -> dict[str, int] | None:
@@ -275,7 +277,7 @@ def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, 
 
 def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     folds = {}
-    for number, speaker in _speakers(config, watcher):
+    for number, speaker in _speakers(_whole(config, watcher).train):
         held_out = speaker if isinstance(config.data, FolderData) else number
         fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
         name = f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"

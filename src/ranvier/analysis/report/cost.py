@@ -101,7 +101,7 @@ def _fan_out(layer: Layer) -> NDArray[np.int64]:
 
 _EACH = {
     "learned": "each with a learned weight and a learned delay",
-    "fixed": "each with a learned weight and a delay that stayed as drawn at random",
+    "fixed": "each with a learned weight and a delay that was not learned",
     "none": "each with a learned weight",
     "every": "each with a learned weight: between two connected neurons there is one for every delay",
 }

@@ -9,7 +9,7 @@ from typing import Any
 from ranvier.analysis.report.clips import listed
 from ranvier.analysis.report.drawings import SCATTER_SYNAPSES
 from ranvier.analysis.report.markup import LEFT_OUT, details, figure, section, slider, table
-from ranvier.analysis.report.run_report import RunReport, learns_delays
+from ranvier.analysis.report.run_report import RunReport, learns_delays, starts_at_random
 
 _MOVE = {
     "axonal": "those of one sending neuron together",
@@ -61,18 +61,18 @@ def _caption(report: RunReport, epochs: Sequence[int], names: Sequence[str], wid
     if delays == "every":
         yield "Every two connected neurons have a synapse for each delay, so there are equally many of all."
     elif not learns_delays(report):
-        yield "They were drawn at random and not learned."
+        first = "drawn at random" if starts_at_random(report) else "taken over from another run"
+        yield f"They were {first} and not learned."
     elif not epochs:
         yield (
             "This run did not record its delays while it trained, so there is nothing to move here; runs made since do."
         )
     else:
         together = _MOVE.get(report.settings.get("model.delay_type", ""), "each on its own")
-        yield (
-            "Move the epoch: delays begin drawn at random, all lengths equally likely, and training moves them, "
-            f"{together}."
-        )
-        if width == 1:
+        drawn = starts_at_random(report)
+        first = "drawn at random, all lengths equally likely" if drawn else "as the other run left them"
+        yield f"Move the epoch: delays begin {first}, and training moves them, {together}."
+        if width == 1 and drawn:
             yield "Rounded to whole steps, the shortest and the longest begin about half as full as the others."
         if len(epochs) > 1:
             yield f"Grey outline: after epoch {epochs[0]}."

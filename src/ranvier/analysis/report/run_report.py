@@ -104,6 +104,11 @@ def learns_delays(report: RunReport) -> bool:
     return report.settings.get("model.delays") == "learned"
 
 
+def starts_at_random(report: RunReport) -> bool:
+    """Whether weights and delays were drawn when the training began; else they came from another run."""
+    return report.settings.get("train.start", "none") == "none"
+
+
 def has_delays(network: Network) -> bool:
     """Whether any spike is delayed at all."""
     return any(layer.max_delay > 0 for layer in network.layers)

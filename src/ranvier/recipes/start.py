@@ -1,0 +1,173 @@
+"""A training that starts from the network of another run instead of at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.data.class_names import plain_name
+from ranvier.models import Feedforward
+from ranvier.network import Network
+from ranvier.recipes.build import build_input, build_model
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
+from ranvier.recipes.config import Config, ConfigError, steps
+from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.splits import Splits
+
+_OWN = ("sigma", "threshold", "decay")  # these follow from the recipe; a decay that is learned has another name
+_READOUT = "linear."
+
+
+@dataclass(frozen=True, eq=False)
+class _Other:
+    """A finished run: its recipe, the chosen epoch's model, and where it is from."""
+
+    folder: Path
+    config: Config
+    model: dict[str, Tensor]
+    classes: tuple[str, ...]
+    data: str
+    about: dict[str, Any]
+
+
+def check_start(config: Config, splits: Splits, folder: Path) -> None:
+    """Refuse a start that will not do, before anything is written.
+
+    Args:
+        config: names the run to start from, or none.
+        splits: what is trained on.
+        folder: of the new run.
+
+    Raises:
+        ConfigError: there is no such run, it is not finished or it is ``folder`` itself; its network is of another
+            form; or it learned from the same recording divided otherwise, so that it may have heard this run's test
+            clips.
+    """
+    if config.train.start is None:
+        return
+    other = _read(Path(config.train.start))
+    if folder.resolve() in (other.folder.resolve(), *other.folder.resolve().parents):
+        raise _refused(other, "is the folder that this run would replace (--out names another)")
+    _begun(other, config, splits)
+
+
+def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None:
+    """What a run in ``folder`` starts from, the same each time that it is asked; None: at random.
+
+    Weights, delays and batch norm are those of the chosen epoch of the run ``config.train.start``; the output neurons
+    of classes that it does not have begin at random, by the seed. It is kept in the folder, so that the other run may
+    change or go.
+
+    Returns:
+        ``model``: as ``load_state_dict`` takes it. ``about``: for ``result.json``.
+
+    Raises:
+        ConfigError: see :func:`check_start`.
+    """
+    if config.train.start is None:
+        return None
+    file = start_file(folder)
+    start = load_checkpoint(file)
+    if start is None:
+        other = _read(Path(config.train.start))
+        model, taken = _begun(other, config, splits)
+        start = {"model": model, "about": {**other.about, "classes": taken}}
+        save_checkpoint(file, start)
+    return start
+
+
+def _read(folder: Path) -> _Other:
+    try:
+        config, result = read_config(folder), read_result(folder)
+    except ConfigError as error:
+        raise ConfigError(f"train.start: {error}") from None
+    state = load_checkpoint(checkpoint_file(folder))
+    if state is None or result is None or not (folder / "network.safetensors").exists():
+        raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
+    about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
+    classes = Network.read(folder / "network.safetensors").classes
+    return _Other(folder, config, state["best"]["model"], tuple(classes), state["data"], about)
+
+
+def _refused(other: _Other, why: str) -> ConfigError:
+    return ConfigError(f"train.start: {other.folder}: {why}")
+
+
+def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Tensor], list[str]]:
+    """The state that a model begins with, and the classes whose output neurons were taken."""
+    _check_form(other, config)
+    _check_division(other, config, splits)
+    model = build_model(config, splits, torch.Generator().manual_seed(config.train.seed))
+    return _with(model, other, splits.train.dataset.classes)
+
+
+def _check_form(other: _Other, config: Config) -> None:
+    theirs, ours = other.config.model, config.model
+    if not isinstance(ours, FeedforwardModel) or not isinstance(theirs, FeedforwardModel):
+        raise _refused(other, f"model.kind is {theirs.kind}, here {ours.kind} (feedforward in both)")
+    forms = [
+        {
+            "input": "{0.channels} channels, pooled by {0.pool}".format(build_input(each)),
+            "data.dt_ms": f"{each.data.dt_ms:g}",
+            "model.hidden": ",".join(map(str, model.hidden)),
+            "model.branches": model.branches,
+            "model.delay_type": model.delay_type,
+            "model.incoming": model.incoming,
+            "model.neuron": model.neuron,
+            "model.learn_synapse_tau": model.learn_synapse_tau,
+            "a delay for every weight": model.delays == "every",
+        }
+        for each, model in ((other.config, theirs), (config, ours))
+    ]
+    for name, of_theirs in forms[0].items():
+        if of_theirs != forms[1][name]:
+            raise _refused(other, f"{name} is {of_theirs} there and {forms[1][name]} here (it must be the same)")
+    longest, allowed = (
+        0 if each.model.delays == "none" else steps(each, "model.max_delay_ms") for each in (other.config, config)
+    )
+    if longest > allowed:
+        dt_ms = config.data.dt_ms
+        raise _refused(
+            other, f"delays there are up to {longest * dt_ms:g} ms, here up to {allowed * dt_ms:g} (as long, or longer)"
+        )
+
+
+def _check_division(other: _Other, config: Config, splits: Splits) -> None:
+    """A network that has heard the test clips would make the test worthless."""
+    theirs, ours = (getattr(each.data, "root", None) for each in (other.config, config))
+    same = other.config.data.kind == config.data.kind if ours is None else _same_place(theirs, ours)
+    if same and other.data != splits.fingerprint():
+        raise _refused(
+            other,
+            f"learned from the same recording{'' if ours is None else f', {ours},'} divided otherwise, so it may have "
+            "heard what this run is tested on (divide it alike, or start from a run on other recordings)",
+        )
+
+
+def _same_place(one: str | None, other: str) -> bool:
+    return one is not None and Path(one).resolve() == Path(other).resolve()
+
+
+def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
+    """The model's state with all that the other run's has for it."""
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    there = {plain_name(name): row for row, name in reversed(list(enumerate(other.classes)))}
+    pairs = [(row, there[plain_name(name)]) for row, name in enumerate(classes) if plain_name(name) in there]
+    for name, tensor in state.items():
+        if name.rpartition(".")[2] in _OWN:
+            continue
+        if name not in other.model:
+            raise _refused(other, f"its checkpoint is of another Ranvier ({name} is missing)")
+        theirs = other.model[name]
+        if name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
+            for ours, row in pairs:
+                tensor[..., ours, :] = theirs[..., row, :]
+        else:
+            tensor.copy_(theirs)
+    return state, [classes[ours] for ours, _ in pairs]

@@ -1,0 +1,321 @@
+"""A training that starts from another run: what it takes and refuses, and that a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.data import write_recording
+from ranvier.network import Network
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.fit import Training
+from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.splits import build_splits
+from ranvier.recipes.start import begin, check_start
+from ranvier.recipes.train import resume, train
+
+from .conftest import SMALL, Quiet
+
+Make = Callable[..., Config]
+
+
+ALL = {"data.validation": "none", "data.validation_speakers": "", "data.test": "none"}
+
+
+def write_other(path: Path, clips: int, classes: tuple[str, ...], seed: int) -> None:
+    """A recording of other clips, each class with its own channels, speakers 0, 1, 2 in turn."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(clips) % len(classes)
+    places = {"a": 0, "b": 6, "c": 12, "two": 0, "Two": 0, "2": 0, "new": 12}
+    times, units = [], []
+    for label in labels:
+        own, others = generator.integers(0, 7, 40) + places[classes[label]], generator.integers(0, 20, 20)
+        units.append(generator.permutation(np.concatenate([own, others])))
+        times.append(np.sort(generator.uniform(0, 0.15, 60)))
+    speakers = (np.arange(clips) // len(classes)) % 3
+    write_recording(path, times, units, labels, classes=classes, speakers=speakers)
+
+
+@pytest.fixture
+def first(small: Make, tmp_path: Path) -> Path:
+    """A finished run on classes a, b, c."""
+    train(small(train__epochs="12", model__dropout="0"), tmp_path / "first", Quiet())
+    return tmp_path / "first"
+
+
+@pytest.fixture
+def further(first: Path, tmp_path: Path) -> Make:
+    """The same network on another recording, classes new, b, a, started from that run."""
+    write_other(tmp_path / "other.h5", 90, ("new", "b", "a"), 5)
+
+    def make(**changes: str) -> Config:
+        dotted = {name.replace("__", "."): value for name, value in changes.items()}
+        here = {"data.root": str(tmp_path / "other.h5"), "data.validation": "speakers", "data.test": "none"}
+        return build_config(load_values("folder"), {**SMALL, **here, "train.start": str(first), **dotted})
+
+    return make
+
+
+def chosen(run: Path) -> dict[str, torch.Tensor]:
+    state = load_checkpoint(checkpoint_file(run))
+    assert state is not None
+    model: dict[str, torch.Tensor] = state["best"]["model"]
+    return model
+
+
+def started(config: Config, folder: Path) -> Training:
+    folder.mkdir(exist_ok=True)
+    splits = build_splits(config)
+    start = begin(config, splits, folder)
+    assert start is not None
+    return Training(config, splits, start["model"])
+
+
+def test_a_training_starts_with_the_other_runs_chosen_epoch(further: Make, first: Path, tmp_path: Path) -> None:
+    model, theirs = started(further(), tmp_path / "run").model.state_dict(), chosen(first)
+    for name in theirs:
+        if name.startswith("blocks.") and not name.endswith("sigma"):
+            assert torch.equal(model[name], theirs[name]), name
+    assert (theirs["blocks.0.norm.running_mean"] != 0).any()
+
+
+def test_output_neurons_are_taken_by_the_name_of_their_class(further: Make, first: Path, tmp_path: Path) -> None:
+    config = further()
+    model, theirs = started(config, tmp_path / "run").model.state_dict(), chosen(first)
+    alone = Training(config, build_splits(config)).model.state_dict()
+    for name in ("linear.weight", "linear.delay"):
+        (new, b, a), (a_there, b_there, _) = model[name][0], theirs[name][0]
+        assert torch.equal(a, a_there)
+        assert torch.equal(b, b_there)
+        assert torch.equal(new, alone[name][0, 0])  # nobody knows it: at random, as the seed has it
+        assert not torch.equal(a, alone[name][0, 2])
+
+
+@pytest.mark.parametrize(("there", "here"), [(("two", "b"), ("2", "b")), (("2", "b"), ("Two", "b"))])
+def test_numerals_are_one_class_with_their_digits(
+    there: tuple[str, ...], here: tuple[str, ...], small: Make, tmp_path: Path
+) -> None:
+    write_other(tmp_path / "one.h5", 60, there, 1)
+    write_other(tmp_path / "here.h5", 60, here, 1)
+    values = {**SMALL, "data.root": str(tmp_path / "one.h5"), **ALL}
+    train(build_config(load_values("folder"), values), tmp_path / "first", Quiet())
+    values |= {"data.root": str(tmp_path / "here.h5"), "train.start": str(tmp_path / "first")}
+    config = build_config(load_values("folder"), values)
+    model = started(config, tmp_path / "run").model.state_dict()
+    assert torch.equal(model["linear.weight"], chosen(tmp_path / "first")["linear.weight"])
+
+
+@pytest.mark.parametrize("delay_type", ["axonal", "dendritic"])
+def test_shared_delays_come_along(delay_type: str, small: Make, tmp_path: Path) -> None:
+    train(small(model__delay_type=delay_type), tmp_path / "first", Quiet())
+    write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
+    values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
+    values |= {"model.delay_type": delay_type, "train.start": str(tmp_path / "first")}
+    model = started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict()
+    theirs = chosen(tmp_path / "first")["linear.delay"]
+    if delay_type == "axonal":
+        assert torch.equal(model["linear.delay"], theirs)
+    else:
+        assert torch.equal(model["linear.delay"][0, 1], theirs[0, 1])
+
+
+def test_synapses_that_are_not_there_come_along(small: Make, tmp_path: Path) -> None:
+    train(small(model__incoming="4"), tmp_path / "first", Quiet())
+    write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
+    values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
+    values |= {"model.incoming": "4", "train.seed": "7", "train.start": str(tmp_path / "first")}
+    model, theirs = (
+        started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict(),
+        chosen(tmp_path / "first"),
+    )
+    assert torch.equal(model["blocks.1.linear.connected"], theirs["blocks.1.linear.connected"])
+    assert torch.equal(model["linear.connected"][1], theirs["linear.connected"][1])
+    assert torch.equal(model["linear.connected"], model["linear.weight"][0] != 0)
+
+
+def test_time_constants_are_the_recipes_own_unless_learned(further: Make, first: Path, tmp_path: Path) -> None:
+    model = started(further(model__tau_ms="20"), tmp_path / "run").model
+    assert model.hidden[0].neuron.decay.item() == pytest.approx(0.5)
+    assert chosen(first)["blocks.0.neuron.decay"].item() == pytest.approx(0.005, rel=0.01)
+
+
+def test_learned_time_constants_come_along(small: Make, tmp_path: Path) -> None:
+    train(small(model__neuron="plif", train__weight_lr="0.1"), tmp_path / "first", Quiet())
+    write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
+    values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
+    values |= {"model.neuron": "plif", "train.start": str(tmp_path / "first")}
+    config = build_config(load_values("folder"), values)
+    model, theirs = started(config, tmp_path / "run").model.state_dict(), chosen(tmp_path / "first")
+    alone = Training(config, build_splits(config)).model.state_dict()
+    for name in (f"{layer}.parametrizations.decay.original" for layer in ("blocks.0.neuron", "readout")):
+        assert torch.equal(model[name], theirs[name])
+        assert not torch.equal(model[name], alone[name])
+
+
+def test_it_knows_from_the_first_what_the_other_run_learned(further: Make, tmp_path: Path) -> None:
+    """Classes a and b of the other recording sound as those of the first."""
+    write_other(tmp_path / "other.h5", 90, ("c", "b", "a"), 5)
+    little = {"train__epochs": "1", "train__weight_lr": "1e-6", "train__delay_lr_ms": "1e-6"}
+    result = train(further(**little), tmp_path / "run", Quiet())
+    alone = train(further(train__start="none", **little), tmp_path / "alone", Quiet())
+    assert result["accuracy"]["validation"]["value"] > 0.8
+    assert alone["accuracy"]["validation"]["value"] < 0.7
+    assert "start" not in alone
+
+
+def test_the_run_tells_where_it_started(further: Make, first: Path, tmp_path: Path) -> None:
+    result = train(further(), tmp_path / "run", Quiet())
+    before = json.loads((first / "result.json").read_text())
+    assert result["start"] == {
+        "run": str(first),
+        "recipe": "shd",
+        "seed": 0,
+        "best_epoch": before["best_epoch"],
+        "git_commit": before["git_commit"],
+        "classes": ["b", "a"],
+    }
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"with the finished network of another run (recipe shd, {first})" in page
+    assert "Output neurons came along for two of the three classes" in page
+    assert "delays begin as the other run left them" in page
+    assert "at random, all lengths" not in page
+
+
+def test_delays_are_told_to_have_moved_from_the_start(further: Make, first: Path, tmp_path: Path) -> None:
+    train(further(train__delay_lr_ms="1e-6", train__epochs="1"), tmp_path / "run", Quiet())
+    assert max(read_metrics(tmp_path / "run")[-1]["delay_moved_ms"]) < 0.01
+    before, after = (Network.read(run / "network.safetensors") for run in (first, tmp_path / "run"))
+    for one, other in zip(before.layers[:-1], after.layers[:-1], strict=True):
+        assert np.array_equal(one.delay_steps, other.delay_steps)
+
+
+class StopHereError(Exception):
+    """Stands for a kill."""
+
+
+def stop(row: dict[str, Any]) -> None:
+    raise StopHereError
+
+
+def test_a_stopped_run_continues_to_the_bit_though_the_other_run_is_gone(
+    further: Make, first: Path, tmp_path: Path
+) -> None:
+    train(further(), tmp_path / "whole", Quiet())
+    watcher = Quiet()
+    watcher.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(StopHereError):
+        train(further(), tmp_path / "stopped", watcher)
+    shutil.rmtree(first)
+    resume(tmp_path / "stopped", Quiet())
+    one, other = ((tmp_path / run / "network.safetensors").read_bytes() for run in ("whole", "stopped"))
+    assert one == other
+    moved = [[row["delay_moved_ms"] for row in read_metrics(tmp_path / run)] for run in ("whole", "stopped")]
+    assert moved[0] == moved[1]
+    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
+    assert results[0]["start"] == results[1]["start"]
+
+
+def test_each_of_the_trainings_that_leave_a_speaker_out_starts_from_it(further: Make, tmp_path: Path) -> None:
+    each = {"data__validation": "leave-one-speaker-out", "data__validation_speakers": ""}
+    result = train(further(**each, train__epochs="1"), tmp_path / "run", Quiet())
+    assert set(result["folds"]) == {"0", "1", "2"}
+    assert all(fold["start"]["classes"] == ["b", "a"] for fold in result["folds"].values())
+
+
+REFUSED = [
+    ({"model__hidden": "12,8"}, r"model.hidden is 12,10 there and 12,8 here \(it must be the same\)"),
+    ({"model__branches": "2"}, "model.branches is 1 there and 2 here"),
+    ({"model__delay_type": "axonal"}, "model.delay_type is synaptic there and axonal here"),
+    ({"model__incoming": "3"}, "model.incoming is None there and 3 here"),
+    ({"model__neuron": "plif"}, "model.neuron is lif there and plif here"),
+    ({"data__pool": "1"}, "input is 20 channels, pooled by 2 there and 20 channels, pooled by 1 here"),
+    ({"data__dt_ms": "5"}, "data.dt_ms is 10 there and 5 here"),
+    ({"model__max_delay_ms": "50"}, r"delays there are up to 60 ms, here up to 50 \(as long, or longer\)"),
+    ({"model__delays": "none"}, "delays there are up to 60 ms, here up to 0"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), REFUSED)
+def test_a_network_of_another_form_is_refused(
+    changes: dict[str, str], why: str, further: Make, first: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^train.start: {first}: {why}"):
+        train(further(**changes), tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
+
+
+def test_longer_delays_are_no_other_form(further: Make, first: Path, tmp_path: Path) -> None:
+    longer = started(further(model__max_delay_ms="100"), tmp_path / "run").model.state_dict()
+    assert torch.equal(longer["blocks.0.linear.delay"], chosen(first)["blocks.0.linear.delay"])
+
+
+def test_what_is_no_finished_run_is_refused(further: Make, first: Path, tmp_path: Path) -> None:
+    def refused(start: Path, why: str) -> None:
+        with pytest.raises(ConfigError, match=why) as error:
+            train(further(train__start=str(start)), tmp_path / "run", Quiet())
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "run").exists()
+
+    refused(tmp_path / "nowhere", r"^train.start: .*nowhere: is not a run's folder")
+    (first / "result.json").rename(first / "result.kept")
+    refused(first, r"^train.start: .*first: is no single finished training")
+    (first / "result.kept").rename(first / "result.json")
+    checkpoint_file(first).write_bytes(b"no checkpoint")
+    refused(first, "not a whole checkpoint")
+    checkpoint_file(first).unlink()
+    refused(first, "is no single finished training")
+
+
+def test_a_run_is_not_started_from_what_it_replaces(further: Make, first: Path) -> None:
+    for folder in (first, first / "inside" / ".."):
+        with pytest.raises(ConfigError, match="is the folder that this run would replace"):
+            train(further(), folder, Quiet(), force=True)
+    assert (first / "result.json").exists()
+
+
+def test_one_that_may_have_heard_the_test_is_refused(small: Make, first: Path, tmp_path: Path) -> None:
+    """The first run learned from speakers 0 and 1; here speaker 1 is to be new."""
+    start = str(first)
+    with pytest.raises(ConfigError, match=r"learned from the same recording, .*data, divided otherwise"):
+        train(small(data__validation_speakers="1", train__start=start), tmp_path / "run", Quiet())
+    with pytest.raises(ConfigError, match="divided otherwise"):
+        train(small(data__validation="leave-one-speaker-out", train__start=start), tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
+    alike = small(train__start=start, train__seed="3")
+    check_start(alike, build_splits(alike), tmp_path / "run")
+
+
+def test_a_run_on_clips_that_come_with_the_package_is_another_recording(small: Make, first: Path) -> None:
+    file = first / "config.toml"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(line for line in lines if not line.startswith("root")))
+    config = small(data__validation_speakers="1", train__start=str(first))
+    check_start(config, build_splits(config), first.parent / "run")
+
+
+def test_comparisons_do_not_start_from_a_network(small: Make) -> None:
+    with pytest.raises(ConfigError, match=r"^compare: is not allowed with train.start"):
+        small(train__start="runs/shd", compare="fixed")
+
+
+def test_detectors_do_not_start_from_a_network(first: Path, tmp_path: Path) -> None:
+    config = build_config(load_values("coincidence"), {"train.start": str(first), "compare": ""})
+    with pytest.raises(ConfigError, match=r"model\.kind is feedforward, here detectors"):
+        check_start(config, build_splits(config), tmp_path / "run")
+
+
+def test_the_start_is_kept_with_the_run(further: Make, first: Path, tmp_path: Path) -> None:
+    config, folder = further(), tmp_path / "run"
+    one = started(config, folder).model.state_dict()
+    assert start_file(folder).exists()
+    shutil.rmtree(first)
+    other = started(config, folder).model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
