@@ -293,6 +293,14 @@ def test_one_that_may_have_heard_the_test_is_refused(small: Make, first: Path, t
     check_start(alike, build_splits(alike), tmp_path / "run")
 
 
+def test_speakers_left_out_in_turn_were_all_heard_by_one_that_heard_everybody(small: Make, tmp_path: Path) -> None:
+    train(small(data__validation="none", train__epochs="1"), tmp_path / "first", Quiet())
+    config = small(data__validation="leave-one-speaker-out", train__start=str(tmp_path / "first"))
+    with pytest.raises(ConfigError, match="divided otherwise"):
+        train(config, tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_on_clips_that_come_with_the_package_is_another_recording(small: Make, first: Path) -> None:
     file = first / "config.toml"
     lines = file.read_text().splitlines()
