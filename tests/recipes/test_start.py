@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.cli.show import show_result
 from ranvier.data import write_recording
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
@@ -171,7 +172,9 @@ def test_it_knows_from_the_first_what_the_other_run_learned(further: Make, tmp_p
     assert "start" not in alone
 
 
-def test_the_run_tells_where_it_started(further: Make, first: Path, tmp_path: Path) -> None:
+def test_the_run_tells_where_it_started(
+    further: Make, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = train(further(), tmp_path / "run", Quiet())
     before = json.loads((first / "result.json").read_text())
     assert result["start"] == {
@@ -182,6 +185,8 @@ def test_the_run_tells_where_it_started(further: Make, first: Path, tmp_path: Pa
         "git_commit": before["git_commit"],
         "classes": ["b", "a"],
     }
+    show_result(result, tmp_path / "run")
+    assert f"started from {first} (shd), with its output neurons for b, a" in capsys.readouterr().out
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"with the finished network of another run (recipe shd, {first})" in page
     assert "Output neurons came along for two of the three classes" in page

@@ -139,6 +139,9 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
             f"({found['at_start']} before training)",
             highlight=False,
         )
+    if (start := result.get("start")) is not None:
+        known = f"its output neurons for {', '.join(start['classes'])}" if start["classes"] else "new output neurons"
+        console.print(Text(f"started from {start['run']} ({start['recipe']}), with {known}"), soft_wrap=True)
     if result["protocol"] == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
     trainings = result.get("comparison", {"": result}).values()
