@@ -69,7 +69,7 @@ def _start(run: str, report: RunReport) -> Iterator[str]:
     if about is not None:
         known, everything = len(about["classes"]), len(report.classes)
         if known == everything:
-            yield "It was to tell the same classes, so its output neurons came along."
+            yield "That network knew all of its classes, so their output neurons came along."
         else:
             which = f"{in_words(known)} of the {in_words(everything)} classes"
             yield f"Output neurons came along for {which}, the others' began at random."
