@@ -75,6 +75,25 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         help="speakers of the first recording that are kept for a test: their clips do not count in its mean",
     )
     join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
+    spoken = tasks.add_parser(
+        "speak",
+        help="have words spoken by many voices, to learn from",
+        description="Let the 54 voices of the network Kokoro-82M, and blends of them, say English words, at many "
+        "speeds, and write each as WORD_VOICE_TAKE.wav, for ranvier encode. Needs pip install 'ranvier[speech]'; the "
+        "first call downloads the voices (121 MB). A stopped call is continued by the same call.",
+        allow_abbrev=False,
+    )
+    spoken.add_argument("words", metavar="WORD", nargs="+", help="what is said, and a class each; 7 is read as seven")
+    spoken.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to make")
+    spoken.add_argument(
+        "--voices", metavar="N", type=count, default=108, help="voices; from the 55th, blends of two (default: 108)"
+    )
+    spoken.add_argument("--takes", metavar="N", type=count, default=3, help="of a word by a voice (default: 3)")
+    spoken.add_argument(
+        "--rate", metavar="HZ", type=count, default=24000, help="samples per second, 8000 ... 48000 (default: 24000)"
+    )
+    spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices and manner (default: 0)")
+    spoken.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
     digits = tasks.add_parser(
         "make-digits",
         help="make the package's spoken digits anew",
@@ -92,7 +111,14 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
 
 def run_data(options: argparse.Namespace) -> int:
     """Do what was asked."""
-    do = {"fetch": _fetch, "check": _check, "make-shd": _make_shd, "join": _join, "make-digits": _make_digits}
+    do = {
+        "fetch": _fetch,
+        "check": _check,
+        "make-shd": _make_shd,
+        "join": _join,
+        "speak": _speak,
+        "make-digits": _make_digits,
+    }
     return do[options.task](options)
 
 
@@ -149,6 +175,34 @@ def _join(options: argparse.Namespace) -> int:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
         print(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
     print(f"{options.out} written: {sum(part.clips for part in parts)} clips")
+    return 0
+
+
+def _speak(options: argparse.Namespace) -> int:
+    from ranvier.cli.show import ClipProgress
+    from ranvier.data.download import Terms
+    from ranvier.data.speak import speak
+
+    with ClipProgress("downloading the voices") as progress:
+
+        def spoken(done: int, total: int) -> None:
+            progress.title = "speaking"
+            progress.clips(done, total)
+
+        rows = speak(
+            options.words,
+            options.out,
+            voices=options.voices,
+            takes=options.takes,
+            rate=options.rate,
+            seed=options.seed,
+            workers=options.workers,
+            progress=spoken,
+            terms=Terms(progress.clips),
+        )
+    voices = len({row.speaker.name for row in rows})
+    print(f"{options.out} written: {len(rows)} files of {voices} voices")
+    print(f"hear them with: ranvier encode {options.out} --out {options.out.name}.h5")
     return 0
 
 

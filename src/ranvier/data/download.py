@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
+import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,13 +20,22 @@ from ranvier.data.dataset import DataError
 _CHUNK = 1 << 16
 
 
+def free_bytes(folder: Path) -> int:
+    """How many bytes are free on a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody wants."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """What the caller wants of every step."""
 
-    progress: Callable[[int, int], None]
-    timeout_s: float
-    free_bytes: Callable[[Path], int]
+    progress: Callable[[int, int], None] = silent
+    timeout_s: float = 30.0
+    free_bytes: Callable[[Path], int] = free_bytes
 
     def room(self, folder: Path, what: str, needed: int) -> None:
         """Refuse what the disk has no room for."""
@@ -48,6 +60,17 @@ class _CannotResumeError(Exception):
 def size(file: Path) -> int:
     """Bytes of a file, 0 where there is none."""
     return file.stat().st_size if file.is_file() else 0
+
+
+@contextlib.contextmanager
+def temporary_file(target: Path) -> Iterator[Path]:
+    """A name beside the final one, free again afterwards."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class Download:

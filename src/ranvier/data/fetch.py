@@ -19,7 +19,7 @@ import pooch
 
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Download, SourceError, SpoiledError, Terms, size
+from ranvier.data.download import Download, SourceError, SpoiledError, Terms, free_bytes, silent, size, temporary_file
 from ranvier.data.hdf5 import _dataset, find_recording
 from ranvier.data.lock import alone
 
@@ -94,10 +94,6 @@ PUBLISHED: dict[str, tuple[Recording, ...]] = {
 """What :func:`fetch` knows."""
 
 
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
 def fetch(
     name: str,
     root: str | os.PathLike[str],
@@ -105,7 +101,7 @@ def fetch(
     sources: Sequence[Recording] | None = None,
     progress: Callable[[int, int], None] | None = None,
     timeout_s: float = 30.0,
-    free_bytes: Callable[[Path], int] = _free_bytes,
+    free_bytes: Callable[[Path], int] = free_bytes,
     nearby: Sequence[str | os.PathLike[str]] | None = None,
 ) -> list[Path]:
     """Put a data set into a folder, and download only what is nowhere at hand.
@@ -142,7 +138,7 @@ def fetch(
     recordings = PUBLISHED[name] if sources is None else tuple(sources)
     root = Path(root).expanduser()
     folders = [root, Path.cwd(), Path.home() / "data"] if nearby is None else [Path(folder) for folder in nearby]
-    terms = Terms(progress or _silent, timeout_s, free_bytes)
+    terms = Terms(progress or silent, timeout_s, free_bytes)
     there = []
     for recording in recordings:
         kept = _kept(root, recording)
@@ -156,10 +152,6 @@ def fetch(
                 raise DataError(f"{root}: {recording.name}.h5 cannot be written ({error.strerror or error})") from None
         there.append(kept)
     return there
-
-
-def _silent(done: int, total: int) -> None:
-    """Progress that nobody wants."""
 
 
 def _kept(root: Path, recording: Recording) -> Path | None:
@@ -245,7 +237,7 @@ def _take(found: Path, recording: Recording, target: Path, terms: Terms) -> None
     fault = _fault(found, recording.clips)
     if fault is not None:
         raise SpoiledError(fault)
-    with _temporary(target) as temporary:
+    with temporary_file(target) as temporary:
         try:
             os.link(found.resolve(), temporary)
         except OSError:  # another disk, or one without links
@@ -274,7 +266,7 @@ def _from_source(source: Source, recording: Recording, part: Path, target: Path,
 
 def _unpack(packed: Path, packing: str, recording: Recording, target: Path, terms: Terms) -> None:
     """Unpack and check under another name; only what is right gets the final one."""
-    with _temporary(target) as temporary:
+    with temporary_file(target) as temporary:
         try:
             with _content(packed, packing, target.name) as (content, size):
                 terms.room(target.parent, target.name, size)
@@ -308,17 +300,6 @@ def _content(packed: Path, packing: str, member: str) -> Iterator[tuple[IO[bytes
                 raise SpoiledError(f"holds {', '.join(map(repr, names[:3])) or 'nothing'} ({member!r} allowed)")
             with archive.open(member) as content:
                 yield content, archive.getinfo(member).file_size
-
-
-@contextlib.contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """A name beside the final one, free again afterwards."""
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _md5(file: Path) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError
 from ranvier.data.digits import CLASSES, GRID, SPLITS, Digits, write_digits
 from ranvier.data.ear import Ear, clip_generator
-from ranvier.data.sound import Sound
+from ranvier.data.sound import Sound, trimmed
 from ranvier.data.speech import Voice, say_alone
 
 TAKES = 2
@@ -30,8 +30,6 @@ VOICES = (
 )  # fmt: skip
 SHARES = {"train": 35, "validation": 6, "test": 10}  # voices, drawn by the seed; no voice is in two splits
 _ACCENTS = ("en", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-029")
-_EDGE = 0.02  # of the loudest sample: what is softer at both ends is cut off
-_MARGIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def speak(rows: Sequence[Utterance], seed: int, *, workers: int | None = None) -
         for row, sound in zip(rows, said, strict=True):
             if isinstance(sound, str):
                 raise DataError(sound)
-            yield _noisy(_cut(sound), row.noise_db, _generator(seed, row.voice, row.label, row.take, 1))
+            yield _noisy(trimmed(sound), row.noise_db, _generator(seed, row.voice, row.label, row.take, 1))
 
 
 def make_digits(
@@ -172,12 +170,6 @@ def hear(
 
 def _generator(seed: int, voice: str, *place: int) -> np.random.Generator:
     return np.random.default_rng([seed, *voice.encode(), 0, *place])
-
-
-def _cut(sound: Sound) -> Sound:
-    loud = np.flatnonzero(np.abs(sound.samples) > _EDGE * np.abs(sound.samples).max())
-    margin = round(_MARGIN_S * sound.rate)
-    return Sound(sound.samples[max(0, loud[0] - margin) : loud[-1] + margin], sound.rate)
 
 
 def _noisy(sound: Sound, below_db: float, generator: np.random.Generator) -> Sound:

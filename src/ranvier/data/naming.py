@@ -13,6 +13,7 @@ from ranvier.data.dataset import DataError
 KNOWN = {
     "the Heidelberg Digits": r"lang-(?P<language>[a-z]+)_speaker-(?P<speaker>\d+)_trial-\d+_digit-(?P<digit>\d)\.",
     "the Free Spoken Digit Dataset": r"(^|/)(?P<label>\d)_(?P<speaker>[^_/]+)_\d+\.",
+    "spoken words of this package": r"(^|/)(?P<label>[^/_]+)_(?P<speaker>[a-z]{2}-[a-z]+|blend-\d+)_\d+\.",
     "Google Speech Commands": r"(^|/)(?P<label>[^/]+)/(?P<speaker>[0-9a-f]{8})_nohash_\d+\.",
 }
 

@@ -15,6 +15,8 @@ from ranvier.data.dataset import DataError
 SHORTEST_S = 0.02
 LONGEST_S = 16.0  # later times lie more than 10 ms apart in the half precision of SHD's format
 SUFFIXES = (".wav", ".flac", ".ogg")
+_EDGE = 0.02  # of the loudest sample: what is softer at both ends is silence
+_MARGIN_S = 0.02  # of it that stays
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +91,13 @@ def resampled(sound: Sound, rate: int) -> Sound:
     if sound.rate == rate:
         return sound
     return Sound(soxr.resample(sound.samples, sound.rate, rate, quality="VHQ"), rate)
+
+
+def trimmed(sound: Sound) -> Sound:
+    """The same sound without the silence at both ends, but for 20 ms of it."""
+    loud = np.flatnonzero(np.abs(sound.samples) > _EDGE * np.abs(sound.samples).max())
+    margin = round(_MARGIN_S * sound.rate)
+    return Sound(sound.samples[max(0, loud[0] - margin) : loud[-1] + margin], sound.rate)
 
 
 def _check_length(path: Path, seconds: float, longest_s: float) -> None:

