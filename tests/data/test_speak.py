@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +15,11 @@ import pytest
 import soundfile
 
 from ranvier.data import DataError
-from ranvier.data.kokoro import VOICES, KokoroSpeaker
+from ranvier.data.kokoro import VOICES, Kokoro
+from ranvier.data.lock import alone
 from ranvier.data.naming import guess_naming
 from ranvier.data.sound import trimmed
-from ranvier.data.speak import Speaker, Utterance, _begin_process, _make, speak, speakers, utterances
+from ranvier.data.speak import SpokenVoice, Utterance, _make, speak, spoken_voices, utterances
 
 CALL: dict[str, Any] = {"voices": 2, "takes": 1, "workers": 2}
 
@@ -24,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_voices_come_first_then_blends_of_two() -> None:
-    drawn = speakers(300, 0)
+    drawn = spoken_voices(300, 0)
     assert len({speaker.name for speaker in drawn}) == 300
     alone, blends = drawn[:54], drawn[54:]
     assert sorted(speaker.blend for speaker in alone) == [((name, 1.0),) for name in VOICES]
@@ -35,16 +40,16 @@ def test_voices_come_first_then_blends_of_two() -> None:
         assert first != second
         assert 0.3 <= share <= 0.7
         assert share + rest == pytest.approx(1)
-    assert drawn[:57] == speakers(57, 0)
-    assert drawn[:3] == speakers(3, 0)
-    assert speakers(3, 1) != speakers(3, 0)
-    assert speakers(55, 1)[54] != drawn[54]
+    assert drawn[:57] == spoken_voices(57, 0)
+    assert drawn[:3] == spoken_voices(3, 0)
+    assert spoken_voices(3, 1) != spoken_voices(3, 0)
+    assert spoken_voices(55, 1)[54] != drawn[54]
 
 
 def test_british_voices_speak_british() -> None:
-    for speaker in speakers(80, 0):
+    for speaker in spoken_voices(80, 0):
         assert speaker.british == (speaker.blend[0][0].partition("_")[0] in ("bf", "bm"))
-    assert any(speaker.british for speaker in speakers(80, 0)[54:])
+    assert any(speaker.british for speaker in spoken_voices(80, 0)[54:])
 
 
 def test_how_a_word_is_said_hangs_on_itself_voice_take_and_seed_alone() -> None:
@@ -97,45 +102,121 @@ def test_words_are_written_at_the_rate_that_was_asked_for(kokoro: Sequence[Path]
 
 
 def test_a_file_is_what_its_voices_say_in_its_manner(kokoro: Sequence[Path], tmp_path: Path) -> None:
-    row = Utterance("four", Speaker("blend-1", (("bm_lewis", 0.4), ("af_sky", 0.6))), 0, "?", 1.3, 7)
-    _begin_process(kokoro, tmp_path, 24000)
-    _make(row)
+    row = Utterance("four", SpokenVoice("blend-1", (("bm_lewis", 0.4), ("af_sky", 0.6))), 0, "?", 1.3, 7)
+    speaker = Kokoro(*kokoro)
+    _make(row, speaker, tmp_path, 24000)
     samples, _ = soundfile.read(tmp_path / "four_blend-1_0.wav")
-    speaker = KokoroSpeaker(*kokoro)
     style = speaker.style([("bm_lewis", 0.4), ("af_sky", 0.6)], 7)
     expected = trimmed(speaker.say(speaker.phonemes("four", british=True) + "?", style, 1.3)).samples
     np.testing.assert_allclose(samples, expected * (0.7 / np.abs(expected).max()), atol=2 / 32768)
 
 
-def test_a_stopped_call_is_continued_to_the_same_files(kokoro: Sequence[Path], tmp_path: Path) -> None:
-    speak(["yes", "no"], tmp_path / "whole", **CALL)
-
-    def stop(done: int, total: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        speak(["yes", "no"], tmp_path / "a", **CALL, progress=stop)
+def test_a_killed_call_is_continued_to_the_same_files(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    many: dict[str, Any] = {"voices": 4, "takes": 2, "workers": 2}
+    speak(["yes", "no"], tmp_path / "whole", **many)
+    script = (
+        "import os, sys; from ranvier.data.speak import speak; speak(['yes', 'no'], sys.argv[1], voices=4, takes=2, "
+        "workers=2, progress=lambda done, _: done < 4 or os._exit(7))"
+    )
+    cache = {"RANVIER_CACHE": str(kokoro[0].parents[1])}
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a")], env=os.environ | cache, check=False)
+    assert killed.returncode == 7
     assert not (tmp_path / "a").exists()
     begun = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "a.part").glob("*.wav")}
-    assert 2 <= len(begun) <= 4
-    with pytest.raises(DataError, match=r"a\.part: is not the beginning of this call \(remove it"):
-        speak(["yes", "no"], tmp_path / "a", **CALL, rate=16000)
+    assert 4 <= len(begun) < 16
+    (tmp_path / "a.part" / "no_af-sky_0.wav.123.tmp").touch()
     told: list[tuple[int, int]] = []
-    speak(["yes", "no"], tmp_path / "a", **CALL, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 4) for done in range(len(begun) + 1, 5)]
+    speak(["no", "yes"], tmp_path / "a", **many, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 16) for done in range(len(begun) + 1, 17)]
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
     for name, when in begun.items():
         assert (tmp_path / "a" / name).stat().st_mtime_ns == when
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "whole"]
+
+
+def test_an_interrupt_ends_it_soon_and_leaves_nothing_half_written(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        speak(["yes", "no"], tmp_path / "a", voices=20, takes=1, workers=2, progress=stop)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.part"]
+    made = contents(tmp_path / "a.part")
+    assert 2 <= len(made) <= 6  # the plan, and the files that were being made
+    assert not [name for name in made if name.endswith(".tmp")]
+
+
+def test_another_call_s_beginning_is_left_alone(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        speak(["yes", "no"], tmp_path / "a", **CALL, progress=stop)
+    before = contents(tmp_path / "a.part")
+    for changes, says in (
+        ({"rate": 16000}, "rate 24000"),
+        ({"seed": 1, "takes": 2}, "takes 1, seed 0"),
+    ):
+        with pytest.raises(DataError, match=rf"a\.part: was begun with {says} \(remove it, or"):
+            speak(["yes", "no"], tmp_path / "a", **(CALL | changes))
+    with pytest.raises(DataError, match=r"a\.part: was begun with words \['no', 'yes'\] \("):
+        speak(["yes", "stop"], tmp_path / "a", **CALL)
+    assert contents(tmp_path / "a.part") == before
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "plan.json"])
+def test_a_strange_folder_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.part").mkdir()
+    (tmp_path / "a.part" / name).write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"a\.part: was begun with something else \("):
+        speak(["yes", "no"], tmp_path / "a", **CALL)
+    assert contents(tmp_path / "a.part") == {name: b"\xff"}
+
+
+def test_what_was_killed_at_its_very_beginning_is_begun_again(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    (tmp_path / "a.part").mkdir()
+    (tmp_path / "a.part" / "plan.json.1.tmp").touch()
+    speak(["yes", "no"], tmp_path / "a", **CALL)
+    assert len(contents(tmp_path / "a")) == 4
+
+
+def test_two_processes_do_not_make_the_same_folder(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    with alone(tmp_path / "a.lock"), pytest.raises(DataError, match="a: another process is making it"):
+        speak(["yes", "no"], tmp_path / "a", **CALL)
     assert not (tmp_path / "a.part").exists()
 
 
-def test_a_strange_folder_is_left_alone(kokoro: Sequence[Path], tmp_path: Path) -> None:
-    (tmp_path / "a.part").mkdir()
-    (tmp_path / "a.part" / "mine.txt").touch()
-    with pytest.raises(DataError, match="is not the beginning of this call"):
+def test_a_folder_that_appears_meanwhile_is_left_alone(
+    kokoro: Sequence[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def appears(*_: object, **__: object) -> Sequence[Path]:
+        (tmp_path / "a").symlink_to("nowhere")
+        return kokoro
+
+    monkeypatch.setattr("ranvier.data.speak.fetch_kokoro", appears)
+    with pytest.raises(DataError, match="a: exists already"):
         speak(["yes", "no"], tmp_path / "a", **CALL)
-    assert [file.name for file in (tmp_path / "a.part").iterdir()] == ["mine.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_words_that_sound_alike_are_refused(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="words: '7' and 'seven' sound alike"):
+        speak(["7", "seven"], tmp_path / "a", **CALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_in_a_line(kokoro: Sequence[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith("yes"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError, match=r"a: cannot be written \(No space left on device\)$"):
+        speak(["yes", "no"], tmp_path / "a", **CALL)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.part"]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +236,8 @@ def test_a_strange_folder_is_left_alone(kokoro: Sequence[Path], tmp_path: Path) 
         (["yes", "no"], {"voices": 0}, "voices: 0 is not allowed (1 ... 10000)"),
         (["yes", "no"], {"takes": 0}, "takes: 0 is not allowed (1 ... 10000)"),
         (["yes", "no"], {"rate": 7999}, "rate: 7999 is not allowed (8000 ... 48000)"),
+        ("yes no", {}, "words: 'yes no' is one (a list of two or more is needed)"),
+        (["yes", "no"], {"workers": 0}, "workers: 0 is not allowed (1 ... 10000)"),
         (["yes", "no"], {"seed": -1}, "seed: -1 is not allowed (0 ... 9223372036854775807)"),
     ],
 )

@@ -83,7 +83,9 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "first call downloads the voices (121 MB). A stopped call is continued by the same call.",
         allow_abbrev=False,
     )
-    spoken.add_argument("words", metavar="WORD", nargs="+", help="what is said, and a class each; 7 is read as seven")
+    spoken.add_argument(
+        "words", metavar="WORD", nargs="+", help="what is said, and a class each, two or more; 7 is read as seven"
+    )
     spoken.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to make")
     spoken.add_argument(
         "--voices", metavar="N", type=count, default=108, help="voices; from the 55th, blends of two (default: 108)"
@@ -93,7 +95,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "--rate", metavar="HZ", type=count, default=24000, help="samples per second, 8000 ... 48000 (default: 24000)"
     )
     spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices and manner (default: 0)")
-    spoken.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
+    spoken.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
     digits = tasks.add_parser(
         "make-digits",
         help="make the package's spoken digits anew",
@@ -200,7 +202,7 @@ def _speak(options: argparse.Namespace) -> int:
             progress=spoken,
             terms=Terms(progress.clips),
         )
-    voices = len({row.speaker.name for row in rows})
+    voices = len({row.voice.name for row in rows})
     print(f"{options.out} written: {len(rows)} files of {voices} voices")
     print(f"hear them with: ranvier encode {options.out} --out {options.out.name}.h5")
     return 0

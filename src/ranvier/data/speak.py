@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
-import multiprocessing
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Terms, temporary_file
-from ranvier.data.kokoro import VOICES, KokoroSpeaker, fetch_kokoro
+from ranvier.data.kokoro import VOICES, Kokoro, fetch_kokoro
 from ranvier.data.lock import alone
 from ranvier.data.sound import resampled, trimmed
 
@@ -34,8 +34,8 @@ _ALLOWED = re.compile(r"[A-Za-z0-9]+(?:[ .'-]+[A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """One who speaks: a voice, or a blend of two.
+class SpokenVoice:
+    """One who speaks: a voice of Kokoro's, or a blend of two.
 
     Attributes:
         name: ``af-heart``; blends are ``blend-1`` and so on.
@@ -53,10 +53,19 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One file to be made: who says what, and how."""
+    """One file to be made: who says what, and how.
+
+    Attributes:
+        word: what is said.
+        voice: who says it.
+        take: 0, 1, ...
+        mark: at the end, for the melody: ``. ! ?`` or nothing.
+        speed: 0.9 ... 1.6 times the voice's own.
+        style_row: 3 ... 59, of the voice's styles.
+    """
 
     word: str
-    speaker: Speaker
+    voice: SpokenVoice
     take: int
     mark: str
     speed: float
@@ -65,31 +74,31 @@ class Utterance:
     @property
     def file(self) -> str:
         """Its name, which :func:`ranvier.data.encode.encode` reads: class, speaker, take."""
-        return f"{self.word}_{self.speaker.name}_{self.take}.wav"
+        return f"{self.word}_{self.voice.name}_{self.take}.wav"
 
 
-def speakers(count: int, seed: int) -> list[Speaker]:
-    """So many of them, drawn by the seed: Kokoro's 54 voices first, then blends of two."""
+def spoken_voices(count: int, seed: int) -> list[SpokenVoice]:
+    """So many voices, drawn by the seed: Kokoro's 54 voices first, then blends of two."""
     order = np.random.default_rng([seed, 0]).permutation(VOICES).tolist()
-    drawn = [Speaker(name.replace("_", "-"), ((name, 1.0),)) for name in order[:count]]
+    drawn = [SpokenVoice(name.replace("_", "-"), ((name, 1.0),)) for name in order[:count]]
     for number in range(1, count - len(drawn) + 1):
         generator = np.random.default_rng([seed, 1, number])
         first, second = generator.choice(VOICES, 2, replace=False).tolist()
         share = float(generator.uniform(*_SHARES))
-        drawn.append(Speaker(f"blend-{number}", ((first, share), (second, 1 - share))))
+        drawn.append(SpokenVoice(f"blend-{number}", ((first, share), (second, 1 - share))))
     return drawn
 
 
 def utterances(words: Sequence[str], *, voices: int, takes: int, seed: int) -> list[Utterance]:
-    """Every file to be made. How a word is said hangs on the word, the voice, the take and the seed alone."""
+    """Every file to be made, by voice, word, take; how it is said hangs on these three and the seed alone."""
     rows = []
-    for speaker in speakers(voices, seed):
+    for voice in spoken_voices(voices, seed):
         for word in words:
             for take in range(takes):
-                generator = np.random.default_rng([seed, 2, *speaker.name.encode(), 0, *word.encode(), 0, take])
+                generator = np.random.default_rng([seed, 2, *voice.name.encode(), 0, *word.encode(), 0, take])
                 mark = _MARKS[int(generator.integers(len(_MARKS)))] if generator.random() < _MARKED else ""
                 speed = float(generator.uniform(*_SPEEDS))
-                rows.append(Utterance(word, speaker, take, mark, speed, int(generator.integers(*_STYLE_ROWS))))
+                rows.append(Utterance(word, voice, take, mark, speed, int(generator.integers(*_STYLE_ROWS))))
     return rows
 
 
@@ -114,50 +123,70 @@ def speak(
     done lies in a folder ``OUT.part``, which gets the name ``out`` when all is done.
 
     Args:
-        words: what is said, and the names of the classes: A-Z a-z 0-9, with spaces . ' - between them; ``7`` is read
-            as seven.
+        words: what is said, and the names of the classes: two or more that do not sound alike, of A-Z a-z 0-9, with
+            spaces . ' - between them; ``7`` is read as seven.
         out: the folder to make; it must not exist.
         voices: how many, >= 1: Kokoro's 54 in an order drawn by the seed, then blends of two.
         takes: of each word by each voice, >= 1.
         rate: samples per second of the files, 8000 ... 48000; the voices have 24000.
         seed: >= 0.
-        workers: processes; None means one per core.
+        workers: threads, >= 1; None means one per core.
         cache: folder that Kokoro is downloaded into; None means the user's.
         progress: called with (files made, files in all).
         terms: what is wanted of the download.
 
+    Returns:
+        All files, those of an earlier call included, by voice, word, take.
+
     Raises:
-        DataError: something is not allowed, the extra ``speech`` is not installed, Kokoro cannot be downloaded, or
-            ``out`` cannot be written.
+        DataError: something is not allowed, the extra ``speech`` is not installed, Kokoro cannot be downloaded,
+            another process makes the same folder, or it cannot be written.
     """
     out = Path(out)
-    _refuse(words, out, voices, takes, rate, seed)
-    kokoro = fetch_kokoro(cache, terms=terms)
+    _refuse(words, out, voices, takes, rate, seed, workers)
+    plan = {"words": sorted(words), "voices": voices, "takes": takes, "rate": rate, "seed": seed}
+    part = out.with_name(f"{out.name}.part")
+    _refuse_other(part, plan)
+    kokoro = Kokoro(*fetch_kokoro(cache, terms=terms))
+    _refuse_homophones(words, kokoro)
     rows = utterances(words, voices=voices, takes=takes, seed=seed)
-    plan = {"words": list(words), "voices": voices, "takes": takes, "rate": rate, "seed": seed}
-    with alone(out.with_name(f"{out.name}.lock")):
-        folder = _begin(out, plan)
-        missing = [row for row in rows if not (folder / row.file).exists()]
-        processes = min(workers or os.cpu_count() or 1, max(1, len(missing)))
-        # spawned, for the network's threads of this process cannot be forked
-        with multiprocessing.get_context("spawn").Pool(processes, _begin_process, (kokoro, folder, rate)) as pool:
-            for done, _ in enumerate(pool.imap_unordered(_make, missing), len(rows) - len(missing) + 1):
-                if progress is not None:
-                    progress(done, len(rows))
-        (folder / _PLAN).unlink()
-        folder.replace(out)
+    try:
+        with alone(out.with_name(f"{out.name}.lock"), wait=False):
+            _refuse_existing(out)
+            _begin(part, plan)
+            missing = [row for row in rows if not (part / row.file).exists()]
+            with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+                try:
+                    made = pool.map(lambda row: _make(row, kokoro, part, rate), missing)
+                    for done, _ in enumerate(made, len(rows) - len(missing) + 1):
+                        if progress is not None:
+                            progress(done, len(rows))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+            part.replace(out)
+            (out / _PLAN).unlink()
+    except BlockingIOError:
+        raise DataError(f"{out}: another process is making it") from None
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror or error})") from None
     return rows
 
 
-def _refuse(words: Sequence[str], out: Path, voices: int, takes: int, rate: int, seed: int) -> None:
+def _refuse(
+    words: Sequence[str], out: Path, voices: int, takes: int, rate: int, seed: int, workers: int | None
+) -> None:
     for name, value, lowest, highest in (
         ("voices", voices, 1, 10_000),
         ("takes", takes, 1, 10_000),
         ("rate", rate, *RATES),
         ("seed", seed, 0, 2**63 - 1),
+        ("workers", 1 if workers is None else workers, 1, 10_000),
     ):
         if not lowest <= value <= highest:
             raise DataError(f"{name}: {value} is not allowed ({lowest} ... {highest})")
+    if isinstance(words, str):
+        raise DataError(f"words: {words!r} is one (a list of two or more is needed)")
     for word in words:
         if not _ALLOWED.fullmatch(word) or len(word) > _LONGEST:
             raise DataError(
@@ -167,54 +196,63 @@ def _refuse(words: Sequence[str], out: Path, voices: int, takes: int, rate: int,
         raise DataError("words: two or more are needed, each once")
     if not out.absolute().parent.is_dir():
         raise DataError(f"{out.parent}: no such folder")
-    if out.exists():
+    _refuse_existing(out)
+
+
+def _refuse_existing(out: Path) -> None:
+    if os.path.lexists(out):
         raise DataError(f"{out}: exists already")
 
 
-def _begin(out: Path, plan: dict[str, Any]) -> Path:
-    """The folder of what is done, begun by this call or by an earlier one that was the same."""
-    folder = out.with_name(f"{out.name}.part")
-    settings = json.dumps(plan)
+def _refuse_homophones(words: Sequence[str], kokoro: Kokoro) -> None:
+    """Nobody could tell them apart."""
+    sounds: dict[str, str] = {}
+    for word in words:
+        other = sounds.setdefault(kokoro.phonemes(word), word)
+        if other != word:
+            raise DataError(f"words: {other!r} and {word!r} sound alike (words that differ are needed)")
+
+
+def _refuse_other(part: Path, plan: dict[str, Any]) -> None:
+    """A folder that is there, but is not the beginning of this call."""
+    if not os.path.lexists(part) or _is_empty(part):
+        return
     try:
-        folder.mkdir(exist_ok=True)
-        if not (folder / _PLAN).exists() and not any(folder.iterdir()):
-            with temporary_file(folder / _PLAN) as temporary:
-                temporary.write_text(settings, encoding="utf-8")
-                temporary.replace(folder / _PLAN)
-        if not (folder / _PLAN).exists() or (folder / _PLAN).read_text(encoding="utf-8") != settings:
-            raise DataError(f"{folder}: is not the beginning of this call (remove it, or give another folder to write)")
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from None
-    return folder
+        begun = json.loads((part / _PLAN).read_bytes())
+        differs = [f"{name} {begun[name]}" for name in plan if begun[name] != plan[name]]
+    except (OSError, ValueError, KeyError, TypeError):
+        differs = ["something else"]
+    if differs:
+        raise DataError(f"{part}: was begun with {', '.join(differs)} (remove it, or give another folder to write)")
 
 
-class _Process:
-    """What a process keeps between files."""
-
-    kokoro: Sequence[Path]
-    folder: Path
-    rate: int
-
-    @staticmethod
-    @lru_cache
-    def speaker() -> KokoroSpeaker:
-        """Loaded for the first file and not before: what fails there is told, in a pool's beginning it is not."""
-        return KokoroSpeaker(*_Process.kokoro)
+def _is_empty(part: Path) -> bool:
+    """But for what a process that was killed left of a file."""
+    return part.is_dir() and all(path.suffix == ".tmp" for path in part.iterdir())
 
 
-def _begin_process(kokoro: Sequence[Path], folder: Path, rate: int) -> None:
-    _Process.kokoro, _Process.folder, _Process.rate = kokoro, folder, rate
+def _begin(part: Path, plan: dict[str, Any]) -> None:
+    """Make the folder of what is done, unless an earlier call has."""
+    _refuse_other(part, plan)
+    part.mkdir(exist_ok=True)
+    for left in part.glob("*.tmp"):
+        left.unlink()
+    if not (part / _PLAN).exists():
+        with temporary_file(part / _PLAN) as temporary:
+            temporary.write_text(json.dumps(plan), encoding="utf-8")
+            temporary.replace(part / _PLAN)
 
 
-def _make(row: Utterance) -> None:
+def _make(row: Utterance, kokoro: Kokoro, folder: Path, rate: int) -> None:
     """Say it and write it, whole or not at all."""
     import soundfile
 
-    speaker = _Process.speaker()
-    phonemes = speaker.phonemes(row.word, british=row.speaker.british) + row.mark
-    spoken = speaker.say(phonemes, speaker.style(row.speaker.blend, row.style_row), row.speed)
-    sound = resampled(trimmed(spoken), _Process.rate)
+    phonemes = kokoro.phonemes(row.word, british=row.voice.british) + row.mark
+    spoken = kokoro.say(phonemes, kokoro.style(row.voice.blend, row.style_row), row.speed)
+    sound = resampled(trimmed(spoken), rate)
     samples = sound.samples * (_PEAK / np.abs(sound.samples).max())
-    with temporary_file(_Process.folder / row.file) as temporary:
-        soundfile.write(temporary, samples, sound.rate, subtype="PCM_16", format="WAV")
-        temporary.replace(_Process.folder / row.file)
+    file = io.BytesIO()
+    soundfile.write(file, samples, sound.rate, format="WAV", subtype="PCM_16")
+    with temporary_file(folder / row.file) as temporary:
+        temporary.write_bytes(file.getvalue())
+        temporary.replace(folder / row.file)
