@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from ranvier.data import DataError
-from ranvier.data.sound import Sound, read_sound, resampled
+from ranvier.data.sound import Sound, read_sound, resampled, trimmed
 
 
 def tone(seconds: float = 0.2, rate: int = 16_000, frequency_hz: float = 440.0) -> np.ndarray:
@@ -91,3 +91,18 @@ def test_what_is_not_sound_gets_one_line(tmp_path: Path, fault: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such sound file"):
         read_sound(tmp_path / "none.wav")
+
+
+def test_silence_at_both_ends_is_trimmed_to_20_ms() -> None:
+    samples = np.zeros(3000)
+    samples[1000:1500] = tone(1, 500, 7)
+    samples[1000] = samples[1499] = 0.5
+    samples[300] = samples[2200] = 0.009  # softer than 2% of the loudest
+    short = trimmed(Sound(samples, 8000))
+    assert short.rate == 8000
+    np.testing.assert_array_equal(short.samples, samples[840:1659])
+    np.testing.assert_array_equal(trimmed(Sound(samples[1000:1500], 8000)).samples, samples[1000:1500])
+    with pytest.raises(DataError, match="silent"):
+        trimmed(Sound(np.zeros(100), 8000))
+    with pytest.raises(DataError, match="sample 3 is nan"):
+        trimmed(Sound(np.array([0.0, 1, 2, np.nan]), 8000))
