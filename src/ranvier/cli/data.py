@@ -49,6 +49,24 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "--seed", metavar="N", type=whole, default=0, help="of the nerve fibres and the division (default: 0)"
     )
     shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
+    _add_join(tasks)
+    _add_speak(tasks)
+    digits = tasks.add_parser(
+        "make-digits",
+        help="make the package's spoken digits anew",
+        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,040 clips that "
+        "ranvier train learns from, to the byte.",
+        allow_abbrev=False,
+    )
+    digits.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, .npz.xz")
+    digits.add_argument("--wav", metavar="FOLDER", type=Path, help="also write the sound of every clip there")
+    digits.add_argument(
+        "--seed", metavar="N", type=whole, default=0, help="of voices, noise and nerve fibres (default: 0)"
+    )
+    digits.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
+
+
+def _add_join(tasks: Any) -> None:
     join = tasks.add_parser(
         "join",
         help="make one recording of several, for more voices to learn from",
@@ -75,6 +93,9 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         help="speakers of the first recording that are kept for a test: their clips do not count in its mean",
     )
     join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
+
+
+def _add_speak(tasks: Any) -> None:
     spoken = tasks.add_parser(
         "speak",
         help="have words spoken by many voices, to learn from",
@@ -96,19 +117,6 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
     )
     spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices and manner (default: 0)")
     spoken.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
-    digits = tasks.add_parser(
-        "make-digits",
-        help="make the package's spoken digits anew",
-        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,040 clips that "
-        "ranvier train learns from, to the byte.",
-        allow_abbrev=False,
-    )
-    digits.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, .npz.xz")
-    digits.add_argument("--wav", metavar="FOLDER", type=Path, help="also write the sound of every clip there")
-    digits.add_argument(
-        "--seed", metavar="N", type=whole, default=0, help="of voices, noise and nerve fibres (default: 0)"
-    )
-    digits.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
 
 
 def run_data(options: argparse.Namespace) -> int:
