@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,39 @@ def test_a_file_is_what_its_voices_say_in_its_manner(kokoro: Sequence[Path], tmp
     np.testing.assert_allclose(samples, expected * (0.7 / np.abs(expected).max()), atol=2 / 32768)
 
 
+def test_noise_is_drawn_for_each_file_and_changes_nothing_else() -> None:
+    clean = utterances(["0"], voices=54, takes=40, seed=0)
+    rows = utterances(["0"], voices=54, takes=40, seed=0, noise=True)
+    assert [replace(row, background=None) for row in rows] == clean
+    grounds = [row.background for row in rows if row.background is not None]
+    assert len({ground.seed for ground in grounds}) == len(rows) == len(clean)
+    below = [ground.below_db for ground in grounds]
+    assert 10 <= min(below) < 10.1
+    assert 39.9 < max(below) <= 40
+    assert np.mean([ground.colour == "pink" for ground in grounds]) == pytest.approx(0.5, abs=0.04)
+    assert {ground.colour for ground in grounds} == {"white", "pink"}
+    again = utterances(["0"], voices=54, takes=40, seed=1, noise=True)
+    assert all(row.background != other.background for row, other in zip(rows, again, strict=True))
+    assert utterances(["1", "0"], voices=2, takes=1, seed=0, noise=True)[1] == rows[0]
+
+
+def test_noise_lies_so_many_decibels_below_the_speech(kokoro: Sequence[Path], tmp_path: Path) -> None:
+    """What is left when the clean file, as loud as it is within the noisy one, is taken away."""
+    for folder, noise in (("clean", False), ("noisy", True), ("again", True)):
+        speak(["yes", "no"], tmp_path / folder, **(CALL | {"voices": 4}), rate=8000, noise=noise)
+    assert contents(tmp_path / "noisy") == contents(tmp_path / "again")
+    for row in utterances(["yes", "no"], voices=4, takes=1, seed=0, noise=True):
+        assert row.background is not None
+        clean, noisy = (soundfile.read(tmp_path / folder / row.file)[0] for folder in ("clean", "noisy"))
+        assert np.abs(noisy).max() == pytest.approx(0.7, abs=1e-3)
+        noise = noisy - clean * (noisy @ clean) / (clean @ clean)
+        below_db = 10 * np.log10(np.var(noisy - noise) / np.mean(noise**2))
+        assert below_db == pytest.approx(row.background.below_db, abs=0.7)
+        power = np.abs(np.fft.rfft(noise)) ** 2
+        low, high = np.array_split(power[1:], 2)
+        assert (low.sum() > 3 * high.sum()) == (row.background.colour == "pink")
+
+
 def test_a_killed_call_is_continued_to_the_same_files(kokoro: Sequence[Path], tmp_path: Path) -> None:
     many: dict[str, Any] = {"voices": 4, "takes": 2, "workers": 2}
     speak(["yes", "no"], tmp_path / "whole", **many)
@@ -155,6 +189,7 @@ def test_another_call_s_beginning_is_left_alone(kokoro: Sequence[Path], tmp_path
     before = contents(tmp_path / "a.part")
     for changes, says in (
         ({"rate": 16000}, "rate 24000"),
+        ({"noise": True}, "noise False"),
         ({"seed": 1, "takes": 2}, "takes 1, seed 0"),
     ):
         with pytest.raises(DataError, match=rf"a\.part: was begun with {says} \(remove it, or"):

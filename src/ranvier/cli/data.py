@@ -115,7 +115,12 @@ def _add_speak(tasks: Any) -> None:
     spoken.add_argument(
         "--rate", metavar="HZ", type=count, default=24000, help="samples per second, 8000 ... 48000 (default: 24000)"
     )
-    spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices and manner (default: 0)")
+    spoken.add_argument(
+        "--noise",
+        action="store_true",
+        help="with white or pink noise, 10 to 40 dB below the speech, for networks that are to hear recordings",
+    )
+    spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices, manner, noise (default: 0)")
     spoken.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
 
 
@@ -205,6 +210,7 @@ def _speak(options: argparse.Namespace) -> int:
             voices=options.voices,
             takes=options.takes,
             rate=options.rate,
+            noise=options.noise,
             seed=options.seed,
             workers=options.workers,
             progress=spoken,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.augment_sound import Colour, add_noise
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Terms, temporary_file
 from ranvier.data.kokoro import VOICES, Kokoro, fetch_kokoro
@@ -26,6 +27,8 @@ _STYLE_ROWS = (3, 60)  # as in texts of 3 to 59 phonemes
 _MARKS = (".", "!", "?")
 _MARKED = 0.6  # of the takes end with one of them, and so with another melody
 _SHARES = (0.3, 0.7)  # of the first of two voices in a blend
+_NOISE_DB = (10.0, 40.0)  # below the speech
+_COLOURS: tuple[Colour, ...] = ("white", "pink")
 _PEAK = 0.7  # of full scale
 _PLAN = "plan.json"
 _LONGEST = 60
@@ -52,6 +55,21 @@ class SpokenVoice:
 
 
 @dataclass(frozen=True)
+class Background:
+    """Noise of a file.
+
+    Attributes:
+        below_db: 10 ... 40 dB below the speech.
+        colour: white or pink.
+        seed: of its samples.
+    """
+
+    below_db: float
+    colour: Colour
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Utterance:
     """One file to be made: who says what, and how.
 
@@ -62,6 +80,7 @@ class Utterance:
         mark: at the end, for the melody: ``. ! ?`` or nothing.
         speed: 0.9 ... 1.6 times the voice's own.
         style_row: 3 ... 59, of the voice's styles.
+        background: what is heard besides, if anything.
     """
 
     word: str
@@ -70,6 +89,7 @@ class Utterance:
     mark: str
     speed: float
     style_row: int
+    background: Background | None = None
 
     @property
     def file(self) -> str:
@@ -89,17 +109,29 @@ def spoken_voices(count: int, seed: int) -> list[SpokenVoice]:
     return drawn
 
 
-def utterances(words: Sequence[str], *, voices: int, takes: int, seed: int) -> list[Utterance]:
-    """Every file to be made, by voice, word, take; how it is said hangs on these three and the seed alone."""
+def utterances(words: Sequence[str], *, voices: int, takes: int, seed: int, noise: bool = False) -> list[Utterance]:
+    """Every file to be made, by voice, word, take; how it is said hangs on these three and the seed alone.
+
+    With noise it is said as without.
+    """
     rows = []
     for voice in spoken_voices(voices, seed):
         for word in words:
             for take in range(takes):
-                generator = np.random.default_rng([seed, 2, *voice.name.encode(), 0, *word.encode(), 0, take])
+                place = (*voice.name.encode(), 0, *word.encode(), 0, take)
+                generator = np.random.default_rng([seed, 2, *place])
                 mark = _MARKS[int(generator.integers(len(_MARKS)))] if generator.random() < _MARKED else ""
                 speed = float(generator.uniform(*_SPEEDS))
-                rows.append(Utterance(word, voice, take, mark, speed, int(generator.integers(*_STYLE_ROWS))))
+                style_row = int(generator.integers(*_STYLE_ROWS))
+                background = _background((seed, 3, *place)) if noise else None
+                rows.append(Utterance(word, voice, take, mark, speed, style_row, background))
     return rows
+
+
+def _background(seed: tuple[int, ...]) -> Background:
+    generator = np.random.default_rng([*seed, 0])
+    below_db = float(generator.uniform(*_NOISE_DB))
+    return Background(below_db, _COLOURS[int(generator.integers(len(_COLOURS)))], (*seed, 1))
 
 
 def speak(
@@ -109,6 +141,7 @@ def speak(
     voices: int = 108,
     takes: int = 3,
     rate: int = 24000,
+    noise: bool = False,
     seed: int = 0,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -129,6 +162,7 @@ def speak(
         voices: how many, >= 1: Kokoro's 54 in an order drawn by the seed, then blends of two.
         takes: of each word by each voice, >= 1.
         rate: samples per second of the files, 8000 ... 48000; the voices have 24000.
+        noise: with white or pink noise, 10 to 40 dB below the speech, drawn for each file.
         seed: >= 0.
         workers: threads, >= 1; None means one per core.
         cache: folder that Kokoro is downloaded into; None means the user's.
@@ -144,12 +178,12 @@ def speak(
     """
     out = Path(out)
     _refuse(words, out, voices, takes, rate, seed, workers)
-    plan = {"words": sorted(words), "voices": voices, "takes": takes, "rate": rate, "seed": seed}
+    plan = {"words": sorted(words), "voices": voices, "takes": takes, "rate": rate, "noise": noise, "seed": seed}
     part = out.with_name(f"{out.name}.part")
     _refuse_other(part, plan)
     kokoro = Kokoro(*fetch_kokoro(cache, terms=terms))
     _refuse_homophones(words, kokoro)
-    rows = utterances(words, voices=voices, takes=takes, seed=seed)
+    rows = utterances(words, voices=voices, takes=takes, seed=seed, noise=noise)
     try:
         with alone(out.with_name(f"{out.name}.lock"), wait=False):
             _refuse_existing(out)
@@ -250,6 +284,9 @@ def _make(row: Utterance, kokoro: Kokoro, folder: Path, rate: int) -> None:
     phonemes = kokoro.phonemes(row.word, british=row.voice.british) + row.mark
     spoken = kokoro.say(phonemes, kokoro.style(row.voice.blend, row.style_row), row.speed)
     sound = resampled(trimmed(spoken), rate)
+    if row.background is not None:
+        generator = np.random.default_rng(row.background.seed)
+        sound = add_noise(sound, row.background.below_db, generator, colour=row.background.colour)
     samples = sound.samples * (_PEAK / np.abs(sound.samples).max())
     file = io.BytesIO()
     soundfile.write(file, samples, sound.rate, format="WAV", subtype="PCM_16")
