@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,6 +14,7 @@ import soundfile
 
 from ranvier.cli import main
 from ranvier.data import write_clips
+from ranvier.data.speak import speak
 
 
 @pytest.fixture
@@ -103,6 +106,20 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
 def test_what_is_refused(sounds: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     assert said in refused(capsys, *arguments)
     assert {path.name for path in Path().iterdir()} <= {"sounds", "cache"}, "nothing is left half-written"
+
+
+def test_speak_takes_every_option(
+    kokoro: Sequence[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"voices": 2, "takes": 2, "rate": 8000, "seed": 3, "workers": 2}
+    speak(["yes", "no"], tmp_path / "wanted", noise=True, **options)
+    monkeypatch.chdir(tmp_path)
+    named = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    assert main(["data", "speak", "yes", "no", "--noise", *named, "--out", "said"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["said written: 8 files of 2 voices", "hear them with: ranvier encode said --out said.h5"]
+    said, wanted = ({file.name: file.read_bytes() for file in Path(name).iterdir()} for name in ("said", "wanted"))
+    assert said == wanted
 
 
 def test_make_shd_divides_as_published(
