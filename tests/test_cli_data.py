@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import soundfile
 
 from ranvier.cli import main
 from ranvier.data import write_clips
+from ranvier.data.lock import alone
 from ranvier.data.speak import speak
 
 
@@ -55,6 +58,15 @@ def test_encode_and_check(sounds: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "no faults" in said
     assert main(["data", "check", "out.h5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["clips"] == 4
+
+
+def test_encode_refuses_to_make_what_another_process_is_making(sounds: Path) -> None:
+    call = [sys.executable, "-m", "ranvier", "encode", "sounds", "--out", "out.h5", "--channels", "8"]
+    with alone(sounds.parent / "out.h5.lock"):
+        refused = subprocess.run(call, capture_output=True, text=True, timeout=60)
+        assert (refused.returncode, refused.stderr) == (2, "ranvier: out.h5: another process is making it\n")
+        assert {path.name for path in sounds.parent.iterdir()} == {"sounds", "out.h5.lock"}
+    assert subprocess.run(call, capture_output=True, timeout=60).returncode == 0
 
 
 def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,7 @@ def run_encode(options: argparse.Namespace) -> int:
             longest_s=options.longest,
             workers=options.workers,
             progress=progress.clips,
+            wait=False,
         )
     show_encoded(encoded)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -62,6 +63,7 @@ def encode(
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    wait: bool = True,
 ) -> Encoded:
     """Let an ear hear sound files and write its spikes in SHD's HDF5 format.
 
@@ -78,9 +80,11 @@ def encode(
         workers: threads; None means one per core.
         cache: folder of the membrane's table; None means the user's.
         progress: called with (files done, files in all).
+        wait: for another call that writes ``out``, to replace what it wrote; False refuses instead.
 
     Raises:
-        DataError: a place is not there, nothing could be heard, or there is one class only.
+        DataError: a place is not there, nothing could be heard, there is one class only, or another call writes
+            ``out`` and is not waited for.
     """
     files = find_sounds([Path(place) for place in places], SUFFIXES)
     how = (
@@ -90,7 +94,7 @@ def encode(
         naming, how = guess_naming([name for _, name in files])
     return encode_files(
         files, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
-        progress=progress,
+        progress=progress, wait=wait,
     )  # fmt: skip
 
 
@@ -114,6 +118,7 @@ def encode_files(
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    wait: bool = True,
 ) -> Encoded:
     """:func:`encode` for files that have been found: each with the name that ``naming`` reads.
 
@@ -125,7 +130,7 @@ def encode_files(
     if not 0 <= seed < 2**63:
         raise DataError(f"seed: {seed} is not allowed (0 ... 2^63 - 1)")
     _check_out(out)
-    with alone(out.with_name(f"{out.name}.lock")):
+    with _only_writer(out, wait):
         work = _work_folder(out, files, ear, seed, naming, longest_s)
         batches = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
 
@@ -223,6 +228,17 @@ def _check_out(out: Path) -> None:
         raise DataError(f"{out}: is not a .h5 file's name")
     if not out.absolute().parent.is_dir():
         raise DataError(f"{out.parent}: no such folder")
+
+
+@contextlib.contextmanager
+def _only_writer(out: Path, wait: bool) -> Iterator[None]:
+    # the body is not under the try: a BlockingIOError of its own is not another process's lock
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(out.with_name(f"{out.name}.lock"), wait=wait))
+        except BlockingIOError:
+            raise DataError(f"{out}: another process is making it") from None
+        yield
 
 
 def _work_folder(
