@@ -184,6 +184,7 @@ def test_the_run_tells_where_it_started(
         "best_epoch": before["best_epoch"],
         "git_commit": before["git_commit"],
         "classes": ["b", "a"],
+        "share": 0.0,
     }
     show_result(result, tmp_path / "run")
     assert f"started from {first} (shd), with its output neurons for b, a" in capsys.readouterr().out
@@ -332,3 +333,75 @@ def test_the_start_is_kept_with_the_run(further: Make, first: Path, tmp_path: Pa
     shutil.rmtree(first)
     other = started(config, folder).model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def known(tmp_path: Path) -> dict[str, str]:
+    """Another recording, of the first run's classes only."""
+    write_other(tmp_path / "known.h5", 60, ("c", "b", "a"), 5)
+    return {"data__root": str(tmp_path / "known.h5")}
+
+
+@pytest.mark.parametrize("share", [0.25, 0.75])
+def test_a_share_of_the_start_is_in_the_finished_network(share: float, further: Make, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    last = {"data__validation": "none", "data__validation_speakers": ""}  # the last epoch is kept
+    result = train(further(train__start_share=str(share), **last, **known(tmp_path)), run, Quiet())
+    begun, state = load_checkpoint(start_file(run)), load_checkpoint(checkpoint_file(run))
+    assert begun is not None
+    assert state is not None
+    moved = 0
+    for name, trained in state["model"].items():
+        if not trained.is_floating_point() or name.endswith("sigma"):
+            continue
+        expected = share * begun["model"][name] + (1 - share) * trained
+        assert torch.allclose(chosen(run)[name], expected, atol=1e-6), name
+        moved += int((trained != begun["model"][name]).any())
+    assert moved > 8, "weights, delays and batch norm of two layers, and the readout's"
+    averaged = chosen(run)["blocks.0.linear.delay"].round()
+    layer = Network.read(run / "network.safetensors").layers[0]
+    assert np.array_equal(layer.delay_steps[layer.weight != 0], averaged.numpy()[layer.weight != 0])
+    assert result["start"]["share"] == share
+
+
+def test_an_epoch_is_chosen_by_what_would_be_kept_of_it(further: Make, tmp_path: Path) -> None:
+    """Learning much too fast spoils the trained network; nearly all of the start keeps what it knew."""
+    spoilt = {"train__weight_lr": "10", "train__epochs": "2", **known(tmp_path)}
+    alone = train(further(**spoilt), tmp_path / "alone", Quiet())
+    kept = train(further(**spoilt, train__start_share="0.9999"), tmp_path / "kept", Quiet())
+    assert alone["accuracy"]["validation"]["value"] < 0.7
+    assert kept["accuracy"]["validation"]["value"] > 0.8
+    rows = read_metrics(tmp_path / "kept")
+    assert max(row["validation_accuracy"] for row in rows) == kept["accuracy"]["validation"]["value"]
+
+
+def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -> None:
+    config = further(train__start_share="0.5", **known(tmp_path))
+    train(config, tmp_path / "whole", Quiet())
+    watcher = Quiet()
+    watcher.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(StopHereError):
+        train(config, tmp_path / "stopped", watcher)
+    resume(tmp_path / "stopped", Quiet())
+    one, other = ((tmp_path / run / "network.safetensors").read_bytes() for run in ("whole", "stopped"))
+    assert one == other
+
+
+def test_an_average_is_told(further: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = train(further(train__start_share="0.25", **known(tmp_path)), tmp_path / "run", Quiet())
+    show_result(result, tmp_path / "run")
+    assert "and averaged with it at the end (25% of it)" in capsys.readouterr().out
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "What is kept is an average of both: 25% of that network, 75% of what became of it" in page
+
+
+def test_a_share_of_no_start_is_refused(small: Make) -> None:
+    with pytest.raises(ConfigError, match=r"^train.start_share: 0.5 is not allowed without train.start \(0\)"):
+        small(train__start_share="0.5")
+    with pytest.raises(ConfigError, match=r"^train.start_share: '1' is not allowed"):
+        small(train__start_share="1")
+
+
+def test_a_share_of_output_neurons_that_began_at_random_is_refused(further: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^train.start_share: 0.5 is not allowed .* does not know a class, here new"):
+        train(further(train__start_share="0.5"), tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()

@@ -141,7 +141,8 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         )
     if (start := result.get("start")) is not None:
         known = f"its output neurons for {', '.join(start['classes'])}" if start["classes"] else "new output neurons"
-        console.print(Text(f"started from {start['run']} ({start['recipe']}), with {known}"), soft_wrap=True)
+        kept = f", and averaged with it at the end ({100 * share:g}% of it)" if (share := start.get("share")) else ""
+        console.print(Text(f"started from {start['run']} ({start['recipe']}), with {known}{kept}"), soft_wrap=True)
     if result["protocol"] == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
     trainings = result.get("comparison", {"": result}).values()

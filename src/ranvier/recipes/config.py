@@ -201,6 +201,8 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         _check_decays(config, config.model)
     if config.train.start is not None and config.compare:
         raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
+    if config.train.start is None and config.train.start_share > 0:
+        raise ConfigError(f"train.start_share: {config.train.start_share:g} is not allowed without train.start (0)")
     for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
         steps(config, field)
     augment = config.augment

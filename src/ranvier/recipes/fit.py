@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -75,6 +76,7 @@ class Training:
         self.config = config
         self.order = torch.Generator().manual_seed(config.train.seed)
         self.model = build_model(config, splits, self.order)
+        self.start = start
         if start is not None:
             self.model.load_state_dict(start)
         # where they begin follows from seed and start, so a continued training knows it too
@@ -132,6 +134,24 @@ class Training:
             if self.step < self.steps:
                 schedule.step()
         return loss.detach(), (scores.argmax(1) == labels).sum()
+
+    def outcome(self) -> Feedforward:
+        """The model that would be kept now: the trained one, averaged with the start if the recipe says so.
+
+        Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
+        fine-tuning of zero-shot models, CVPR 2022 (arXiv 2109.01903). The training goes on without it.
+        """
+        share = self.config.train.start_share
+        if self.start is None or share == 0:
+            return self.model
+        state = self.model.state_dict()
+        for name, begun in self.start.items():
+            # the width is the training's own, and counts are no measures
+            if begun.is_floating_point() and not name.endswith(".sigma"):
+                state[name] = share * begun + (1 - share) * state[name]
+        outcome = copy.deepcopy(self.model)
+        outcome.load_state_dict(state)
+        return outcome
 
     def state(self) -> dict[str, Any]:
         """All of it, as :meth:`load_state` takes it."""
@@ -237,6 +257,7 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         correct.append(right)
         watcher.step(training.step / training.steps)
     training.epoch += 1
+    outcome = training.outcome()
     row: dict[str, Any] = {
         "epoch": training.epoch,
         "loss": float(torch.stack(losses).sum()) / len(splits.train),
@@ -244,21 +265,21 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
     }
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
         if part is not None:
-            row[f"{name}_accuracy"] = float(np.mean(predict(training.model, part) == part.dataset.labels[part.clips]))
+            row[f"{name}_accuracy"] = float(np.mean(predict(outcome, part) == part.dataset.labels[part.clips]))
     row["weight_lr"] = training.optimisers[0].param_groups[0]["lr"]
     if training.config.model.delays == "learned":
         row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
-        row["sigma_ms"] = float(training.model.linear.sigma) * training.config.data.dt_ms
-        row["delay_histograms"] = delay_histograms(training.model)
+        row["sigma_ms"] = float(outcome.linear.sigma) * training.config.data.dt_ms
+        row["delay_histograms"] = delay_histograms(outcome)
         row["delay_moved_ms"] = [
             round(float(np.median(np.abs((now - first).numpy()))) * training.config.data.dt_ms, 4)
-            for now, first in zip(learned_delays(training.model), training.first_delays, strict=True)
+            for now, first in zip(learned_delays(outcome), training.first_delays, strict=True)
         ]
     training.seconds += time.perf_counter() - started
     row["seconds"] = round(training.seconds, 3)
     chosen_on = row.get("validation_accuracy", float(training.epoch))  # without validation the last epoch wins
     if chosen_on > training.best["accuracy"]:
-        model = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
+        model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
     training.last_row = row
     return row

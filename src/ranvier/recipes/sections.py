@@ -212,6 +212,13 @@ class TrainConfig(Section):
         description="folder of a finished run whose network the training starts from (output neurons by the name of "
         "their class), none for a random start",
     )
+    start_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the start in the finished network: weights, delays and batch norm are averaged with it, "
+        "0.5 where the test is unlike the training clips",
+    )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(ge=1, le=65536, description="clips per step")
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")

@@ -77,7 +77,7 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
     if start is None:
         other = _read(Path(config.train.start))
         model, taken = _begun(other, config, splits)
-        start = {"model": model, "about": {**other.about, "classes": taken}}
+        start = {"model": model, "about": {**other.about, "classes": taken, "share": config.train.start_share}}
         save_checkpoint(file, start)
     return start
 
@@ -104,7 +104,13 @@ def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Ten
     _check_form(other, config)
     _check_division(other, config, splits)
     model = build_model(config, splits, torch.Generator().manual_seed(config.train.seed))
-    return _with(model, other, splits.train.dataset.classes)
+    state, taken = _with(model, other, splits.train.dataset.classes)
+    if config.train.start_share > 0 and (new := [name for name in splits.train.dataset.classes if name not in taken]):
+        raise ConfigError(
+            f"train.start_share: {config.train.start_share:g} is not allowed where the start does not know a class, "
+            f"here {new[0]} (0)"
+        )
+    return state, taken
 
 
 def _check_form(other: _Other, config: Config) -> None:

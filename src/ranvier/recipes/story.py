@@ -31,7 +31,7 @@ def story(config: Config, report: RunReport) -> list[str]:
     """Of a run: the network, what it learned, and what it heard."""
     sentences = [" ".join(_network(config, report.network, finished=report.result is not None))]
     if config.train.start is not None:
-        sentences.append(" ".join(_start(config.train.start, report)))
+        sentences.append(" ".join(_start(config.train.start, config.train.start_share, report)))
     if isinstance(config.model, FeedforwardModel):
         sentences += _memory(config.model, report.network)
     if (report.result or {}).get("clips"):
@@ -61,7 +61,7 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
     }[model.delays]
 
 
-def _start(run: str, report: RunReport) -> Iterator[str]:
+def _start(run: str, share: float, report: RunReport) -> Iterator[str]:
     """Which network it had been before."""
     about = (report.result or {}).get("start")
     which = run if about is None else f"recipe {about['recipe']}, {run}"
@@ -73,6 +73,11 @@ def _start(run: str, report: RunReport) -> Iterator[str]:
         else:
             which = f"{in_words(known)} of the {in_words(everything)} classes"
             yield f"Output neurons came along for {which}, the others' began at random."
+    if share > 0:
+        yield (
+            f"What is kept is an average of both: {100 * share:g}% of that network, {100 * (1 - share):g}% of what "
+            "became of it, in every weight and delay."
+        )
     yield "What is said here of what it heard is of this training only."
 
 
