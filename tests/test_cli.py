@@ -25,6 +25,7 @@ from ranvier.data import Grid, read_recording, write_recording
 from ranvier.engine import run
 from ranvier.network import Input, Layer, Network, Readout
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
+from ranvier.recipes.pretrained import pretrained_names
 from ranvier.recipes.run_folder import make_folder, read_config
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
 
@@ -760,14 +761,19 @@ def test_eval_names_a_label_that_the_network_has_no_class_for(refused: Refused, 
     assert f"{orders}: labels[2] is 2 (0 ... 1 allowed)" in line
 
 
-def test_ls_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert len(out.splitlines()) == len(recipe_names())
+    recipes, networks = (part.splitlines() for part in out.split("\n\n"))
+    assert len(recipes) == len(recipe_names())
     for name in recipe_names():
         assert f"{name} " in out
         assert load_values(name)["summary"] in out
+    assert networks[0] == "networks to start from (--train.start NAME):"
+    assert len(networks) == 1 + len(pretrained_names()) > 1
+    for name in pretrained_names():
+        assert f"{name} " in out
 
 
 @pytest.mark.parametrize("name", ["coincidence", "shd"])

@@ -270,7 +270,11 @@ def test_what_is_no_finished_run_is_refused(further: Make, first: Path, tmp_path
         assert "\n" not in str(error.value)
         assert not (tmp_path / "run").exists()
 
-    refused(tmp_path / "nowhere", r"^train.start: .*nowhere: is not a run's folder")
+    refused(
+        tmp_path / "nowhere", r"^train.start: .*nowhere: is not there \(a run's folder, or a network of the package"
+    )
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", r"^train.start: .*empty: is not a run's folder")
     (first / "result.json").rename(first / "result.kept")
     refused(first, r"^train.start: .*first: is no single finished training")
     (first / "result.kept").rename(first / "result.json")

@@ -72,7 +72,9 @@ def _dispatch(given: list[str]) -> int:
         "--data", metavar="FILE", type=Path, required=True, help="recording in SHD's HDF5 format, .h5 or .h5.gz"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    commands.add_parser("ls", help="list the recipes", description="List the recipes that come with Ranvier.")
+    commands.add_parser(
+        "ls", help="list the recipes", description="List the recipes and networks that come with Ranvier."
+    )
     copy = commands.add_parser(
         "cp",
         help="copy a recipe to a file of your own",
@@ -192,10 +194,13 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import show_recipes
+    from ranvier.cli.show import show_names
     from ranvier.recipes.config import load_values, recipe_names
+    from ranvier.recipes.pretrained import pretrained_names, read_pretrained
 
-    show_recipes({name: load_values(name)["summary"] for name in recipe_names()})
+    show_names({name: load_values(name)["summary"] for name in recipe_names()})
+    print("\nnetworks to start from (--train.start NAME):")
+    show_names({name: read_pretrained(name).summary for name in pretrained_names()})
     return 0
 
 

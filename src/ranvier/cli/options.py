@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.recipes.config import allowed, settings
+from ranvier.recipes.pretrained import pretrained_names
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class TrainOptions:
             self.parser.error(f"{name}: no such option" + (f" (did you mean {near[0]}?)" if near else ""))
         overrides = {field: getattr(options, field) for field in self.names.values()}
         given_fields = {field: value for field, value in overrides.items() if value is not None}
-        for field, flag in (("data.root", "--data-root"), ("train.start", "--train.start")):
+        for field, flag, names in (
+            ("data.root", "--data-root", ()),
+            ("train.start", "--train.start", pretrained_names()),
+        ):
             if given_fields.get(field) == "":
                 self.parser.error(f"{flag}: names no folder")
-            if given_fields.get(field, "none") != "none":  # a run can be continued from anywhere
+            if given_fields.get(field, "none") not in ("none", *names):  # a run can be continued from anywhere
                 given_fields[field] = str(Path(given_fields[field]).absolute())
         return options, given_fields
 

@@ -171,7 +171,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
 
 
-def show_recipes(summaries: Mapping[str, str]) -> None:
+def show_names(summaries: Mapping[str, str]) -> None:
     """Names and what they are."""
     table = Table(box=None, show_header=False)
     for name, summary in summaries.items():

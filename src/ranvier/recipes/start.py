@@ -1,4 +1,4 @@
-"""A training that starts from the network of another run instead of at random."""
+"""A training that starts from a network that has been trained before instead of at random."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, steps
+from ranvier.recipes.pretrained import pretrained_names, read_pretrained
 from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import Splits
@@ -26,13 +27,22 @@ _READOUT = "linear."
 
 @dataclass(frozen=True, eq=False)
 class _Other:
-    """A finished run: its recipe, the chosen epoch's model, and where it is from."""
+    """A finished training: its recipe, the chosen epoch's model, and where it is from.
 
-    folder: Path
+    Attributes:
+        name: as the recipe has it.
+        folder: of the run; None for a network that comes with the package.
+        data: what it was trained on, by :meth:`Splits.fingerprint`; None for a network that comes with the package.
+        heard: kinds of data that a network of the package has learned from.
+    """
+
+    name: str
+    folder: Path | None
     config: Config
     model: dict[str, Tensor]
     classes: tuple[str, ...]
-    data: str
+    data: str | None
+    heard: tuple[str, ...]
     about: dict[str, Any]
 
 
@@ -51,8 +61,9 @@ def check_start(config: Config, splits: Splits, folder: Path) -> None:
     """
     if config.train.start is None:
         return
-    other = _read(Path(config.train.start))
-    if folder.resolve() in (other.folder.resolve(), *other.folder.resolve().parents):
+    other = _read(config.train.start)
+    theirs = None if other.folder is None else other.folder.resolve()
+    if theirs is not None and folder.resolve() in (theirs, *theirs.parents):
         raise _refused(other, "is the folder that this run would replace (--out names another)")
     _begun(other, config, splits)
 
@@ -75,14 +86,21 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
     file = start_file(folder)
     start = load_checkpoint(file)
     if start is None:
-        other = _read(Path(config.train.start))
+        other = _read(config.train.start)
         model, taken = _begun(other, config, splits)
         start = {"model": model, "about": {**other.about, "classes": taken, "share": config.train.start_share}}
         save_checkpoint(file, start)
     return start
 
 
-def _read(folder: Path) -> _Other:
+def _read(start: str) -> _Other:
+    if start in pretrained_names():
+        other = read_pretrained(start)
+        return _Other(start, None, other.config, other.model(), other.classes, None, other.heard, other.about)
+    folder = Path(start)
+    if not folder.exists():
+        names = ", ".join(pretrained_names())
+        raise ConfigError(f"train.start: {start}: is not there (a run's folder, or a network of the package: {names})")
     try:
         config, result = read_config(folder), read_result(folder)
     except ConfigError as error:
@@ -92,11 +110,11 @@ def _read(folder: Path) -> _Other:
         raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
     about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
-    return _Other(folder, config, state["best"]["model"], tuple(classes), state["data"], about)
+    return _Other(start, folder, config, state["best"]["model"], tuple(classes), state["data"], (), about)
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
-    return ConfigError(f"train.start: {other.folder}: {why}")
+    return ConfigError(f"train.start: {other.name}: {why}")
 
 
 def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Tensor], list[str]]:
@@ -146,6 +164,10 @@ def _check_form(other: _Other, config: Config) -> None:
 
 def _check_division(other: _Other, config: Config, splits: Splits) -> None:
     """A network that has heard the test clips would make the test worthless."""
+    if config.data.kind in other.heard:
+        raise _refused(
+            other, f"learned from data of recipe {config.data.kind}, so it may have heard what is held out here"
+        )
     theirs, ours = (getattr(each.data, "root", None) for each in (other.config, config))
     same = other.config.data.kind == config.data.kind if ours is None else _same_place(theirs, ours)
     in_turn = getattr(config.data, "validation", None) == "leave-one-speaker-out"  # each is divided in another way

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ranvier.analysis.report import RunReport, in_words, part_phrase
 from ranvier.network import Network
 from ranvier.recipes.config import Config
+from ranvier.recipes.pretrained import pretrained_names
 from ranvier.recipes.sections import DetectorModel, FeedforwardModel
 
 _TASKS = {
@@ -64,8 +65,11 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
 def _start(run: str, share: float, report: RunReport) -> Iterator[str]:
     """Which network it had been before."""
     about = (report.result or {}).get("start")
-    which = run if about is None else f"recipe {about['recipe']}, {run}"
-    yield f"Its training did not begin at random but with the finished network of another run ({which})."
+    if run in pretrained_names():
+        yield f"Its training did not begin at random but with the network {run}, which comes with Ranvier."
+    else:
+        which = run if about is None else f"recipe {about['recipe']}, {run}"
+        yield f"Its training did not begin at random but with the finished network of another run ({which})."
     if about is not None:
         known, everything = len(about["classes"]), len(report.classes)
         if known == everything:
