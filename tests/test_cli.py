@@ -854,6 +854,8 @@ def accepted(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Config:
         (["shd", "--data.root", "/somewhere"], "data.root", "/somewhere"),
         (["shd", "--train.start", "/somewhere"], "train.start", "/somewhere"),
         (["shd", "--train.start", "none"], "train.start", None),
+        (["folder", "--train.start", "spoken-digits"], "train.start", "spoken-digits"),
+        (["folder", "--train.start=spoken-digits"], "train.start", "spoken-digits"),
     ],
 )
 def test_an_option_replaces_a_field(

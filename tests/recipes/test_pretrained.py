@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ranvier.data import write_recording
 from ranvier.data.ear.listen import Ear
@@ -77,6 +78,42 @@ def test_it_is_refused_where_it_may_have_heard_what_is_held_out(small: Make, own
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_made_from_one_of_the_package_has_heard_the_same(own: Path, tmp_path: Path) -> None:
+    write_small_recording(tmp_path / "other.h5", 60, 5)
+    values = {**SMALL, "data.root": str(tmp_path / "other.h5"), "train.start": "own", **ALL}
+    train(build_config(load_values("folder"), values), tmp_path / "run", Quiet())
+    write_pretrained(tmp_path / "run", tmp_path / "networks" / "next.safetensors", summary="-", heard=["gsc"])
+    assert read_pretrained("next").heard == ("gsc", "shd")
+
+
+def test_a_run_with_the_name_of_a_network_has_to_be_named_as_a_folder(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own.rename(tmp_path / "own")
+    write_small_recording(tmp_path / "other.h5", 60, 5)
+    values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
+    both = build_config(load_values("folder"), {**values, "train.start": "own"})
+    with pytest.raises(ConfigError, match=r"^train.start: own: is a run here and a network of the package"):
+        train(both, tmp_path / "run", Quiet())
+    run = build_config(load_values("folder"), {**values, "train.start": "./own"})
+    assert train(run, tmp_path / "run", Quiet())["start"]["run"] == "own"
+
+
+def test_a_damaged_network_is_told_in_a_line(own: Path, tmp_path: Path) -> None:
+    file = tmp_path / "networks" / "own.safetensors"
+    for damaged in (b"", b"no tensors", file.read_bytes()[:200], torch_file(tmp_path)):
+        file.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"own.safetensors: is damaged \(install Ranvier again\)$"):
+            read_pretrained("own")
+
+
+def torch_file(folder: Path) -> bytes:
+    """Tensors, but nothing of a network."""
+    save_file({"a": torch.zeros(2)}, folder / "a.safetensors")
+    return (folder / "a.safetensors").read_bytes()
+
+
 def test_a_run_that_is_not_finished_is_not_kept(own: Path, tmp_path: Path) -> None:
     (own / "result.json").unlink()
     with pytest.raises(ConfigError, match="is no single finished training"):
@@ -100,7 +137,7 @@ def test_the_recipe_folder_takes_each_as_it_is(name: str, tmp_path: Path) -> Non
     assert read_pretrained(name).file.stat().st_size < 2**20
 
 
-def test_a_network_of_synthetic_voices_knows_what_people_say(data_root: Path, tmp_path: Path) -> None:
+def test_spoken_digits_knows_most_of_what_strangers_say(data_root: Path, tmp_path: Path) -> None:
     """Two takes of each of the Free Spoken Digit Dataset's six speakers and ten digits."""
     files = [file for file in sorted((data_root / "fsdd").rglob("*.wav")) if file.stem.rpartition("_")[2] in ("7", "8")]
     encode(files, tmp_path / "fsdd.h5", ear=Ear(emphasis_hz=300, flatten=0.7))
@@ -113,4 +150,4 @@ def test_a_network_of_synthetic_voices_knows_what_people_say(data_root: Path, tm
     part: Part = splits.train
     right = predict(model, part) == part.dataset.labels[part.clips]
     assert len(right) == 120
-    assert right.mean() > 0.65
+    assert right.mean() > 0.7

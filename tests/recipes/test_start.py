@@ -184,6 +184,7 @@ def test_the_run_tells_where_it_started(
         "best_epoch": before["best_epoch"],
         "git_commit": before["git_commit"],
         "classes": ["b", "a"],
+        "heard": [],
         "share": 0.0,
     }
     show_result(result, tmp_path / "run")
@@ -386,8 +387,14 @@ def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -
     with pytest.raises(StopHereError):
         train(config, tmp_path / "stopped", watcher)
     resume(tmp_path / "stopped", Quiet())
-    one, other = ((tmp_path / run / "network.safetensors").read_bytes() for run in ("whole", "stopped"))
-    assert one == other
+    for name in ("network.safetensors", "config.toml"):
+        one, other = ((tmp_path / run / name).read_bytes() for run in ("whole", "stopped"))
+        assert one == other
+    rows = [read_metrics(tmp_path / run) for run in ("whole", "stopped")]
+    for name in ("validation_accuracy", "delay_moved_ms", "delay_histograms", "sigma_ms"):
+        assert [row[name] for row in rows[0]] == [row[name] for row in rows[1]]
+    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
+    assert results[0]["start"] == results[1]["start"]
 
 
 def test_an_average_is_told(further: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -409,3 +416,57 @@ def test_a_share_of_output_neurons_that_began_at_random_is_refused(further: Make
     with pytest.raises(ConfigError, match=r"^train.start_share: 0.5 is not allowed .* does not know a class, here new"):
         train(further(train__start_share="0.5"), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
+
+
+FORMS: list[dict[str, str]] = [
+    {"model.delays": "fixed"},
+    {"model.neuron": "plif"},
+    {"model.delay_type": "axonal"},
+    {"model.delay_type": "dendritic"},
+    {"model.delays": "every"},
+    {"model.incoming": "4"},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["=".join(next(iter(form.items()))) for form in FORMS])
+def test_every_form_of_network_is_averaged(form: dict[str, str], small: Make, tmp_path: Path) -> None:
+    """And what training leaves alone stays as it is, to the bit."""
+    here = {name.replace(".", "__"): value for name, value in form.items()}
+    train(small(**here), tmp_path / "first", Quiet())
+    data = known(tmp_path)["data__root"]
+    values = {**SMALL, **ALL, **form, "data.root": data, "train.start": str(tmp_path / "first")}
+    train(build_config(load_values("folder"), {**values, "train.start_share": "0.15"}), tmp_path / "run", Quiet())
+    begun, state = load_checkpoint(start_file(tmp_path / "run")), load_checkpoint(checkpoint_file(tmp_path / "run"))
+    assert begun is not None
+    assert state is not None
+    kept = state["best"]["model"]
+    for name, trained in state["model"].items():
+        if torch.equal(trained, begun["model"][name]) or name.endswith("sigma"):
+            assert torch.equal(kept[name], trained), name
+        elif trained.is_floating_point():
+            assert torch.allclose(kept[name], torch.lerp(trained, begun["model"][name], 0.15)), name
+    if "model.incoming" in form:
+        assert (kept["linear.weight"][0][~kept["linear.connected"]] == 0).all()
+    longest = 6
+    assert all(t.min() >= 0 and t.max() <= longest for name, t in kept.items() if name.endswith(".delay"))
+
+
+def test_a_kept_start_is_told_and_checked_by_the_recipe_of_the_run(further: Make, tmp_path: Path) -> None:
+    """A start that was kept before the recipe was changed by hand, or by a Ranvier without shares."""
+    run = tmp_path / "run"
+    run.mkdir()
+    config = further()
+    begin(config, build_splits(config), run)
+    share = further(train__start_share="0.5")
+    with pytest.raises(ConfigError, match="does not know a class, here new"):
+        begin(share, build_splits(share), run)
+
+
+def test_what_a_start_had_heard_is_not_forgotten(further: Make, first: Path, tmp_path: Path) -> None:
+    """A run, started from one that came from a network which has heard SHD, has heard SHD as well."""
+    result = json.loads((first / "result.json").read_text())
+    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "heard": ["folder"]}}))
+    with pytest.raises(ConfigError, match="first: learned from data of recipe folder"):
+        train(further(), tmp_path / "run", Quiet())
+    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "heard": ["shd"]}}))
+    assert train(further(), tmp_path / "run", Quiet())["start"]["heard"] == ["shd"]

@@ -36,7 +36,9 @@ class TrainOptions:
             ("train.start", "--train.start", pretrained_names()),
         ):
             if given_fields.get(field) == "":
-                self.parser.error(f"{flag}: names no folder")
+                self.parser.error(
+                    f"{flag}: names no folder" + (f" (a run's folder, or {', '.join(names)})" if names else "")
+                )
             if given_fields.get(field, "none") not in ("none", *names):  # a run can be continued from anywhere
                 given_fields[field] = str(Path(given_fields[field]).absolute())
         return options, given_fields

@@ -148,9 +148,10 @@ class Training:
         for name, begun in self.start.items():
             # the width is the training's own, and counts are no measures
             if begun.is_floating_point() and not name.endswith(".sigma"):
-                state[name] = share * begun + (1 - share) * state[name]
+                state[name] = torch.lerp(state[name], begun, share)  # exact where both are the same
         outcome = copy.deepcopy(self.model)
         outcome.load_state_dict(state)
+        outcome.clamp_delay()
         return outcome
 
     def state(self) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
         training.last_row,
         training.seconds,
         training.delays_before,
-        None if start is None else start["about"],
+        None if start is None else {**start["about"], "share": config.train.start_share},
     )
 
 

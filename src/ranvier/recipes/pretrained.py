@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config
@@ -55,10 +55,17 @@ def pretrained_names() -> tuple[str, ...]:
 
 
 def read_pretrained(name: str) -> Pretrained:
-    """One of :func:`pretrained_names`, without its tensors."""
+    """One of :func:`pretrained_names`, without its tensors.
+
+    Raises:
+        ConfigError: its file is damaged.
+    """
     file = _NETWORKS / f"{name}.safetensors"
-    with safe_open(file, framework="numpy") as opened:
-        header = json.loads(opened.metadata()[_HEADER])
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            header = json.loads(opened.metadata()[_HEADER])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{file}: is damaged (install Ranvier again)") from None
     about = {"run": name, **header["about"]}
     config, classes, heard = build_config(header["config"]), tuple(header["classes"]), tuple(header["heard"])
     return Pretrained(header["summary"], config, classes, about, heard, file)
@@ -87,7 +94,7 @@ def write_pretrained(run: Path, file: Path, *, summary: str, heard: Sequence[str
     values["data"].pop("root", None)
     header = {
         "summary": summary,
-        "heard": list(heard),
+        "heard": sorted({*heard, *(result.get("start") or {}).get("heard", ())}),
         "config": values,
         "classes": Network.read(run / "network.safetensors").classes,
         "about": {name: result[name] for name in _ABOUT},

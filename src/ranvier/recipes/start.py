@@ -33,7 +33,7 @@ class _Other:
         name: as the recipe has it.
         folder: of the run; None for a network that comes with the package.
         data: what it was trained on, by :meth:`Splits.fingerprint`; None for a network that comes with the package.
-        heard: kinds of data that a network of the package has learned from.
+        heard: kinds of data that a network of the package, from which this one comes, has learned from.
     """
 
     name: str
@@ -65,7 +65,8 @@ def check_start(config: Config, splits: Splits, folder: Path) -> None:
     theirs = None if other.folder is None else other.folder.resolve()
     if theirs is not None and folder.resolve() in (theirs, *theirs.parents):
         raise _refused(other, "is the folder that this run would replace (--out names another)")
-    _begun(other, config, splits)
+    _, taken = _begun(other, config, splits)
+    _check_share(config, splits, taken)
 
 
 def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None:
@@ -88,17 +89,23 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
     if start is None:
         other = _read(config.train.start)
         model, taken = _begun(other, config, splits)
-        start = {"model": model, "about": {**other.about, "classes": taken, "share": config.train.start_share}}
+        start = {"model": model, "about": {**other.about, "classes": taken, "heard": list(other.heard)}}
         save_checkpoint(file, start)
+    _check_share(config, splits, start["about"]["classes"])
     return start
 
 
 def _read(start: str) -> _Other:
     if start in pretrained_names():
+        if (Path(start) / "config.toml").exists():
+            raise ConfigError(
+                f"train.start: {start}: is a run here and a network of the package (./{start} is the run; elsewhere, "
+                f"{start} is the network)"
+            )
         other = read_pretrained(start)
         return _Other(start, None, other.config, other.model(), other.classes, None, other.heard, other.about)
     folder = Path(start)
-    if not folder.exists():
+    if not start or not folder.exists():
         names = ", ".join(pretrained_names())
         raise ConfigError(f"train.start: {start}: is not there (a run's folder, or a network of the package: {names})")
     try:
@@ -110,7 +117,8 @@ def _read(start: str) -> _Other:
         raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
     about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
-    return _Other(start, folder, config, state["best"]["model"], tuple(classes), state["data"], (), about)
+    heard = tuple((result.get("start") or {}).get("heard", ()))  # by what it started from itself
+    return _Other(start, folder, config, state["best"]["model"], tuple(classes), state["data"], heard, about)
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
@@ -122,13 +130,17 @@ def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Ten
     _check_form(other, config)
     _check_division(other, config, splits)
     model = build_model(config, splits, torch.Generator().manual_seed(config.train.seed))
-    state, taken = _with(model, other, splits.train.dataset.classes)
-    if config.train.start_share > 0 and (new := [name for name in splits.train.dataset.classes if name not in taken]):
+    return _with(model, other, splits.train.dataset.classes)
+
+
+def _check_share(config: Config, splits: Splits, taken: Sequence[str]) -> None:
+    """Output neurons that began at random are nothing to keep a share of."""
+    new = [name for name in splits.train.dataset.classes if name not in taken]
+    if config.train.start_share > 0 and new:
         raise ConfigError(
             f"train.start_share: {config.train.start_share:g} is not allowed where the start does not know a class, "
-            f"here {new[0]} (0)"
+            f"here {new[0]} (0, or data without that class)"
         )
-    return state, taken
 
 
 def _check_form(other: _Other, config: Config) -> None:
