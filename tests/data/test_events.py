@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ranvier.data import Alignment, Grid
+from ranvier.data.events import steps_to_times, time_to_steps
 
 Cells = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -45,6 +46,80 @@ def test_counts_events_per_step_and_source(dtype: str, dt_ms: float, pool: int) 
 def test_half_precision_seconds_neither_overflow_nor_lose_steps(seconds: float, dt_ms: float, step: int) -> None:
     found, _, _ = Grid(1, 1, dt_ms).count(np.array([seconds], np.float16), np.array([0], np.uint16))
     assert found.tolist() == [step]
+
+
+def on_grid(steps: NDArray[np.int64], dt_ms: float, dtype: str, computed: str) -> NDArray[Any]:
+    """Seconds of whole steps, as simulators and encoders compute them."""
+    if computed == "rounded once":
+        return (steps * dt_ms / 1000).astype(dtype)
+    if computed == "multiplied":
+        return steps.astype(dtype) * np.dtype(dtype).type(dt_ms / 1000)
+    if computed == "divided":
+        return steps.astype(dtype) * np.dtype(dtype).type(dt_ms) / np.dtype(dtype).type(1000)
+    return (steps * dt_ms / 1000).astype(dtype).astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("computed", ["rounded once", "multiplied", "divided", "widened"])
+@pytest.mark.parametrize("dt_ms", [0.1, 0.5, 1.0, 2.5, 10 / 3, 5.6, 10.0])
+@pytest.mark.parametrize("first", [0, 1, 99, 1003])
+def test_times_on_the_grid_begin_their_steps(dtype: str, computed: str, dt_ms: float, first: int) -> None:
+    steps = np.arange(first, 65535)
+    times = on_grid(steps, dt_ms, dtype, computed)
+    assert np.array_equal(time_to_steps(times, dt_ms / 1000), steps)
+    assert np.array_equal(time_to_steps(times, dt_ms / 1000, start=times[0]), steps - first)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dt_ms", [1.0, 5.6, 10.0])
+def test_times_just_before_a_step_stay_in_the_step_before(dtype: str, dt_ms: float) -> None:
+    steps = np.arange(1, 200)
+    times = ((steps - 1e-3 if dtype != "float16" else steps - 0.4) * dt_ms / 1000).astype(dtype)
+    assert time_to_steps(times, dt_ms / 1000).tolist() == (steps - 1).tolist()
+
+
+@pytest.mark.parametrize("alignment", ["zero", "first_event"])
+@pytest.mark.parametrize("dt_ms", [1.0, 4.0, 5.0, 10.0])
+def test_no_half_precision_time_has_another_step_than_its_exact_value(dt_ms: float, alignment: Alignment) -> None:
+    times = np.arange(0x7C00, dtype=np.uint16).view(np.float16)
+    times = times[times < 16]
+    for first in times[[0, 1, 5000, 10_000, 11_111]] if alignment == "first_event" else times[:1]:
+        later = times[times >= first]
+        # whole multiples of 2^-24 s, so that nothing is rounded here
+        exact = ((later.astype(np.float64) - float(first)) * 2**24).astype(np.int64) * 1000 // (int(dt_ms) * 2**24)
+        assert np.array_equal(time_to_steps(later, dt_ms / 1000, start=first), exact)
+        # and the wider types hold the same times
+        assert np.array_equal(time_to_steps(later.astype(np.float64), dt_ms / 1000, start=first), exact)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize(("per_second", "dt_ms"), [(1000, 10.0), (1_000_000, 0.1), (1_000_000, 5.6)])
+def test_whole_numbers_of_milli_and_microseconds_are_exact(dtype: str, per_second: int, dt_ms: float) -> None:
+    steps = np.arange(30, 60_000, 7)
+    begins = np.rint(steps * dt_ms * per_second / 1000).astype(dtype)
+    for times, expected in ((begins, steps), (begins - begins.dtype.type(1), steps - 1)):
+        step, _, _ = Grid(1, 1, dt_ms).count(times, np.zeros(len(times), int), per_second=per_second)
+        assert np.array_equal(step, expected)
+    aligned, _, _ = Grid(1, 1, dt_ms, "first_event").count(begins, np.zeros(len(begins), int), per_second=per_second)
+    assert np.array_equal(aligned, steps - 30)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_time_known_to_less_than_a_step_moves_by_half_a_step_at_most(dtype: str) -> None:
+    # float32 is spaced by 128 s here, float64 by 2e-7 s
+    times = np.array([1.7e9, 1.7e9, 1.7e9 + 256, 1.7e9 + 256.0021], dtype)
+    steps = time_to_steps(times, 0.001, start=times[0])
+    assert steps.tolist() == [0, 0, 256_000, 256_000 if dtype == "float32" else 256_002]
+
+
+@pytest.mark.parametrize("dt_ms", [0.1, 5.6, 10.0])
+def test_steps_become_times_that_lie_in_them(dt_ms: float) -> None:
+    steps = np.arange(65535)
+    times = steps_to_times(steps, dt_ms)
+    assert times[0] == 0
+    np.testing.assert_allclose(times[1:], (steps[1:] + 0.5) * dt_ms / 1000)
+    for kind in (np.float32, np.float64):
+        assert np.array_equal(time_to_steps(times.astype(kind), dt_ms / 1000), steps)
 
 
 @pytest.mark.parametrize(("channels", "pool", "sources"), [(700, 5, 140), (701, 5, 141), (3, 7, 1), (4, 1, 4)])

@@ -147,6 +147,11 @@ def test_the_names_are_those_asked_for_or_the_data_sets_own(
     assert dataset.classes == names
 
 
+def test_two_classes_of_one_name_are_refused() -> None:
+    with pytest.raises(DataError, match="'no' stands there 2 times"):
+        from_tonic(Clips([(events((0, 0)), 1)]), grid=GRID, classes=["no", "yes", "no"])
+
+
 @pytest.mark.parametrize(
     ("more", "speakers"),
     [
@@ -178,7 +183,7 @@ SEEN = np.dtype([("t", int), ("x", int), ("y", int), ("p", int)])
         ((events((5, 1), (-9223372036854775808, 2)), 0), "clip 1: t is -9223372036854775808 (0 us or later"),
         ((events((5, 1), (5, 8)), 0), "clip 1: x is 8 (0 ... 7 allowed)"),
         ((events((5, -2), (5, 3)), 0), "clip 1: x is -2 (0 ... 7 allowed)"),
-        ((events((655_350_000, 1)), 0), "clip 1: lasts 655.4 s (up to 65535 steps of 10 ms allowed)"),
+        ((events((655_350_000, 1)), 0), "clip 1: last event at 655.4 s (up to 65535 steps of 10 ms allowed)"),
         ((events((5, 1)), 0.5), "clip 1: label is 0.5 (a whole number or a name allowed)"),
         ((events((5, 1)), None), "clip 1: label is None"),
         ((events((5, 1)), np.array([1, 2])), "clip 1: label is array([1, 2])"),
@@ -225,6 +230,17 @@ def test_microseconds_are_rounded_down_as_tonic_rounds_them() -> None:
     assert to_tonic_events(np.array([0.29]), np.zeros(1, int))["t"].tolist() == [290_000]
 
 
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("alignment", ["zero", "first_event"])
+@pytest.mark.parametrize("dt_ms", [1.0, 5.6, 10.0])
+def test_times_on_a_grid_stay_on_it_through_tonic(precision: Any, alignment: Any, dt_ms: float) -> None:
+    steps = np.arange(7, 7 + round(1400 / dt_ms))
+    made = to_tonic_events((steps * dt_ms / 1000).astype(precision), np.zeros(len(steps), int))
+    assert made["t"].tolist() == np.rint(steps * dt_ms * 1000).astype(int).tolist()
+    found = from_tonic(Clips([(made, 0)]), grid=Grid(1, 1, dt_ms, alignment))
+    assert found.step.tolist() == (steps - (7 if alignment == "first_event" else 0)).tolist()
+
+
 def test_events_of_one_time_keep_their_order() -> None:
     # more than a sort that is not stable does in order by chance
     made = to_tonic_events(np.tile([0.5, 0.25], 100), np.arange(200))
@@ -242,6 +258,7 @@ def test_a_clip_without_events_has_tonics_types_too() -> None:
         ([0.5, np.nan], [1, 2], "times[1] is nan (finite, 0 s or later allowed)"),
         ([np.inf, 0.5], [1, 2], "times[0] is inf"),
         ([0.5, -0.5], [1, 2], "times[1] is -0.5"),
+        ([0.5, 1e300], [1, 2], "times[1] is 1e+300"),
         ([0.5, 0.5], [1, -2], "units[1] is -2 (0 or more allowed)"),
         ([0.5, 0.5], [1, 2.5], "units have type float64"),
         ([0.5, 0.5], [1], "times have shape (2,) and units (1,)"),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3  # of how events are counted too
 _ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
 
 

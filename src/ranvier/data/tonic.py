@@ -6,8 +6,8 @@ tonic gives a clip of SHD or SSC as one structured array: ``t`` in whole microse
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError, SpikeDataset
-from ranvier.data.events import MOST_STEPS, Grid
+from ranvier.data.events import Grid, time_to_steps
 from ranvier.data.hdf5 import _CLIPS_AT_ONCE, _MOST_CLASSES, _check_clips, _dataset, _names
 
 EVENTS = np.dtype([("t", "<i8"), ("x", "<i8"), ("p", "<i8")])
 """A clip's events: microseconds, channel, polarity."""
+
+_MOST_S = 2.0**33  # in microseconds, float64 still tells this from its neighbours
 
 
 class EventClips(Protocol):
@@ -87,8 +89,8 @@ def to_tonic_events(times_s: NDArray[Any], units: NDArray[Any]) -> NDArray[np.vo
         units: channel of each event, >= 0.
 
     Returns:
-        :data:`EVENTS` in the order of time: ``t`` in microseconds, rounded down as tonic does, ``x``
-        the channel, ``p`` 1.
+        :data:`EVENTS` in the order of time: ``t`` in microseconds, rounded down as tonic does, but for times that are
+        whole microseconds up to the precision of their type (:func:`time_to_steps`); ``x`` the channel, ``p`` 1.
 
     Raises:
         DataError: a time or channel is out of range, or there are more of one than of the other.
@@ -98,16 +100,14 @@ def to_tonic_events(times_s: NDArray[Any], units: NDArray[Any]) -> NDArray[np.vo
         raise DataError(f"times have shape {times_s.shape} and units {units.shape} (one list each, equally long)")
     if units.dtype.kind not in "iu" and len(units):
         raise DataError(f"units have type {units.dtype} (whole numbers allowed)")
-    # float16 seconds times a million would overflow: widen first
-    # a millionth of a microsecond: what double precision may leave below a whole number
-    time_us = np.floor(times_s.astype(np.float64) * 1e6 + 1e-6)
     for name, values, good, allowed in (
-        ("times", times_s, (time_us >= 0) & (time_us < 2**63), "finite, 0 s or later"),
+        ("times", times_s, (times_s >= 0) & (times_s < np.float64(_MOST_S)), "finite, 0 s or later"),
         ("units", units, units >= 0, "0 or more"),
     ):
         if not good.all():
             at = int(np.argmin(good))
             raise DataError(f"{name}[{at}] is {values[at]} ({allowed} allowed)")
+    time_us = time_to_steps(times_s, 1e-6)
     order = np.argsort(time_us, kind="stable")
     events = np.ones(len(time_us), EVENTS)
     events["t"] = time_us[order]
@@ -179,14 +179,10 @@ def _count(number: int, events: Any, grid: Grid) -> tuple[NDArray[Any], NDArray[
     if len(events) and not (channel.min() >= 0 and channel.max() < grid.channels):
         wrong = channel.min() if channel.min() < 0 else channel.max()
         raise DataError(f"clip {number}: x is {wrong} (0 ... {grid.channels - 1} allowed)")
-    last = time_us.max(initial=0) - (time_us.min(initial=2**62) if grid.alignment == "first_event" else 0)
-    if last >= MOST_STEPS * grid.dt_ms * 1000:
-        raise DataError(
-            f"clip {number}: lasts {last / 1e6:.4g} s (up to {MOST_STEPS} steps of {grid.dt_ms:g} ms allowed)"
-        )
-    # a microsecond stands for a second here: divided by a million first, some events at the very beginning of a
-    # step would come out just before it
-    return replace(grid, dt_ms=grid.dt_ms * 1e6).count(time_us, channel)
+    try:
+        return grid.count(time_us, channel, per_second=1_000_000)
+    except ValueError as error:
+        raise DataError(f"clip {number}: {error}") from None
 
 
 def _label(number: int, label: Any) -> int | str:
@@ -206,7 +202,11 @@ def _class_names(classes: Any, given: list[int | str]) -> list[str]:
     if len({type(label) for label in given}) > 1:
         raise DataError("labels are numbers in some clips and names in others (all of one kind allowed)")
     if classes is not None:
-        return [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in classes]
+        names = [name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in classes]
+        twice = [name for name, many in Counter(names).items() if many > 1]
+        if twice:
+            raise DataError(f"classes: {twice[0]!r} stands there {names.count(twice[0])} times (each once allowed)")
+        return names
     if isinstance(given[0], str):
         return sorted({str(label) for label in given})
     most = max(int(label) for label in given) + 1
