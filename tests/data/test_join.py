@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier.data import DataError, Grid, read_recording
-from ranvier.data.hdf5 import write_clips
+from ranvier.data.hdf5_write import write_clips
 from ranvier.data.join import join
 
 GRID = Grid(700, 5, 10.0)

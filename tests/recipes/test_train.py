@@ -21,12 +21,13 @@ import pytest
 import torch
 
 from ranvier.analysis import figures
+from ranvier.data import Grid, read_recording, write_clips
 from ranvier.network import Network
 from ranvier.recipes import run_folder, splits
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.evaluate import evaluate
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.evaluate import evaluate, evaluate_file
 from ranvier.recipes.fit import Training, predict
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.run_folder import only_process
@@ -97,6 +98,45 @@ def test_a_run_leaves_all_it_promises(small: Make, tmp_path: Path) -> None:
     for name in ("recipe", "seed", "parameters", "epochs", "seconds", "versions", "git_commit", "machine"):
         assert name in result
     assert len(watcher.rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("dt_ms", "alignment", "pool", "seconds"),
+    [(1.0, "zero", 1, 2.4), (1.0, "first_event", 3, 2.4), (2.5, "first_event", 2, 1.2), (10.0, "zero", 7, 18.0)],
+)
+def test_the_test_clips_are_kept_as_they_were_tested(
+    dt_ms: float, alignment: str, pool: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANVIER_CACHE", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    times = [np.sort(generator.uniform(0.7, seconds, 40)) for _ in range(16)]
+    units = [generator.integers(0, 20, 40) for _ in times]
+    labels, speakers = np.arange(16) % 2, np.arange(16) // 8
+    names = {"classes": ("yes", "no"), "speaker_names": ("Doe, Jane", "Ürs")}
+    clips = zip(times, units, strict=True)
+    write_clips(tmp_path / "clips.h5", clips, labels, speakers=speakers, **names)  # type: ignore[arg-type]
+    own = {"root": tmp_path / "clips.h5", "channels": 20, "pool": pool, "dt_ms": dt_ms, "alignment": alignment}
+    own |= {"test": "fraction", "test_fraction": 0.5, "validation": "none"}
+    fields = {f"data.{name}": str(value) for name, value in own.items()}
+    fields |= {"model.hidden": "6", "model.max_delay_ms": "20", "model.tail_ms": "20", "model.tau_ms": "20"}
+    config = build_config(load_values("folder"), {**fields, "train.epochs": "1", "train.batch_size": "8"})
+    result = train(config, tmp_path / "run", Quiet())
+
+    test = build_splits(config).read_test()
+    assert test is not None
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    grid = Grid(20, pool, dt_ms, network.input.alignment)
+    again = read_recording(tmp_path / "run" / "test.h5", grid)
+    for number, clip in enumerate(test.clips):
+        for one, other in zip(again.clip(number), test.dataset.clip(clip), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert again.lengths.tolist() == test.dataset.lengths[test.clips].tolist()
+    assert again.labels.tolist() == test.dataset.labels[test.clips].tolist()
+    assert again.speakers.tolist() == test.dataset.speakers[test.clips].tolist()
+    assert (again.classes, again.speaker_names) == (test.dataset.classes, test.dataset.speaker_names)
+    evaluation = evaluate_file(tmp_path / "run" / "network.safetensors", tmp_path / "run" / "test.h5")
+    assert evaluation.accuracy.as_dict().items() <= result["accuracy"]["test"].items()
+    assert evaluation.predictions.tolist() == evaluate(network, test.dataset, test.clips).predictions.tolist()
 
 
 def test_training_learns(small: Make, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Alignment, Grid
 from ranvier.data.frames import FrameDataset
-from ranvier.data.hdf5 import find_recording, read_recording, write_clips, write_recording
+from ranvier.data.hdf5 import find_recording, read_recording
+from ranvier.data.hdf5_write import write_clips, write_dataset, write_recording
 
 __all__ = [
     "Alignment",
@@ -14,5 +15,6 @@ __all__ = [
     "find_recording",
     "read_recording",
     "write_clips",
+    "write_dataset",
     "write_recording",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import Ear, clip_generator
-from ranvier.data.hdf5 import write_clips
+from ranvier.data.hdf5_write import write_clips
 from ranvier.data.lock import alone
 from ranvier.data.naming import Naming, find_sounds, guess_naming
 from ranvier.data.sound import LONGEST_S, SUFFIXES, read_sound
@@ -187,6 +187,7 @@ def _written(
         speaker_names=found if named else (),
         files=[row["name"] for row in kept],
         about={**about, "left_out": json.dumps([reason for _, reason in left_out])},
+        time_unit="s",
     )
     shutil.rmtree(work)
     spikes = sum(row["spikes"] for row in kept)

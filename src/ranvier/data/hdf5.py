@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,87 +84,6 @@ def read_left_out(path: str | os.PathLike[str]) -> list[str]:
             return [str(reason) for reason in json.loads(file.attrs.get("left_out", "[]"))]
     except (OSError, ValueError, TypeError):
         return []
-
-
-def write_recording(
-    path: str | os.PathLike[str],
-    times_s: Sequence[NDArray[Any]],
-    units: Sequence[NDArray[Any]],
-    labels: NDArray[Any],
-    *,
-    classes: Sequence[str] = (),
-    speakers: NDArray[Any] | None = None,
-) -> None:
-    """Write clips in SHD's format (times as float16 seconds), under a temporary name first.
-
-    Args:
-        path: the file to write.
-        times_s: per clip, seconds of its events.
-        units: per clip, channel of its events.
-        labels: ``[clip]``.
-        classes: names of the classes, if any.
-        speakers: ``[clip]``, if known.
-
-    Raises:
-        DataError: a unit, label or speaker does not fit the format.
-    """
-    clips = list(zip(times_s, units, strict=True))
-    write_clips(path, clips, np.asarray(labels), classes=classes, speakers=speakers)
-
-
-def write_clips(
-    path: str | os.PathLike[str],
-    clips: Iterable[tuple[NDArray[Any], NDArray[Any]]],
-    labels: NDArray[Any],
-    *,
-    classes: Sequence[str] = (),
-    speakers: NDArray[Any] | None = None,
-    speaker_names: Sequence[str] = (),
-    files: Sequence[str] = (),
-    about: Mapping[str, Any] | None = None,
-) -> None:
-    """As :func:`write_recording`, clip after clip, so that only one is in memory.
-
-    Args:
-        path: the file to write.
-        clips: as many as ``labels``: seconds and channel of each event.
-        labels: ``[clip]``.
-        classes, speakers: as in :func:`write_recording`.
-        speaker_names: name of each speaker's number (``extra/speaker_names``).
-        files: the file that each clip comes from (``extra/files``).
-        about: attributes of the recording.
-
-    Raises:
-        DataError: a unit, label or speaker does not fit the format.
-    """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            times, units = (
-                file.create_dataset(f"spikes/{name}", len(labels), h5py.vlen_dtype(dtype))
-                for name, dtype in (("times", np.float16), ("units", np.uint16))
-            )
-            for number, (seconds, channels) in zip(range(len(labels)), clips, strict=True):
-                times[number] = np.asarray(seconds).astype(np.float16)
-                units[number] = _as_uint16("units", channels)
-            file["labels"] = _as_uint16("labels", labels)
-            if speakers is not None:
-                file["extra/speaker"] = _as_uint16("speakers", speakers)
-            for name, texts in (("keys", classes), ("speaker_names", speaker_names), ("files", files)):
-                if len(texts):
-                    file[f"extra/{name}"] = np.array([text.encode() for text in texts])
-            file.attrs.update(about or {})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _as_uint16(name: str, values: NDArray[Any]) -> NDArray[np.uint16]:
-    array = np.asarray(values)
-    if len(array) and not (array.min() >= 0 and array.max() <= 65535):
-        raise DataError(f"{name}: values {array.min()} ... {array.max()} do not fit the format (0 ... 65535 allowed)")
-    return array.astype(np.uint16)
 
 
 def _read(

@@ -16,7 +16,8 @@ from scipy.ndimage import uniform_filter1d
 from ranvier.data.cache import unpacked
 from ranvier.data.class_names import plain_name
 from ranvier.data.dataset import DataError
-from ranvier.data.hdf5 import read_files, write_clips
+from ranvier.data.hdf5 import read_files
+from ranvier.data.hdf5_write import write_clips
 from ranvier.data.inspection import inspect_recording
 
 CHANNELS = 700
@@ -134,6 +135,7 @@ def join(
         speaker_names=names,
         files=[part.recording.files[clip] for part in parts for clip in part.chosen],
         about={"joined": ", ".join(part.recording.path.name for part in parts), "match": match, "seed": seed},
+        time_unit="s",
     )
     return [_joined(part) for part in parts]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ranvier.analysis import figures
 from ranvier.analysis.delays import found_delays
 from ranvier.analysis.intervals import Accuracy
-from ranvier.data import write_recording
+from ranvier.data import SpikeDataset, write_dataset
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
 from ranvier.recipes.build import build_input
@@ -153,8 +153,8 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=watcher.clips)
     before = fitted.delays_before
     _draw(folder, splits, network, before)
-    if splits.example and test is not None:
-        _write_clips(folder / "test.h5", test, network.input.pool)
+    if splits.example and test is not None and isinstance(test.dataset, SpikeDataset):
+        write_dataset(folder / "test.h5", test.dataset, test.clips, pool=network.input.pool)
     shown = next((part, name) for name, part in _parts(splits, test).items() if name != "seen" and part is not None)
     keep_observed(folder, observe(network, *shown, evaluation=tested, progress=watcher.clips), OWN)
     return {
@@ -238,17 +238,6 @@ def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[A
     label = dataset.classes[dataset.labels[clip]]
     raster = figures.plot_raster(network, dataset.clip(clip), int(dataset.lengths[clip]), label)
     figures.save(raster, folder / "raster.png")
-
-
-def _write_clips(file: Path, part: Part, pool: int) -> None:
-    """The test clips as a recording, so that ``ranvier eval`` has something to read."""
-    times, units = [], []
-    for clip in part.clips:
-        step, source, count = part.dataset.clip(int(clip))
-        # the middle of a step survives the rounding of float16 seconds
-        times.append(np.repeat((step + 0.5) * part.dataset.dt_ms / 1000, count))
-        units.append(np.repeat(source.astype(np.int64) * pool, count))
-    write_recording(file, times, units, part.dataset.labels[part.clips], classes=part.dataset.classes)
 
 
 def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
