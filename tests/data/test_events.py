@@ -50,13 +50,13 @@ def test_half_precision_seconds_neither_overflow_nor_lose_steps(seconds: float, 
 
 def on_grid(steps: NDArray[np.int64], dt_ms: float, dtype: str, computed: str) -> NDArray[Any]:
     """Seconds of whole steps, as simulators and encoders compute them."""
-    if computed == "rounded once":
-        return (steps * dt_ms / 1000).astype(dtype)
+    kind = np.dtype(dtype).type
+    times: NDArray[Any] = (steps * dt_ms / 1000).astype(dtype)
     if computed == "multiplied":
-        return steps.astype(dtype) * np.dtype(dtype).type(dt_ms / 1000)
+        times = steps.astype(dtype) * kind(dt_ms / 1000)
     if computed == "divided":
-        return steps.astype(dtype) * np.dtype(dtype).type(dt_ms) / np.dtype(dtype).type(1000)
-    return (steps * dt_ms / 1000).astype(dtype).astype(np.float64)
+        times = steps.astype(dtype) * kind(dt_ms) / kind(1000)
+    return times.astype(np.float64) if computed == "widened" else times
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -57,7 +57,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A recording that does not get smaller when packed, so that it comes in several parts."""
     path = tmp_path_factory.mktemp("recorded") / "shd_train.h5"
     generator = np.random.default_rng(0)
-    times = [generator.random(40_000) for _ in range(CLIPS)]
+    times = [generator.random(40_000).astype(np.float16) for _ in range(CLIPS)]
     units = [generator.integers(0, 700, 40_000) for _ in range(CLIPS)]
     write_recording(path, times, units, np.arange(CLIPS))
     return path.read_bytes()

@@ -175,7 +175,8 @@ def _write_events(file: h5py.File, clips: Iterable[_Clip], size: int) -> None:
     """Write ``spikes``, in the type of the first clip that has events, or in float64 from where types differ."""
     units = file.create_dataset("spikes/units", size, h5py.vlen_dtype(np.uint16))
     times = file.create_dataset("spikes/times", size, h5py.vlen_dtype(np.float16))
-    kind, written = np.dtype(np.float16), 0
+    kind: np.dtype[Any] = np.dtype(np.float16)
+    written = 0  # events
     for number, (seconds, channels) in enumerate(clips):
         if len(seconds) and seconds.dtype != kind and kind != np.float64:
             kind = np.dtype(np.float64) if written else seconds.dtype
