@@ -111,7 +111,7 @@ def test_bad_sound_is_left_out_and_told(sounds: Path, tmp_path: Path, cache: Pat
 def test_nothing_that_can_be_heard(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.wav").write_text("no")
-    with pytest.raises(DataError, match=r"none of 1 files could be heard; the first: .*x\.wav"):
+    with pytest.raises(DataError, match=r"none of 1 files could be encoded; the first: .*x\.wav"):
         encode([tmp_path], tmp_path / "out.h5", ear=EAR, cache=cache)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
 

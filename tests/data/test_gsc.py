@@ -525,6 +525,36 @@ def test_stray_files_are_passed_over(made: Path) -> None:
     assert partition(made) == before
 
 
+def test_companions_of_noise_files_are_passed_over(whole: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    (copy / "_background_noise_" / "._hum.wav").write_bytes(b"Mac OS X")
+    for files in (gsc_files(root, "train", 12, generator=np.random.default_rng(0)) for root in (whole, copy)):
+        assert (files.labels == len(files.classes) - 1).any()
+        assert not any(path.name.startswith(".") for path in files.paths)
+
+
+@pytest.mark.parametrize("spelt", ["./{}", "{}\r", " {} ", "\ufeff{}"])
+def test_lists_name_files_however_their_writer_spells_paths(made: Path, spelt: str) -> None:
+    before = partition(made)
+    for name in ("validation_list.txt", "testing_list.txt"):
+        names = (made / name).read_text("utf-8").split()
+        # a byte-order mark stands at the head of a file only
+        lines = [
+            spelt.format(word) if number == 0 or "\ufeff" not in spelt else word for number, word in enumerate(names)
+        ]
+        (made / name).write_text("\n".join(lines), "utf-8")
+    assert partition(made) == before
+    (made / "testing_list.txt").write_text("\n".join(word.replace("/", "\\") for word in names), "utf-8")
+    assert partition(made) == before
+
+
+def test_words_with_an_underscore_are_words(made: Path) -> None:
+    words = len({one.word for one in partition(made)})
+    shutil.copytree(made / "bed", made / "_unknown_")
+    assert len({one.word for one in partition(made)}) == words + 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

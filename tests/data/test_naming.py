@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ranvier.data import DataError
-from ranvier.data.naming import Naming, find_sounds, guess_naming
+from ranvier.data.naming import Naming, guess_naming
 
 
 def test_folders_name_classes() -> None:
@@ -50,15 +48,41 @@ def test_patterns() -> None:
         Naming("(")
 
 
-def test_sounds_are_found_once_and_in_order(tmp_path: Path) -> None:
-    for name in ("b/2.WAV", "b/1.flac", "a/x.ogg", "a/notes.txt", "a/.hidden.wav", "_background_noise_/n.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    top = tmp_path.name
-    found = find_sounds([tmp_path, tmp_path / "b" / "1.flac"], (".wav", ".flac", ".ogg"))
-    assert [name for _, name in found] == ["b/1.flac", f"{top}/a/x.ogg", f"{top}/b/2.WAV"]
-    with pytest.raises(DataError, match="no such file or folder"):
-        find_sounds([tmp_path / "none"], (".wav",))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no sound files"):
-        find_sounds([tmp_path / "empty"], (".wav",))
+def test_class_folders_count_more_than_names_that_look_known() -> None:
+    pets = [f"pets/{name}/{i % 2}_mic{i % 2}_{i}.wav" for name in ("cat", "dog") for i in range(4)]
+    naming, how = guess_naming(pets)
+    assert {naming.read(path) for path in pets} == {("cat", None), ("dog", None)}
+    assert how == "classes named by folders"
+
+
+@pytest.mark.parametrize("folders", [("7", "3"), ("seven", "three"), ("jackson", "theo")])
+def test_known_names_count_where_folders_agree_with_them(folders: tuple[str, str]) -> None:
+    paths = [f"fsdd/{folders[0]}/7_jackson_32.wav", f"fsdd/{folders[1]}/3_theo_1.wav"]
+    naming, how = guess_naming(paths)
+    assert [naming.read(path) for path in paths] == [("7", "jackson"), ("3", "theo")]
+    assert how == "named as in the Free Spoken Digit Dataset"
+
+
+@pytest.mark.parametrize("split", [("train", "test"), ("Training", "Validation", "Test")])
+def test_a_division_into_training_and_test_is_not_two_classes(split: tuple[str, ...]) -> None:
+    for below in ("", "yes/"):
+        with pytest.raises(DataError, match="division into training and test"):
+            guess_naming([f"words/{name}/{below}{i}.wav" for name in split for i in range(2)])
+    # a word may be called test
+    assert guess_naming(["words/test/0.wav", "words/no/0.wav"])[0].read("words/test/0.wav") == ("test", None)
+
+
+def test_crossed_folders_are_refused_with_patterns_that_read_them() -> None:
+    paths = [f"words/{word}/{who}/{i}.wav" for word in ("no", "yes") for who in ("anna", "bert") for i in range(3)]
+    with pytest.raises(DataError, match="class / speaker or speaker / class") as refused:
+        guess_naming(paths)
+    outer, inner = str(refused.value).split("'")[1::2]
+    assert {Naming(outer, inner).read(path) for path in paths} == {
+        (word, who) for word in ("no", "yes") for who in ("anna", "bert")
+    }
+    nested = ["words/en/yes/0.wav", "words/en/no/0.wav", "words/de/ja/0.wav", "words/de/nein/0.wav"]
+    assert [guess_naming(nested)[0].read(path)[0] for path in nested] == ["yes", "no", "ja", "nein"]
+
+
+def test_patterns_find_decomposed_letters() -> None:
+    assert Naming("(zwo\u0308lf)").read("a/zw\u00f6lf.wav") == ("zw\u00f6lf", None)

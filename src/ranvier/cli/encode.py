@@ -12,10 +12,11 @@ def add_encode(commands: Any) -> None:
     encode = commands.add_parser(
         "encode",
         help="turn folders of sound into a recording of spikes",
-        description="Let the inner ear that made SHD hear sound files (wav, flac, ogg; any rate; several channels are "
-        "mixed) and write its spikes in SHD's HDF5 format. A class is a file's folder, unless a pattern says "
-        "otherwise; names of the Heidelberg Digits, the Free Spoken Digit Dataset and Google Speech Commands are "
-        "known. The same sound and seed give the same spikes. A stopped call is continued by the same call.",
+        description="Let the inner ear that made SHD encode sound files (wav, flac, ogg, mp3 and whatever else "
+        "libsndfile reads; any rate; several channels are mixed) and write its spikes in SHD's HDF5 format. A class is "
+        "a file's folder, unless a pattern says otherwise; names of the Heidelberg Digits, the Free Spoken Digit "
+        "Dataset and Google Speech Commands are known. Files that are passed over are listed. The same sound and seed "
+        "give the same spikes. A stopped call is continued by the same call.",
         allow_abbrev=False,
     )
     encode.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="files and folders")

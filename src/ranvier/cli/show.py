@@ -266,6 +266,8 @@ def show_encoded(encoded: Encoded, most: int = 10) -> None:
             console.print(f"  {reason}", highlight=False, soft_wrap=True, markup=False)
         if len(encoded.left_out) > most:
             console.print(f"  ... and {len(encoded.left_out) - most} more", highlight=False)
+    for note in encoded.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
 
 
 def show_inspection(inspection: Inspection, most: int = 40) -> None:

@@ -20,10 +20,11 @@ from ranvier.data.dataset import DataError
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.hdf5_write import write_clips
 from ranvier.data.lock import alone
-from ranvier.data.naming import Naming, find_sounds, guess_naming
-from ranvier.data.sound import LONGEST_S, SUFFIXES, read_sound
+from ranvier.data.naming import Naming, guess_naming
+from ranvier.data.sound import LONGEST_S, read_sound
+from ranvier.data.sound_files import SoundFiles, find_sounds
 
-_VERSION = 1  # of what encoding one file gives
+_VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32
 
 Clip = tuple[NDArray[np.float16], NDArray[np.uint16]]
@@ -39,6 +40,7 @@ class Encoded:
         clips: how many it holds.
         classes, speakers: names found.
         left_out: file and reason, for each that was left out.
+        notes: what else was passed over: files that are not sound, folders that gave no clip.
         naming: how names were read, in words.
         spikes: in all.
     """
@@ -50,6 +52,7 @@ class Encoded:
     left_out: tuple[tuple[str, str], ...]
     naming: str
     spikes: int
+    notes: tuple[str, ...] = ()
 
 
 def encode(
@@ -71,7 +74,8 @@ def encode(
     call is continued by the same call: what is done lies beside ``out`` in a folder, which goes when all is done.
 
     Args:
-        places: files and folders (searched for .wav, .flac and .ogg).
+        places: files and folders, searched for whatever libsndfile reads; see
+            :func:`ranvier.data.sound_files.find_sounds`.
         out: the recording to write, ``.h5``.
         ear: the ear; None means the one of SHD.
         seed: of the nerve fibres, >= 0.
@@ -86,14 +90,14 @@ def encode(
         DataError: a place is not there, nothing could be heard, there is one class only, or another call writes
             ``out`` and is not waited for.
     """
-    files = find_sounds([Path(place) for place in places], SUFFIXES)
+    found = find_sounds([Path(place) for place in places])
     how = (
         "named by the given pattern" if naming is not None and naming.label is not None else "classes named by folders"
     )
     if naming is None:
-        naming, how = guess_naming([name for _, name in files])
+        naming, how = guess_naming([name for _, name in found.files])
     return encode_files(
-        files, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
+        found, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
         progress=progress, wait=wait,
     )  # fmt: skip
 
@@ -105,7 +109,7 @@ def fingerprint(files: Sequence[tuple[Path, str]], *settings: Any) -> str:
 
 
 def encode_files(
-    files: Sequence[tuple[Path, str]],
+    found: SoundFiles,
     out: Path,
     *,
     naming: Naming,
@@ -124,7 +128,7 @@ def encode_files(
 
     ``how`` says in words how names are read; ``classes`` and ``speakers`` name all there can be, None those found.
     """
-    ear = ear or Ear()
+    ear, files = ear or Ear(), found.files
     if not files:
         raise DataError(f"{out}: there are no sound files for it")
     if not 0 <= seed < 2**63:
@@ -150,7 +154,8 @@ def encode_files(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        return _written(out, work, len(batches), how, classes, speakers, {"ear": json.dumps(asdict(ear)), "seed": seed})
+        about = {"ear": json.dumps(asdict(ear)), "seed": seed}
+        return _written(out, work, len(batches), how, classes, speakers, found, about)
 
 
 def _written(
@@ -160,22 +165,25 @@ def _written(
     how: str,
     classes: Sequence[str] | None,
     speakers: Sequence[str] | None,
+    found: SoundFiles,
     about: dict[str, Any],
 ) -> Encoded:
     """The recording of all batches; their folder goes."""
     rows = [row for number in range(batches) for row in _facts(work, number)]
     kept = [row for row in rows if "fault" not in row]
-    left_out = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
+    faults = tuple((row["name"], row["fault"]) for row in rows if "fault" in row)
     if not kept:
         shutil.rmtree(work)
-        raise DataError(f"{out}: none of {len(rows)} files could be heard; the first: {left_out[0][1]}")
+        raise DataError(f"{out}: none of {len(rows)} files could be encoded; the first: {faults[0][1]}")
+    left_out = (*faults, *((name, f"{name}: {reason}") for name, reason in found.skipped))
+    notes = (*found.notes, *_silent_folders(rows))
     classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
-    found = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
+    known = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
     if len(classes) == 1:
         shutil.rmtree(work)
         raise DataError(
             f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders "
-            f"or by a label pattern"
+            f"or by a label pattern" + (f"; {len(left_out)} files were skipped: {left_out[0][1]}" if left_out else "")
         )
     named = any(row["speaker"] for row in kept)
     write_clips(
@@ -183,15 +191,23 @@ def _written(
         (clip for number in range(batches) for clip in _clips(work, number)),
         np.array([classes.index(row["label"]) for row in kept]),
         classes=classes,
-        speakers=np.array([found.index(row["speaker"] or "") for row in kept]) if named else None,
-        speaker_names=found if named else (),
+        speakers=np.array([known.index(row["speaker"] or "") for row in kept]) if named else None,
+        speaker_names=known if named else (),
         files=[row["name"] for row in kept],
-        about={**about, "left_out": json.dumps([reason for _, reason in left_out])},
+        about={**about, "left_out": json.dumps([*(reason for _, reason in left_out), *notes])},
         time_unit="s",
     )
     shutil.rmtree(work)
     spikes = sum(row["spikes"] for row in kept)
-    return Encoded(out, len(kept), classes, found if named else (), left_out, how, spikes)
+    return Encoded(out, len(kept), classes, known if named else (), left_out, how, spikes, notes)
+
+
+def _silent_folders(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each folder of which no file could be encoded."""
+    folders = {
+        fault: {row["name"].rpartition("/")[0] for row in rows if ("fault" in row) is fault} for fault in (True, False)
+    }
+    return [f"{folder}: none of its files could be encoded" for folder in sorted(folders[True] - folders[False])]
 
 
 def hear_file(

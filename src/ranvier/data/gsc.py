@@ -23,12 +23,12 @@ from ranvier.data.dataset import DataError
 from ranvier.data.frames import FrameDataset, frames_file, open_frames, write_frames
 from ranvier.data.mel import DEFAULT, MelSettings, log_mel
 from ranvier.data.sound import SHORTEST_S, Sound, read_sound
+from ranvier.data.sound_files import NOISE, composed, is_hidden
 
 Split = Literal["train", "validation", "test"]
 Classes = Literal[35, 12]
 
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-NOISE = "_background_noise_"
 _LISTS: dict[str, Split] = {"validation_list.txt": "validation", "testing_list.txt": "test"}
 _NAME = re.compile(r"([0-9a-f]{8})_nohash_[0-9]+\.wav")
 _HASHES = 2**27 - 1
@@ -120,7 +120,7 @@ def partition(root: str | os.PathLike[str]) -> tuple[Utterance, ...]:
             of the two lists is there, or a list names a file that is not there or is on the other list.
     """
     root = Path(root)
-    files = {f"{path.parent.name}/{path.name}": path for path in _wavs(root)}
+    files = {composed(f"{path.parent.name}/{path.name}"): path for path in _wavs(root)}
     listed = _read_lists(root, files)
     utterances = []
     for name, path in files.items():
@@ -128,7 +128,7 @@ def partition(root: str | os.PathLike[str]) -> tuple[Utterance, ...]:
         if speaker is None:
             raise DataError(f"{path}: is no name of an utterance (like 0a7c2a8d_nohash_0.wav allowed)")
         split = split_by_hash(path.name) if listed is None else listed.get(name, "train")
-        utterances.append(Utterance(path, path.parent.name, speaker[1], split))
+        utterances.append(Utterance(path, composed(path.parent.name), speaker[1], split))
     return tuple(utterances)
 
 
@@ -241,14 +241,23 @@ def read_gsc(
 def _wavs(root: Path) -> Iterator[Path]:
     if not root.is_dir():
         raise DataError(f"{root}: is not a folder (the one with the word folders of Google Speech Commands allowed)")
-    words = sorted(path for path in root.iterdir() if path.name[0] not in "._" and path.is_dir())
+    words = [path for path in _shown(root) if path.name != NOISE and path.is_dir()]
     if not words:
         raise DataError(f"{root}: has no word folders (those of Google Speech Commands needed)")
     for word in words:
-        files = sorted(path for path in word.iterdir() if path.suffix == ".wav" and path.name[0] != ".")
+        files = _recordings(word)
         if not files:
             raise DataError(f"{word}: holds no wav (a word folder of Google Speech Commands has 1 or more)")
         yield from files
+
+
+def _shown(folder: Path) -> list[Path]:
+    """What a folder holds, hidden files left out, sorted."""
+    return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+
+
+def _recordings(folder: Path) -> list[Path]:
+    return [path for path in _shown(folder) if path.suffix == ".wav"]
 
 
 def _read_lists(root: Path, files: dict[str, Path]) -> dict[str, Split] | None:
@@ -261,14 +270,20 @@ def _read_lists(root: Path, files: dict[str, Path]) -> dict[str, Split] | None:
         raise DataError(f"{root}: has {there[0]} but no {missing} (both or neither allowed)")
     listed: dict[str, Split] = {}
     for name, split in _LISTS.items():
-        for number, entry in enumerate((root / name).read_text("utf-8", errors="replace").splitlines(), 1):
-            if not entry:
+        lines = (root / name).read_text("utf-8-sig", errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            if not (entry := _listed_name(line)):
                 continue
             if entry not in files:
                 raise DataError(f"{root / name}: line {number} names {entry[:80]!r}, which is not there")
             if listed.setdefault(entry, split) != split:
                 raise DataError(f"{root / name}: line {number} names {entry!r}, which is on the other list as well")
     return listed
+
+
+def _listed_name(line: str) -> str:
+    """The word/file that a line of a list names, however its writer spells paths."""
+    return composed(line.strip().replace("\\", "/").removeprefix("./"))
 
 
 def _files(utterances: list[Utterance], silence: list[tuple[Path, float]], classes: tuple[str, ...]) -> GscFiles:
@@ -285,7 +300,7 @@ def _files(utterances: list[Utterance], silence: list[tuple[Path, float]], class
 
 def _draw_silence(folder: Path, split: Split, count: int, generator: np.random.Generator) -> list[tuple[Path, float]]:
     """File and start in s of each piece, sorted; where a piece begins is uniform over all that the split may use."""
-    noises = sorted(folder.glob("*.wav"))
+    noises = _recordings(folder) if folder.is_dir() else []
     if not noises:
         raise DataError(f"{folder}: holds no wav (12 classes need background noise for 'silence')")
     seconds = np.array([_read(path).seconds for path in noises])

@@ -11,8 +11,8 @@ import numpy as np
 
 from ranvier.data.dataset import DataError
 from ranvier.data.encode import Encoded, encode_files
-from ranvier.data.naming import KNOWN, Naming, find_sounds
-from ranvier.data.sound import SUFFIXES
+from ranvier.data.naming import KNOWN, Naming
+from ranvier.data.sound_files import SoundFiles, find_sounds
 
 _TEST_SPEAKERS = (4, 5)
 # of the published set: clips of the other speakers in its test set, and in all
@@ -64,7 +64,7 @@ def make_shd(
     Raises:
         DataError: the recordings are not there, are not the Heidelberg Digits, or a file exists already.
     """
-    files = find_sounds([Path(audio)], SUFFIXES)
+    files = find_sounds([Path(audio)]).files
     parts = divide([name for _, name in files], np.random.default_rng(seed))
     out = Path(out)
     targets = [out / "shd_train.h5", out / "shd_test.h5"]
@@ -88,7 +88,7 @@ def make_shd(
         naming = Naming(label=KNOWN["the Heidelberg Digits"])
         made.append(
             encode_files(
-                [files[place] for place in part],
+                SoundFiles(tuple(files[place] for place in part)),
                 target,
                 seed=seed,
                 naming=naming,

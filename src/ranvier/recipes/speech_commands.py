@@ -43,6 +43,7 @@ def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int
     from ranvier.data.ear import Ear
     from ranvier.data.encode import encode_files, fingerprint
     from ranvier.data.naming import KNOWN, Naming
+    from ranvier.data.sound_files import SoundFiles
 
     spoken = partition(root)
     files = [(one.path, f"{one.word}/{one.path.name}") for one in spoken if one.split == split]
@@ -53,5 +54,6 @@ def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int
     with alone(out.with_suffix(".wait")):
         if not out.exists():
             naming = Naming(label=KNOWN[title])
-            encode_files(files, out, naming=naming, how=title, classes=classes, seed=data.ear_seed, progress=progress)
+            found = SoundFiles(tuple(files))
+            encode_files(found, out, naming=naming, how=title, classes=classes, seed=data.ear_seed, progress=progress)
     return read_recording(out, EAR_GRID, progress=progress)

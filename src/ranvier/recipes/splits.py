@@ -19,7 +19,6 @@ from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.lock import alone
-from ranvier.data.sound import SUFFIXES
 from ranvier.data.split import split_clips
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
@@ -214,7 +213,8 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
     from ranvier.data.ear import Ear
     from ranvier.data.encode import encode, fingerprint
-    from ranvier.data.naming import Naming, find_sounds
+    from ranvier.data.naming import Naming
+    from ranvier.data.sound_files import find_sounds
 
     patterns = (data.label_pattern, data.speaker_pattern)
     if not root.is_dir():
@@ -222,7 +222,7 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
             raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
         return root
     naming = None if patterns == (None, None) else Naming(*patterns)
-    key = fingerprint(find_sounds([root], SUFFIXES), asdict(Ear()), patterns, data.ear_seed)
+    key = fingerprint(find_sounds([root]).files, asdict(Ear()), patterns, data.ear_seed)
     out = cache_folder(None) / f"sound-{key[:16]}.h5"
     out.parent.mkdir(parents=True, exist_ok=True)
     with alone(out.with_suffix(".wait")):

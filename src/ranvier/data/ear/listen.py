@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import membrane as bm
 from ranvier.data.ear.flatten import flattened
-from ranvier.data.sound import Sound, checked, resampled
+from ranvier.data.sound import Sound, checked, resampled, without_offset
 
 _AT_ONCE = 48  # channels transformed together; whole lanes
 
@@ -79,7 +79,9 @@ class Ear:
         """
         from ranvier.data.ear import cells_cpu
 
-        heard = self._prepared(resampled(sound, bm.RATE).samples)
+        # before resampling, whose filter rings where an offset begins and ends
+        centred = Sound(without_offset(sound.samples), sound.rate)
+        heard = self._prepared(resampled(centred, bm.RATE).samples)
         membrane = _membrane(self.channels, None if cache is None else str(cache))
         state = cells_cpu.silent(self.channels, bm.STEPS_PER_SECOND)
         steps = -(-len(heard) // 2)
