@@ -10,7 +10,7 @@ EPSILON = 1e-7
 
 
 def tap_kernel(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: str) -> Tensor:
-    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``."""
+    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``; delays in [0, max_delay]."""
     taps = torch.arange(max_delay + 1, device=delay.device, dtype=delay.dtype)
     if sigma is None:
         return (taps == delay.round().unsqueeze(-1)).to(delay.dtype)
