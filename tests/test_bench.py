@@ -67,7 +67,7 @@ def test_measuring_leaves_torchs_random_state_alone() -> None:
         ("--max-delay", "-1", ["--max-delay", "'-1'", "0 ... 32767"]),
         ("--time", "2.5", ["--time", "'2.5'", "a whole number"]),
         ("--activity", "1.2", ["--activity", "'1.2'", "0 ... 1"]),
-        ("--sigma", "nan", ["--sigma", "above 0"]),
+        ("--sigma", "nan", ["--sigma", "0.12 or more"]),
         ("--device", "tpu", ["--device", "'tpu'", "cpu, cuda"]),
         ("--hiden", "8", ["--hiden"]),
         pytest.param(

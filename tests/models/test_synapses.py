@@ -30,7 +30,7 @@ def trained(model: Feedforward, sources: int, steps: int = 20) -> Feedforward:
         loss.backward()
         for optimiser in optimisers:
             optimiser.step()
-        model.clamp_delay()
+    model.set_sigma(0.5)
     return model
 
 

@@ -154,7 +154,10 @@ def test_wide_taps_sum_to_one() -> None:
     ("name", "change"),
     [
         ("x", {"x": torch.zeros(3, 2)}),
-        ("weight", {"weight": torch.zeros(1, 4, 9)}),
+        ("x", {"weight": torch.zeros(1, 4, 9)}),
+        ("weight", {"weight": torch.zeros(4, 3)}),
+        ("sigma", {"sigma": 0.11}),
+        ("sigma", {"sigma": torch.tensor(torch.nan)}),
         ("delay", {"delay": torch.zeros(1, 2, 3)}),
         ("max_delay", {"max_delay": -1}),
         ("kernel", {"kernel": "box"}),

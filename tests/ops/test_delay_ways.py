@@ -76,7 +76,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 @pytest.mark.usefixtures("spectral_way")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("history", [False, True])
-@pytest.mark.parametrize("sigma", [12.27, 3.0, 0.5, 0.27, None])
+@pytest.mark.parametrize("sigma", [12.27, 3.0, 0.5, 0.27, 0.12, None])
 @pytest.mark.parametrize("size", SIZES)
 def test_spectral_is_the_reference(
     size: tuple[int, ...], sigma: float | None, history: bool, dtype: torch.dtype
@@ -193,13 +193,71 @@ def test_spectral_gradients_are_those_of_the_function(kernel: op.Kernel) -> None
     assert torch.autograd.gradcheck(f, list(inputs.values()))
 
 
-@pytest.mark.usefixtures("spectral_way")
-def test_delays_outside_the_range_are_what_the_equation_says() -> None:
+@pytest.mark.parametrize("sigma", [3.0, 0.12, None])
+def test_delays_outside_the_range_are_those_at_its_ends(sigma: float | None) -> None:
     inputs = draw(SIZES[-1], torch.float32, "counts")
     with torch.no_grad():
         inputs["delay"].sub_(5).mul_(1.5)
-    twins(inputs, 3.0, SIZES[-1][-1], "gaussian", 1e-5)
-    twins(inputs, None, SIZES[-1][-1], "gaussian", 1e-5)
+        assert (inputs["delay"] < -1).any()
+        assert (inputs["delay"] > 25).any()
+    outside = delayed_current(**inputs, sigma=sigma, max_delay=24)  # type: ignore[arg-type]
+    with torch.no_grad():
+        inputs["delay"].clamp_(0, 24)
+    assert torch.equal(outside, delayed_current(**inputs, sigma=sigma, max_delay=24))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "triangle"])
+@pytest.mark.parametrize("name", ["spectral", "dense"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_spike_arrives_whole_at_the_lowest_sigma(
+    dtype: torch.dtype, name: str, kernel: op.Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever its delay lies: on a step, halfway between two, at the ends and outside."""
+    monkeypatch.setattr(op, "choose_way", lambda *_, **__: Way(name, "this test says so"))
+    delay = torch.tensor([0.0, 0.5, 2.25, 2.5, 4.999, 5.0, -3.0, 9.0], dtype=dtype).view(1, 8, 1)
+    x = torch.zeros(12, 1, 1, dtype=dtype)
+    x[0] = 1
+    weight = torch.ones(1, 8, 1, dtype=dtype, requires_grad=True)
+    for sigma in (op.LOWEST_SIGMA[kernel], torch.tensor(op.LOWEST_SIGMA[kernel]), 0.27, 2.0):
+        current = delayed_current(x, weight, delay, sigma, max_delay=5, kernel=kernel)
+        assert current.sum((0, 1)).tolist() == pytest.approx([1.0] * 8, abs=1e-3)
+        (gradient,) = torch.autograd.grad(current.sum(), weight)
+        assert gradient.flatten().tolist() == pytest.approx([1.0] * 8, abs=1e-3)
+        if sigma == op.LOWEST_SIGMA[kernel]:
+            assert current[:4, 0, 3].tolist() == pytest.approx([0, 0, 0.5, 0.5], abs=1e-3)
+
+
+POISONS: dict[str, Callable[[dict[str, Tensor]], Tensor]] = {
+    "x": lambda inputs: inputs["x"][3, 1, 2],
+    "weight": lambda inputs: inputs["weight"][0, 4, 2],
+    "delay": lambda inputs: inputs["delay"][0, 4, 2],
+}
+
+
+WAYS = [("spectral", 0.5), ("dense", 0.5), ("spectral", None), ("dense", None), ("events", None)]
+# an infinite delay that is learned is clamped, as it is after every step
+CASES = [(*way, name, bad) for way in WAYS for name in POISONS for bad in (torch.nan, torch.inf)]
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma", "poisoned", "bad"), [c for c in CASES if c[1] is None or c[2:] != ("delay", torch.inf)]
+)
+def test_what_is_not_finite_shows(
+    name: str, sigma: float | None, poisoned: str, bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op, "choose_way", lambda *_, **__: Way(name, "this test says so"))
+    inputs = {key: value.detach() for key, value in draw((9, 3, 5, 7, 1, 20), torch.float32, "all spike").items()}
+    del inputs["history"]
+    if poisoned != "x":
+        inputs["x"][:, :, 2] = 0  # a silent source hides nothing
+        inputs["delay"][0, 4, 2] = 20  # nor does a clip that is shorter than the delay
+    POISONS[poisoned](inputs).fill_(bad)
+    with poisoned_memory():
+        current = delayed_current(**inputs, sigma=sigma, max_delay=20)  # type: ignore[arg-type]
+    shown = ~current.isfinite()
+    assert shown[:, 1, :].any() if poisoned == "x" else shown[..., 4].all()
+    if poisoned != "x":
+        assert not shown[..., :4].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -224,14 +282,14 @@ def test_events_are_summed_in_double_precision() -> None:
     assert current.item() == 1.0
 
 
-def test_events_leave_out_delays_outside_the_range() -> None:
+def test_events_take_delays_outside_the_range_to_its_ends() -> None:
     x = torch.rand(9, 2, 4)
     delay = torch.tensor([-2.0, 3.4, 5.4, 5.6]).view(1, 1, 4)
     with torch.no_grad():
         ours = delayed_current(x, torch.ones(1, 1, 4), delay, None, max_delay=5)
-    expected = torch.zeros(9, 2)
+    expected = x[:, :, 0].clone()
     expected[3:] += x[:-3, :, 1]
-    expected[5:] += x[:-5, :, 2]
+    expected[5:] += x[:-5, :, 2] + x[:-5, :, 3]
     torch.testing.assert_close(ours[..., 0], expected)
 
 

@@ -102,6 +102,30 @@ def test_scan_takes_tensors_in_any_order_of_memory() -> None:
     check(inputs, "arctan", 5.0, 1e-5)
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", ["current", "weight", "bias", "decay"])
+def test_what_is_not_finite_shows(name: str, bad: float) -> None:
+    inputs = {key: value.detach() for key, value in draw((20, 3, 5)).items()}
+    inputs["steps"][:] = 20
+    inputs["gain"][1, 2] = 0  # a silenced neuron hides nothing
+    (inputs[name][4, 1] if name == "current" else inputs[name])[2] = bad
+    inputs["current"].requires_grad_()
+    results = []
+    for function in (
+        scan.normed_lif_scan,
+        lambda *a: reference.normed_lif(*a[:-3], eps=a[-3], surrogate=a[-2], alpha=a[-1]),
+    ):  # type: ignore[arg-type]
+        with poisoned_memory():
+            spikes, _, _ = function(*inputs.values(), 1e-5, "triangle", 2.0)
+            (gradient,) = torch.autograd.grad(spikes.sum(), inputs["current"])
+        assert spikes[-1, :, 2].isnan().all()
+        assert spikes[..., [0, 1, 3, 4]].isfinite().all()
+        assert gradient[..., [0, 1, 3, 4]].isfinite().all()
+        assert not gradient[..., 2].isfinite().all() or name == "bias"
+        results.append(spikes.detach())
+    torch.testing.assert_close(*results, rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_scan_does_not_depend_on_the_number_of_threads(threads: int) -> None:
     inputs = draw((63, 7, 3))

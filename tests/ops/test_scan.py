@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -149,6 +150,33 @@ def test_integrator_is_the_reference(size: tuple[int, int, int], kind: str, devi
 
     with poisoned_memory():
         assert_twins(fast, slow, inputs, tolerance=1e-5, exact=["output 0"])
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("place", ["first", "last", "state", "decay"])
+@pytest.mark.parametrize(("surrogate", "alpha"), [("arctan", 5.0), ("fast_sigmoid", 25.0), ("triangle", 2.0)])
+def test_what_is_not_finite_shows_in_every_way(surrogate: Any, alpha: float, place: str, bad: float) -> None:
+    """In the spikes and the state of its own neuron, from its step on, and in the gradient; in no other neuron."""
+    inputs = {name: value.detach() for name, value in draw((9, 3, 5), "mixed").items()}
+    where = {"first": inputs["current"][0, 1], "last": inputs["current"][8, 1], "state": inputs["state"][1]}
+    where.get(place, inputs["decay"])[2] = bad
+    inputs["current"].requires_grad_()
+    ways = {**LIFS, "reference": lambda *a: reference.lif(*a[:4], surrogate=a[4], alpha=a[5])}
+    found = []
+    for way in ways.values():
+        # triton's interpreter computes with NumPy, which would warn
+        with poisoned_memory(), np.errstate(invalid="ignore"):
+            spikes, end = way(*inputs.values(), surrogate, alpha)
+            (gradient,) = torch.autograd.grad(spikes.sum() + end.sum(), inputs["current"])
+        assert spikes[-1, 1, 2].isnan()
+        assert end[1, 2].isnan()
+        assert spikes[..., [0, 1, 3, 4]].isfinite().all()
+        if bad != bad:  # beside an infinite voltage the surrogate is 0, and the loss is NaN already
+            assert gradient[-1, 1, 2].isnan()
+        assert gradient[..., [0, 1, 3, 4]].isfinite().all()
+        found.append(spikes.detach())
+    for spikes in found[:2]:
+        torch.testing.assert_close(spikes, found[2], rtol=0, atol=0, equal_nan=True)
 
 
 def test_integrator_gradients_are_those_of_the_function() -> None:

@@ -336,3 +336,17 @@ def test_notations() -> None:
     assert list(csv.reader(as_csv(header, rows).splitlines())) == [header, *rows]
     assert "c\\_d & 50\\% \\\\" in as_latex(header, rows)
     assert "$\\sigma$ & 1 $\\pm$ 2" in as_latex(header, rows)
+
+
+def test_a_seed_that_diverges_is_told_and_the_others_count(table: Path, tmp_path: Path) -> None:
+    fields = ["--set", "train.weight_lr=1e38", "--row", "learned delays"]
+    out = tmp_path / "out"
+    words = [*command(table, out, *fields)[3:]]
+    assert main(words) == 2  # no seed has a figure
+    _, learned, _ = timeless(out)
+    assert (learned[2], learned[6]) == ("diverged", "0")
+    files = list(out.rglob("diverged.json"))
+    assert len(files) == 2
+    changed = [file.stat().st_mtime_ns for file in files]
+    main(words)
+    assert [file.stat().st_mtime_ns for file in files] == changed  # nothing is trained again

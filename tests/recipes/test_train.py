@@ -26,9 +26,9 @@ from ranvier.network import Network
 from ranvier.recipes import run_folder, splits
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values, sigma_steps
 from ranvier.recipes.evaluate import evaluate, evaluate_file
-from ranvier.recipes.fit import Training, predict
+from ranvier.recipes.fit import DivergedError, Training, predict
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.run_folder import only_process
 from ranvier.recipes.sections import FeedforwardModel
@@ -569,3 +569,69 @@ def test_a_killed_process_continues_to_the_bit(seed: int, tmp_path: Path) -> Non
     subprocess.run([*command, "--resume", killed], env=environment, check=True, capture_output=True)
     assert_same_end(whole, killed)
     assert_same_end(whole / "fixed", killed / "fixed")
+
+
+def diverging(small: Make) -> Config:
+    return small(train__weight_lr="1e38", train__weight_decay="0", train__batch_size="8")
+
+
+def test_a_training_that_diverges_stops_there_and_keeps_the_last_finite_epoch(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, watcher = tmp_path / "run", Quiet()
+    update = Training.update
+
+    def diverges(self: Training, *batch: Any) -> Any:
+        if self.step == 2 * self.steps_per_epoch + 1:
+            with torch.no_grad():
+                self.model.linear.weight[0, 1, 2] = torch.nan
+        return update(self, *batch)
+
+    monkeypatch.setattr(Training, "update", diverges)
+    with pytest.raises(DivergedError, match=r"epoch 3, iteration 2: the loss is nan") as error:
+        train(small(train__epochs="5"), folder, watcher)
+    assert (error.value.epoch, error.value.iteration, error.value.last_epoch) == (3, 2, 2)
+    assert str(folder) in str(error.value)
+    for remedy in ("train.weight_lr, now 0.005", "train.delay_lr_ms"):
+        assert remedy in str(error.value)
+    assert [row["epoch"] for row in read_metrics(folder)] == [1, 2]
+    state = load_checkpoint(checkpoint_file(folder))
+    assert state is not None
+    assert state["epoch"] == 2
+    assert all(tensor.isfinite().all() for tensor in state["model"].values())
+    assert not (folder / "result.json").exists()
+    assert Network.read(folder / "network.safetensors").layers[-1].targets == 3
+
+    monkeypatch.setattr(Training, "update", None)  # it does not train again
+    with pytest.raises(DivergedError) as again:
+        resume(folder, watcher)
+    assert str(again.value) == str(error.value)
+    (folder / "diverged.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"diverged\.json: is damaged"):
+        resume(folder, watcher)
+
+
+def test_weights_that_are_not_finite_end_the_epoch(small: Make, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError) as error:
+        train(diverging(small), tmp_path / "run", Quiet())
+    assert error.value.epoch == 1
+    assert 1 <= error.value.iteration <= 6
+    assert {file.name for file in (tmp_path / "run").iterdir()} == {"config.toml", "metrics.jsonl", "diverged.json"}
+
+
+@pytest.mark.parametrize("field", ["sigma_start_ms", "sigma_end_ms"])
+def test_a_width_that_is_too_narrow_for_its_steps_is_refused(small: Make, field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^train\.{field}: 1\.1 is not allowed \(1\.2 ms or more"):
+        small(**{f"train__{field}": "1.1"})
+    small(**{f"train__{field}": "1.2"})
+    small(**{f"train__{field}": "1.1"}, model__delays="fixed")
+    small(**{f"train__{field}": "1.1"}, model__kernel="triangle")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "half"), [("exponential", (122.7 * 5) ** 0.5), ("linear", 63.85), ("cosine", 63.85)]
+)
+def test_every_schedule_narrows_the_taps(small: Make, schedule: str, half: float) -> None:
+    config = small(train__sigma_schedule=schedule, train__sigma_fraction="0.5")
+    widths = [10 * sigma_steps(config, progress) for progress in (0.0, 0.25, 0.5, 1.0)]
+    assert widths == pytest.approx([122.7, half, 5.0, 5.0])

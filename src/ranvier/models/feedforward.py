@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,11 @@ from ranvier.nn import (
     SequenceBatchNorm,
     SynapseFilter,
     class_scores,
+    set_sigma,
 )
+from ranvier.nn.settings import Settings, WithSettings
 from ranvier.ops.delay import Kernel
+from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.normed_lif import normed_lif
 from ranvier.ops.surrogate import Surrogate
 
@@ -31,6 +34,17 @@ class BlockState(NamedTuple):
     linear: Tensor
     neuron: Tensor
     synapse: Tensor | None = None
+
+
+def computes_as(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module computes what ``kind`` does, without hooks: its equation may then run in a fused operator."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return isinstance(module, kind) and type(module).forward is kind.forward and not any(hooks)
+
+
+def _current(linear: DelayLinear, x: Tensor) -> Tensor:
+    current: Tensor = linear.current(x) if computes_as(linear, DelayLinear) else linear(x)[0]
+    return current
 
 
 class Block(nn.Module):
@@ -62,10 +76,12 @@ class Block(nn.Module):
 
         Dropout has been at them, but where there is a filter: that counts spikes, so dropout comes after it.
         """
-        current = self.linear.current(x)
+        current = _current(self.linear, x)
         norm, neuron = self.norm, self.neuron
-        if norm is None or not norm.training:
-            spikes: Tensor = neuron(self._normed(current))[0]
+        parts = ((norm, SequenceBatchNorm), (neuron, LIF), (self.dropout, ClipDropout))
+        fused = norm is not None and norm.training
+        if norm is None or not fused or not all(computes_as(part, kind) for part, kind in parts if part is not None):
+            spikes: Tensor = neuron(current if norm is None else norm(current, steps))[0]
             return spikes if self.synapse is not None else self.dropout(spikes)
         spikes, mean, variance = normed_lif(
             current,
@@ -79,7 +95,7 @@ class Block(nn.Module):
             surrogate=neuron.surrogate,
             alpha=neuron.alpha,
         )
-        norm.follow(mean, variance, steps.clamp(max=len(x)).sum())
+        norm.follow(mean, variance, steps.sum())
         return spikes
 
     def heard(self, spikes: Tensor) -> Tensor:
@@ -92,8 +108,10 @@ class Block(nn.Module):
         return current
 
 
-class Feedforward(nn.Module):
+class Feedforward(WithSettings):
     """Hidden blocks and a readout. Build one with :func:`feedforward`."""
+
+    defined_by: ClassVar[Settings] = {"ending.tail_steps": (), "ending.tail": get_args(network.Tail)}
 
     def __init__(self, blocks: Sequence[Block], linear: DelayLinear, readout: Readout, ending: network.Readout) -> None:
         super().__init__()
@@ -101,8 +119,19 @@ class Feedforward(nn.Module):
 
     @property
     def hidden(self) -> list[Block]:
-        """The hidden layers, from input on."""
-        return [block for block in self.blocks if isinstance(block, Block)]
+        """The hidden layers, from input on.
+
+        Raises:
+            TypeError: one of ``blocks`` is no :class:`Block`, or only its ``forward`` is its own.
+        """
+        for number, block in enumerate(self.blocks):
+            own = type(block).forward is not Block.forward and getattr(type(block), "clips", None) is Block.clips
+            if own or not isinstance(block, Block):
+                raise TypeError(
+                    f"blocks.{number}: {type(block).__name__} is not allowed (Block; a subclass with a forward of its "
+                    "own needs clips of its own; ranvier.models.Stack runs any modules)"
+                )
+        return cast(list[Block], list(self.blocks))
 
     @property
     def delay_layers(self) -> list[DelayLinear]:
@@ -110,12 +139,11 @@ class Feedforward(nn.Module):
         return [module for module in self.modules() if isinstance(module, DelayLinear)]
 
     def set_sigma(self, sigma: float) -> None:
-        """Set the width of every layer's tap, in steps."""
-        for layer in self.delay_layers:
-            layer.set_sigma(sigma)
+        """Set the width of every layer's tap, in steps; see :func:`ranvier.nn.set_sigma`."""
+        set_sigma(self, sigma)
 
     def clamp_delay(self) -> None:
-        """Bring every delay back into its range; call it after every optimiser step."""
+        """Bring every delay back into its range, after a change by other means than one of torch's optimisers."""
         for layer in self.delay_layers:
             layer.clamp_delay()
 
@@ -135,7 +163,12 @@ class Feedforward(nn.Module):
 
         Returns:
             Voltages ``[time, batch, class]`` of the readout, and the state for the next stretch.
+
+        Raises:
+            ValueError: a shape or a type does not fit.
         """
+        if state is not None and len(state) != len(self.blocks) + 1:
+            raise ValueError(f"state: of {len(state)} layers is not allowed ({len(self.blocks) + 1} layers)")
         after = []
         for number, block in enumerate(self.blocks):
             x, block_state = block(x, None if state is None else state[number])
@@ -150,14 +183,23 @@ class Feedforward(nn.Module):
 
         Args:
             x: ``[time, batch, source]``, silent from each clip's length on.
-            lengths: ``[batch]``, steps of each clip, <= time.
+            lengths: ``[batch]``, steps of each clip, whole numbers in [0, time].
 
         Returns:
             Spikes ``[time, batch, neuron]`` of every hidden layer (before a synapse filter, if there is one), and
             voltages ``[time, batch, class]``. Steps after ``ending.steps(length, layer)`` mean nothing.
+
+        Raises:
+            ValueError: a shape, a type or a length does not fit.
+            TypeError: see :attr:`hidden`.
         """
         rasters: list[Tensor] = []
-        return rasters, self._run(x, lengths, rasters.append)
+        return rasters, self._run(*self._checked(x, lengths), rasters.append)
+
+    def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        first = self.delay_layers[0]
+        x = over_time("x", x, first.weight, "source", first.in_features)
+        return x, clip_lengths("lengths", torch.full(x.shape[1:2], len(x)) if lengths is None else lengths, x)
 
     def _run(self, x: Tensor, lengths: Tensor, keep: Callable[[Tensor], None] | None = None) -> Tensor:
         """Voltages of whole clips; the hidden layers' spikes go to ``keep``, and else are not held on to."""
@@ -168,7 +210,7 @@ class Feedforward(nn.Module):
                 keep(spikes)
             x = block.heard(spikes)
         x, _ = self._extend(x, lengths, len(self.blocks))
-        voltage: Tensor = self.readout(self.linear.current(x))[0]
+        voltage: Tensor = self.readout(_current(self.linear, x))[0]
         return voltage
 
     def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:
@@ -184,8 +226,7 @@ class Feedforward(nn.Module):
 
     def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Class scores ``[batch, class]`` of whole clips; arguments as :meth:`record`, lengths None = all of ``x``."""
-        if lengths is None:
-            lengths = torch.full(x.shape[1:2], len(x), device=x.device)
+        x, lengths = self._checked(x, lengths)
         voltage = self._run(x, lengths)
         extra = self.ending.steps(0, len(self.blocks))
         return class_scores(voltage, lengths + extra)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ranvier.nn.decay import register_decay
+from ranvier.nn.settings import Settings, WithSettings
 from ranvier.ops.lif import lif
 from ranvier.ops.surrogate import SURROGATES, Surrogate
 
 
-class LIF(nn.Module):
+class LIF(WithSettings):
     """Leaky integrate-and-fire neurons with hard reset; see :func:`ranvier.ops.lif.lif` for the equation.
 
     Args:
@@ -24,6 +27,7 @@ class LIF(nn.Module):
         ValueError: an argument is out of range.
     """
 
+    defined_by: ClassVar[Settings] = {"alpha": (), "surrogate": SURROGATES}
     decay: Tensor
     threshold: Tensor
 

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.settings import Settings, WithSettings
+from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.norm import sequence_norm
 
 
-class SequenceBatchNorm(nn.BatchNorm1d):
+class SequenceBatchNorm(WithSettings, nn.BatchNorm1d):
     """Batch normalisation over the steps and clips of ``[time, batch, neuron]``.
 
     In training the statistics are those of the steps that belong to a clip, not of the padding that a batch adds,
     so that a clip's batch-mates do not change it by being longer. Args as :class:`torch.nn.BatchNorm1d`.
     """
 
+    defined_by: ClassVar[Settings] = {"eps": ()}
+
     def forward(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
         """Normalised ``x``; in training, steps from ``steps [batch]`` on are left out of the statistics and are 0."""
+        like = next((t for t in (self.weight, self.running_mean) if t is not None), x)
+        x = over_time("x", x, like, "neuron", self.num_features)
+        steps = None if steps is None else clip_lengths("steps", steps, x)
         if not self.training or steps is None:
             return super().forward(x.flatten(0, 1)).view_as(x)
         weight = self.weight if self.affine else x.new_ones(self.num_features)
         bias = self.bias if self.affine else x.new_zeros(self.num_features)
         y, mean, variance = sequence_norm(x, steps, weight, bias, eps=self.eps)
-        self.follow(mean, variance, steps.clamp(max=len(x)).sum())
+        self.follow(mean, variance, steps.sum())
         return y
 
     @torch.no_grad()
     def follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Move the running statistics towards these, as torch does: the variance unbiased."""
+        """Move the running statistics towards these of ``count`` steps, as torch does: the variance unbiased."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
+        mean, variance = (
+            torch.where(count > 0, *pair) for pair in ((mean, self.running_mean), (variance, self.running_var))
+        )
         share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         self.running_mean.add_((mean - self.running_mean) * share)
         self.running_var.add_((variance * count / (count - 1).clamp(min=1) - self.running_var) * share)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.nn.decay import register_decay
+from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.lif import leaky_integrator
 
 
@@ -39,15 +40,19 @@ def class_scores(voltage: Tensor, steps: Tensor | None = None) -> Tensor:
 
     Args:
         voltage: ``[time, batch, class]``.
-        steps: ``[batch]``, steps of each clip that count; None counts all.
+        steps: ``[batch]``, steps of each clip that count, in [0, time]; None counts all.
 
     Returns:
         Scores ``[batch, class]``; they sum to ``steps``.
 
+    Raises:
+        ValueError: a shape, a type or a number of steps does not fit.
+
     Source: arXiv 2306.17670, section 3.3.
     """
-    share = voltage.softmax(-1)
+    share = over_time("voltage", voltage, voltage, "class").softmax(-1)
     if steps is not None:
+        steps = clip_lengths("steps", steps, voltage, look=voltage.device.type == "cpu")
         time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
         share = share * (time < steps).unsqueeze(-1)
     return share.sum(0)

@@ -30,6 +30,7 @@ from ranvier.recipes.sections import (
 )
 
 LONGEST_DELAY = 32767  # steps, as int16 holds them
+LOWEST_SIGMA = 0.12  # steps, as ops/delay has it, which loads torch
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
 
@@ -95,20 +96,13 @@ def decay(config: Config, field: str = "model.tau_ms") -> float:
 
 
 def sigma_steps(config: Config, progress: float) -> float:
-    """Width of a tap after a share ``progress`` in [0, 1] of the training: start to end by the schedule, then flat.
+    """Width of a tap after a share ``progress`` in [0, 1] of the training, by :func:`ranvier.nn.sigma.width_after`."""
+    from ranvier.nn.sigma import width_after  # loads torch, which a recipe's values do without
 
-    exponential: start (end / start)^p; linear: start + (end - start) p;
-    cosine: end + (start - end) (1 + cos(pi p)) / 2.
-    """
-    start, end = config.train.sigma_start_ms, config.train.sigma_end_ms
-    p = min(1.0, progress / config.train.sigma_fraction)
-    if config.train.sigma_schedule == "linear":
-        width_ms = start + (end - start) * p
-    elif config.train.sigma_schedule == "cosine":
-        width_ms = end + (start - end) * (1 + math.cos(math.pi * p)) / 2
-    else:
-        width_ms = start * (end / start) ** p
-    return float(width_ms / config.data.dt_ms)
+    train = config.train
+    share = progress / train.sigma_fraction
+    width_ms = width_after(share, train.sigma_start_ms, train.sigma_end_ms, train.sigma_schedule)
+    return width_ms / config.data.dt_ms
 
 
 def recipe_names() -> list[str]:
@@ -199,6 +193,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
         _check_decays(config, config.model)
+    _check_sigma(config)
     if config.train.start is not None and config.compare:
         raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
     if config.train.start is None and config.train.start_share > 0:
@@ -221,6 +216,14 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
                 f"augment.{loud[0]}: is not allowed with mel-paper (0; what it leaves empty would be 0 dB)"
             )
     return config
+
+
+def _check_sigma(config: Config) -> None:
+    if config.model.delays == "learned" and getattr(config.model, "kernel", "gaussian") == "gaussian":
+        lowest_ms = LOWEST_SIGMA * config.data.dt_ms
+        for name in ("sigma_start_ms", "sigma_end_ms"):
+            if (given := getattr(config.train, name)) < lowest_ms * (1 - 1e-9):
+                raise ConfigError(f"train.{name}: {given:g} is not allowed ({lowest_ms:g} ms or more, 0.12 steps)")
 
 
 def _check_synapses(model: FeedforwardModel) -> None:

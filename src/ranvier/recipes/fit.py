@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
+from ranvier.files import write_text
 from ranvier.models import Feedforward
 from ranvier.recipes.build import build_augmentation, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
@@ -30,6 +33,41 @@ from ranvier.recipes.start import begin
 from ranvier.recipes.trackers import Log
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
+
+
+class DivergedError(ConfigError):
+    """A training came to a loss or to weights that are NaN or infinite.
+
+    Attributes:
+        epoch, iteration: where, from 1 on; the iteration is that of the epoch.
+        last_epoch: the last epoch that ended with finite weights, 0 if there is none.
+    """
+
+    def __init__(self, what: str, epoch: int, iteration: int, last_epoch: int, remedy: str) -> None:
+        super().__init__(f"training diverged in epoch {epoch}, iteration {iteration}: {what} ({remedy})")
+        self.place = (what, epoch, iteration, last_epoch, remedy)
+        _, self.epoch, self.iteration, self.last_epoch, _ = self.place
+
+
+def diverged_file(folder: Path) -> Path:
+    """Where a run keeps that its training diverged: its settings would take it there again."""
+    return folder / "diverged.json"
+
+
+def read_diverged(folder: Path) -> DivergedError | None:
+    """How a run's training diverged, or None.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    file = diverged_file(folder)
+    if not file.exists():
+        return None
+    try:
+        place = json.loads(file.read_text(encoding="utf-8"))
+        return DivergedError(*(place[name] for name in ("what", "epoch", "iteration", "last_epoch", "remedy")))
+    except (ValueError, TypeError, KeyError):
+        raise ConfigError(f"{file}: is damaged; without the file --resume trains again") from None
 
 
 class Watcher(Protocol):
@@ -115,7 +153,11 @@ class Training:
         return optimisers, schedules
 
     def update(self, x: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One step on one batch; returns its loss and how many clips it got right, before the step."""
+        """One step on one batch; returns its loss and how many clips it got right, before the step.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite; the step has not been taken.
+        """
         if self.config.model.delays == "learned":
             self.model.set_sigma(sigma_steps(self.config, self.step / self.steps))
         target = labels
@@ -123,17 +165,42 @@ class Training:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
         scores = self.model.scores(x, lengths)
         loss = F.cross_entropy(scores, target)
+        iteration = self.step % self.steps_per_epoch + 1
+        if not math.isfinite(loss.detach()):
+            raise self.diverged(f"the loss is {float(loss.detach()):g}", iteration)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
-            optimiser.step()
-        self.model.clamp_delay()
+            try:
+                optimiser.step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise self.diverged("a step is too large for a number", iteration) from None
         self.step += 1
         for schedule in self.schedules:
             if self.step < self.steps:
                 schedule.step()
         return loss.detach(), (scores.argmax(1) == labels).sum()
+
+    def check_finite(self) -> None:
+        """Refuse a model at the end of an epoch that has NaN or infinite numbers.
+
+        Raises:
+            DivergedError: it has.
+        """
+        for name, tensor in self.model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise self.diverged(f"{name} is not finite", self.steps_per_epoch)
+
+    def diverged(self, what: str, iteration: int) -> DivergedError:
+        """The error for what was found in an iteration of the epoch that is being trained."""
+        train = self.config.train
+        rates = f"lower train.weight_lr, now {train.weight_lr:g}"
+        if self.config.model.delays == "learned":
+            rates += f", or train.delay_lr_ms, now {train.delay_lr_ms:g}"
+        return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
 
     def outcome(self) -> Feedforward:
         """The model that would be kept now: the trained one, averaged with the start if the recipe says so.
@@ -212,7 +279,13 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
 
     Writes ``checkpoint/last.pt`` and a line of ``metrics.jsonl`` after every epoch. The caller's random state is left
     as it was.
+
+    Raises:
+        DivergedError: the loss or the weights became NaN or infinite, now or when this run was trained before. The
+            checkpoint is that of the last finite epoch, and ``diverged.json`` says where it was.
     """
+    if (before := read_diverged(folder)) is not None:
+        raise before
     keep_memory()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
@@ -232,7 +305,12 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
         for row in read_metrics(folder):
             log(row["epoch"], row)
         while training.epoch < config.train.epochs:
-            row = _run_epoch(training, splits, watcher)
+            try:
+                row = _run_epoch(training, splits, watcher)
+            except DivergedError as error:
+                names = ("what", "epoch", "iteration", "last_epoch", "remedy")
+                write_text(diverged_file(folder), json.dumps(dict(zip(names, error.place, strict=True))) + "\n")
+                raise
             append_metrics(folder, row)
             save_checkpoint(checkpoint_file(folder), training.state())
             log(training.epoch, row)
@@ -257,6 +335,7 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         losses.append(loss * len(clips))
         correct.append(right)
         watcher.step(training.step / training.steps)
+    training.check_finite()
     training.epoch += 1
     outcome = training.outcome()
     row: dict[str, Any] = {

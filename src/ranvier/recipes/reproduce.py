@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
 from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, flat_values
-from ranvier.recipes.fit import Watcher
+from ranvier.recipes.fit import DivergedError, Watcher, read_diverged
 from ranvier.recipes.run_folder import BusyError, read_config, read_result, write_whole
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.tables import Row, TableOfRecipes
@@ -42,6 +43,10 @@ class Run:
         """What came out, or None while it is not finished."""
         return read_result(self.folder)
 
+    def diverged(self) -> bool:
+        """Whether the training came to NaN or infinity, where its settings would take it again."""
+        return read_diverged(self.folder) is not None
+
 
 @dataclass(frozen=True)
 class RowResult:
@@ -57,6 +62,7 @@ class RowResult:
         parameters: learned by the network.
         seconds: of training, the mean over runs.
         missing: why there is nothing; None if there is something or will be.
+        diverged: seeds whose training came to NaN or infinity.
     """
 
     row: Row
@@ -68,6 +74,7 @@ class RowResult:
     parameters: int = 0
     seconds: float = 0.0
     missing: str | None = None
+    diverged: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -118,7 +125,7 @@ def find_missing(runs: Sequence[Run], watcher: Watcher) -> dict[str, str]:
     faults: dict[str, str] = {}
     for run in runs:
         key = data_key(run)
-        if key in faults or run.result() is not None:
+        if key in faults or run.result() is not None or run.diverged():
             continue
         try:
             build_splits(run.config, progress=watcher.clips)
@@ -142,13 +149,14 @@ def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
     while True:
         worked, busy = False, False
         for run in runs:
-            if run.result() is not None:
+            if run.result() is not None or run.diverged():
                 continue
             run.folder.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with alone(run.folder.with_name(f"{run.folder.name}.lock"), wait=False):
                     if run.result() is None:
-                        _carry_out(run, watcher)
+                        with suppress(DivergedError):  # the run's folder says so, and so does the table
+                            _carry_out(run, watcher)
                     worked = True
             except (BlockingIOError, BusyError):
                 busy = True
@@ -176,8 +184,10 @@ def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:
 def _collect(runs: Sequence[Run], missing: Mapping[str, str]) -> RowResult:
     results = {run.seed: result for run in runs if (result := run.result()) is not None}
     row, protocol = runs[0].row, runs[0].protocol
+    diverged = tuple(run.seed for run in runs if run.diverged())
     if not results:
-        return RowResult(row, protocol, missing=missing.get(data_key(runs[0])))
+        nothing = "diverged" if diverged else missing.get(data_key(runs[0]))
+        return RowResult(row, protocol, missing=nothing, diverged=diverged)
     first = next(iter(results.values()))
     split = "test" if "test" in first["accuracy"] else "validation"
     return RowResult(
@@ -189,6 +199,7 @@ def _collect(runs: Sequence[Run], missing: Mapping[str, str]) -> RowResult:
         {seed: result["accuracy"]["seen"]["value"] for seed, result in results.items() if "seen" in result["accuracy"]},
         first["parameters"],
         sum(result["seconds"] for result in results.values()) / len(results),
+        diverged=diverged,
     )
 
 
@@ -209,7 +220,7 @@ def cells(result: RowResult) -> list[str]:
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{result.clips} {result.split}",
         _in_percent(Mean.of(heard)) if heard else "",
-        str(mean.count),
+        str(mean.count) + (f" ({len(result.diverged)} diverged)" if result.diverged else ""),
         str(result.parameters),
         f"{result.seconds:.0f}",
     ]

@@ -21,7 +21,12 @@ from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import Splits
 
-_OWN = ("sigma", "threshold", "decay")  # these follow from the recipe; a decay that is learned has another name
+_OWN = (
+    "sigma",
+    "threshold",
+    "decay",
+    "_extra_state",
+)  # these follow from the recipe; a decay that is learned has another name
 _READOUT = "linear."
 
 

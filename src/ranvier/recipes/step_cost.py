@@ -16,7 +16,7 @@ from torch.optim import Adam
 from ranvier import network
 from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay.op import Way, choose_way
-from ranvier.recipes.config import LONGEST_DELAY, ConfigError, allowed
+from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.sections import Section
@@ -32,7 +32,7 @@ class StepSettings(Section):
     time: int = Field(100, ge=1, description="length of the clips [steps]")
     batch: int = Field(256, ge=1, description="clips of the batch")
     activity: float = Field(0.08, ge=0, le=1, description="share of inputs that spike in a step")
-    sigma: float = Field(3.0, gt=0, description="width of a delay's tap [steps]")
+    sigma: float = Field(3.0, ge=LOWEST_SIGMA, description="width of a delay's tap [steps]")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where to run")
     repeats: int = Field(9, ge=1, description="steps to take the median of, after two that are not counted")
     seed: int = Field(0, ge=0, description="seed of weights, delays and inputs")
@@ -142,7 +142,6 @@ def _time_steps(model: Feedforward, x: Tensor, labels: Tensor, repeats: int) -> 
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        model.clamp_delay()
 
     phases: dict[str, list[float]] = {"forward": [], "backward": [], "optimiser": []}
     for number in range(repeats + 2):

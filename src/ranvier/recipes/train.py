@@ -18,10 +18,11 @@ from ranvier.analysis.intervals import Accuracy
 from ranvier.data import SpikeDataset, write_dataset
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
-from ranvier.recipes.build import build_input
+from ranvier.recipes.build import build_input, build_model
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
-from ranvier.recipes.fit import Fitted, Watcher, fit, predict
+from ranvier.recipes.fit import DivergedError, Fitted, Watcher, fit, predict
 from ranvier.recipes.observed import keep_observed, observe
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
@@ -49,6 +50,8 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
     Raises:
         ConfigError: the recipe or the folder will not do; nothing has been written.
         DataError: the data are not there or damaged; nothing has been written.
+        DivergedError: see :func:`ranvier.recipes.fit.fit`; ``network.safetensors`` is of the best epoch before, if one
+            had ended.
     """
     check_folder(folder, force=force)
     _check_data(config, folder, watcher)
@@ -131,7 +134,11 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
     with tracked(config, folder) as tracker:
         started = time.perf_counter()
         splits = build_splits(config, progress=watcher.clips)
-        fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
+        try:
+            fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
+        except DivergedError as error:
+            error.args = (f"{folder}: {error}; {_keep_finite(config, splits, folder)}",)
+            raise
         result = _finish(config, splits, fitted, folder, watcher)
         result["wall_seconds"] = round(time.perf_counter() - started, 1)
         result["finished"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
@@ -142,11 +149,28 @@ def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> di
     return result
 
 
+def _keep_finite(config: Config, splits: Splits, folder: Path) -> str:
+    """Write the network of the best epoch before a training diverged; returns what there is, in words."""
+    state = load_checkpoint(checkpoint_file(folder))
+    if state is None:
+        return "no epoch ended before"
+    model = build_model(config, splits, torch.Generator())
+    model.load_state_dict(state["best"]["model"])
+    try:
+        _freeze(config, splits, model).write(folder / "network.safetensors")
+    except ValueError:  # weights that are finite may be too large for what they are folded into
+        return "the weights of the epochs before are too large to be frozen"
+    return f"network.safetensors is of epoch {state['best']['epoch']}, the best before"
+
+
+def _freeze(config: Config, splits: Splits, model: Feedforward) -> Network:
+    classes = splits.train.dataset.classes
+    return freeze(model, dt_ms=config.data.dt_ms, classes=classes, input=build_input(config))
+
+
 def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watcher: Watcher) -> dict[str, Any]:
     """Freeze, test and draw what was fitted; returns the result."""
-    network = freeze(
-        fitted.model, dt_ms=config.data.dt_ms, classes=splits.train.dataset.classes, input=build_input(config)
-    )
+    network = _freeze(config, splits, fitted.model)
     network.write(folder / "network.safetensors")
     # training has ended: the one time that the test split is read
     test = splits.read_test()

@@ -14,7 +14,7 @@ def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, off
     Args:
         x: ``[time, batch, source]``.
         weight, delay: ``[branch, target, source]``.
-        max_delay: longest delay in steps; a synapse whose rounded delay lies outside 0 ... max_delay is silent.
+        max_delay: longest delay in steps; no rounded delay lies outside 0 ... max_delay.
         offset: steps at the start of which no output is wanted.
 
     Returns:
@@ -23,17 +23,18 @@ def frozen_current(x: Tensor, weight: Tensor, delay: Tensor, max_delay: int, off
     from ranvier.ops.delay import events_cpu
 
     steps = delay.round().to(torch.int64)
-    inside = (steps >= 0) & (steps <= max_delay)
+    # 0, or NaN where a weight is not finite: its source may be silent, and the fault must show all the same
+    nothing = (weight - weight).sum((0, 2))
     out = torch.empty(len(x) - offset, x.shape[1], weight.shape[1], dtype=x.dtype)
     longest = min(max_delay, len(x))  # what a longer delay brings comes after the end
-    by_source = (weight * inside, steps.clamp(0, longest))
+    by_source = (weight, steps.clamp(0, longest))
     in_parallel(
         events_cpu.add_events,
         x.shape[1],
         *arrays(x, *(tensor.mT for tensor in by_source)),
         longest,
         offset,
-        *arrays(out),
+        *arrays(nothing, out),
     )
     return out
 

@@ -14,14 +14,17 @@ from ranvier.compiled import compiled
 @compiled
 def add_events(
     x: NDArray[np.floating], weight: NDArray[np.floating], delay: NDArray[np.int64], max_delay: int, offset: int,
-    out: NDArray[np.floating], start: int, stop: int,
+    nothing: NDArray[np.floating], out: NDArray[np.floating], start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Clips start ... stop of ``out [time - offset, batch, target]``; weight and delay ``[branch, source, target]``."""
+    """Clips start ... stop of ``out [time - offset, batch, target]``; weight and delay ``[branch, source, target]``.
+
+    ``nothing [target]`` is the current without events.
+    """
     time, _, sources = x.shape
     branches, _, targets = weight.shape
     current = np.empty((time + max_delay, targets), np.float64)
     for clip in range(start, stop):
-        current[:] = 0.0
+        current[:] = nothing
         for t in range(time):
             for i in range(sources):
                 value = float(x[t, clip, i])

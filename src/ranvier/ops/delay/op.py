@@ -10,9 +10,30 @@ from torch import Tensor
 
 from ranvier.ops.delay import events, reference, spectral
 from ranvier.ops.delay.taps import weighted_taps
+from ranvier.ops.inputs import of_type, over_time
 
 Kernel = Literal["gaussian", "triangle"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
+LOWEST_SIGMA: dict[str, float] = {"gaussian": 0.12, "triangle": 0.0}
+"""Narrower, epsilon would take more than 1e-3 of a tap that lies halfway between two steps."""
+
+
+def check_sigma(sigma: Tensor | float, kernel: str) -> None:
+    """Refuse a width at which taps do not sum to 1 within 1e-3.
+
+    Raises:
+        ValueError: ``sigma`` (in steps) is below the lowest of its kernel, or not finite.
+    """
+    if isinstance(sigma, Tensor):
+        # to look at what is on a GPU is to wait for it; a compiled graph cannot look
+        if sigma.device.type != "cpu" or torch.compiler.is_compiling() or not sigma.numel():
+            return
+        low, high = (float(end) for end in sigma.detach().aminmax())
+    else:
+        low = high = float(sigma)
+    # single precision may have rounded the lowest down
+    if not (low >= LOWEST_SIGMA[kernel] * (1 - 1e-6) and high < math.inf):
+        raise ValueError(f"sigma: {low:g} is not allowed ({LOWEST_SIGMA[kernel]:g} steps or more, {kernel})")
 
 
 def delayed_current(
@@ -34,27 +55,27 @@ def delayed_current(
         sigma None (frozen): g(m) = 1 where m = round(d), else 0
 
     Args:
-        x: ``[time, batch, source]``, any real numbers.
+        x: ``[time, batch, source]``, any real numbers that the weight's type can hold.
         weight: ``[branch, target, source]``.
-        delay: steps in [0, max_delay], fractions allowed; shape of ``weight``, or 1 along target or source.
-        sigma: width of the tap in steps; gaussian > 0, triangle >= 0; None rounds the delays and takes one tap.
+        delay: steps, fractions allowed, clamped to [0, max_delay]; shape of ``weight``, or 1 along target or source.
+        sigma: width of the tap in steps; gaussian >= 0.12, so that taps sum to 1 within 1e-3 wherever the delay lies;
+            triangle >= 0; None rounds the delays and takes one tap.
         max_delay: longest delay in steps, >= 0.
         kernel: shape of the tap when ``sigma`` is given.
         bias: ``[target]`` or None.
         history: the ``max_delay`` steps before ``x``, ``[max_delay, batch, source]``; None means silence.
 
     Returns:
-        Current ``[time, batch, target]``.
+        Current ``[time, batch, target]``. NaN or infinite weights, delays and inputs make it NaN or infinite.
 
     Raises:
-        ValueError: a shape or a name does not fit.
+        ValueError: a shape, a type or a name does not fit, or sigma is too narrow.
 
     Source: Hammouamri, Khalfaoui-Hassani, Masquelier, ICLR 2024 (arXiv 2306.17670), equations 7 to 9.
     """
-    if x.ndim != 3:
-        raise ValueError(f"x: shape {tuple(x.shape)} is not [time, batch, source]")
-    if weight.ndim != 3 or weight.shape[2] != x.shape[2]:
-        raise ValueError(f"weight: shape {tuple(weight.shape)} is not [branch, target, {x.shape[2]}]")
+    if weight.ndim != 3:
+        raise ValueError(f"weight: shape {tuple(weight.shape)} is not [branch, target, source]")
+    x = over_time("x", x, weight, "source", weight.shape[2])
     fits = delay.ndim == 3 and all(d in (1, w) for d, w in zip(delay.shape, weight.shape, strict=True))
     if not fits:
         raise ValueError(f"delay: shape {tuple(delay.shape)} does not spread over the weight's {tuple(weight.shape)}")
@@ -66,6 +87,12 @@ def delayed_current(
         raise ValueError(f"bias: shape {tuple(bias.shape)} is not [{weight.shape[1]}]")
     if history is not None and history.shape != (max_delay, *x.shape[1:]):
         raise ValueError(f"history: shape {tuple(history.shape)} is not {(max_delay, *x.shape[1:])}")
+    history = None if history is None else of_type("history", history, weight)
+    if sigma is None:
+        weight = weight + (delay - delay).detach()  # a delay that is not finite has no rounded tap, and must show
+    else:
+        check_sigma(sigma, kernel)
+    delay = delay.clamp(0, max_delay)
     way = choose_way(x, weight, delay, sigma, max_delay=max_delay, history=history)
     if way.name == "dense":
         return reference.delayed_current(

@@ -10,7 +10,7 @@ EPSILON = 1e-7
 
 
 def tap_kernel(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: str) -> Tensor:
-    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``."""
+    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``; delays in [0, max_delay]."""
     taps = torch.arange(max_delay + 1, device=delay.device, dtype=delay.dtype)
     if sigma is None:
         return (taps == delay.round().unsqueeze(-1)).to(delay.dtype)
@@ -33,6 +33,8 @@ def delayed_current(
 ) -> Tensor:
     g = tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
     dense = (weight.unsqueeze(-1) * g).sum(0)
+    if not len(x):  # conv1d refuses what is shorter than its kernel
+        return x @ dense.sum(-1).mT
     if history is None:
         history = x.new_zeros(max_delay, *x.shape[1:])
     padded = torch.cat([history, x]).permute(1, 2, 0)

@@ -25,8 +25,9 @@ _REACH_DOUBLE = 8.6  # exp(-8.6^2 / 2) = 9e-17
 def _middle_and_reach(
     delay: float, sigma: float, triangle: bool, max_delay: int, itemsize: int
 ) -> tuple[int, int, int]:
-    nearest = int(np.rint(min(max(delay, 0.0), float(max_delay))))
-    middle = min(max(nearest, 0), max_delay)  # again: of what is not a number anything can become
+    if math.isnan(delay):  # every tap is NaN, so that it shows however short the clip is
+        return 0, 0, max_delay
+    middle = int(np.rint(delay))
     sigmas = _REACH_SINGLE if itemsize == 4 else _REACH_DOUBLE
     reach = int(sigma) + 2 if triangle else int(min(sigmas * sigma, 1e6)) + 1
     return middle, max(0, middle - reach), min(max_delay, middle + reach)
@@ -69,7 +70,7 @@ def taps(
     weight: Array, delay: Array, sigma: float, triangle: bool, frozen: bool, max_delay: int, out: Array,
     start: int, stop: int,
 ) -> None:  # fmt: skip
-    """out ``[pair, tap]`` = sum_branch weight g(m; delay, sigma); weight and delay ``[branch, pair]``."""
+    """out ``[pair, tap]`` = sum_branch weight g(m; delay, sigma); both ``[branch, pair]``, delays in [0, max_delay]."""
     kept = out.shape[1]
     g = np.empty(max_delay + 1)
     narrow = 1.0 / (sigma * sigma)
@@ -79,12 +80,15 @@ def taps(
         for branch in range(weight.shape[0]):
             w, d = float(weight[branch, pair]), float(delay[branch, pair])
             if frozen:
-                m = int(np.rint(d))
-                if 0 <= m < kept:
+                m = 0 if math.isnan(d) else int(np.rint(d))  # its weight is NaN then
+                if m < kept:
                     out[pair, m] += w
+                else:
+                    out[pair, 0] += w - w  # NaN where the weight is not finite: it must show in a short clip too
                 continue
             middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay, out.itemsize)
             if first >= kept:  # a tap beyond the clip
+                out[pair, 0] += w - w
                 continue
             if triangle:
                 total = _triangle(d, sigma, first, last, g)
@@ -112,8 +116,8 @@ def taps_backward(
         for branch in range(weight.shape[0]):
             w, d = float(weight[branch, pair]), float(delay[branch, pair])
             if frozen:
-                m = int(np.rint(d))
-                grad_weight[branch, pair] = grad[m, pair] if 0 <= m < kept else 0.0
+                m = 0 if math.isnan(d) else int(np.rint(d))
+                grad_weight[branch, pair] = grad[m, pair] if m < kept else 0.0
                 grad_delay[branch, pair] = 0.0
                 continue
             middle, first, last = _middle_and_reach(d, sigma, triangle, max_delay, grad.itemsize)

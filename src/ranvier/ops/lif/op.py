@@ -8,19 +8,21 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from ranvier.ops.inputs import of_type, over_time
 from ranvier.ops.lif import reference
 from ranvier.ops.lif.scan import integrator_scan, lif_scan
 from ranvier.ops.surrogate import Surrogate, check_surrogate
 
 
-def _check(current: Tensor, state: Tensor | None, **per_neuron: Tensor) -> None:
-    if current.ndim != 3:
-        raise ValueError(f"current: shape {tuple(current.shape)} is not [time, batch, neuron]")
+def _checked(current: Tensor, state: Tensor | None, **per_neuron: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Current and state in the type of the decay."""
+    current = over_time("current", current, per_neuron["decay"], "neuron")
     for name, value in per_neuron.items():
         if value.shape not in ((), current.shape[2:]):
             raise ValueError(f"{name}: shape {tuple(value.shape)} is neither a scalar nor [{current.shape[2]}]")
     if state is not None and state.shape != current.shape[1:]:
         raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(current.shape[1:])}")
+    return current, None if state is None else of_type("state", state, per_neuron["decay"])
 
 
 def _is_scanned(current: Tensor, *others: Tensor | None) -> bool:
@@ -57,6 +59,8 @@ def lif(
 
         v[t] = decay * v[t-1] * (1 - s[t-1]) + current[t]        s[t] = 1 if v[t] >= threshold else 0
 
+    A voltage that is NaN or infinite makes s and every later v NaN: comparisons alone would hide it.
+
     Args:
         current: ``[time, batch, neuron]``.
         decay: share of the voltage kept per step, in [0, 1]; scalar or ``[neuron]``.
@@ -69,11 +73,11 @@ def lif(
         Spikes ``[time, batch, neuron]`` (0 or 1), and the state after the last step.
 
     Raises:
-        ValueError: a shape or a name does not fit.
+        ValueError: a shape, a type or a name does not fit.
 
     Source: arXiv 2306.17670, equations 1 to 3; as SpikingJelly's LIFNode with decay_input=False, detach_reset=True.
     """
-    _check(current, state, decay=decay, threshold=threshold)
+    current, state = _checked(current, state, decay=decay, threshold=threshold)
     check_surrogate(surrogate, alpha)
     if _is_scanned(current, decay, threshold, state):
         per_neuron = _per_neuron(current, decay, threshold)
@@ -98,7 +102,7 @@ def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None = None
     Raises:
         ValueError: a shape does not fit.
     """
-    _check(current, state, decay=decay)
+    current, state = _checked(current, state, decay=decay)
     if _is_scanned(current, decay, state):
         voltage = integrator_scan(current, *_per_neuron(current, decay), _start(current, state))
         return voltage, voltage[-1].clone()

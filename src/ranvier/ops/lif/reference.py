@@ -15,7 +15,8 @@ def lif(
     spikes = []
     for step in current.unbind(0):
         v = decay * v + step
-        s = spike(v - threshold, surrogate, alpha)
+        # v - v is 0, or NaN where v is not finite: a comparison alone would hide it
+        s = spike(v - threshold, surrogate, alpha) + (v - v).detach()
         v = v * (1 - s.detach())
         spikes.append(s)
     return torch.stack(spikes) if spikes else torch.empty_like(current), v

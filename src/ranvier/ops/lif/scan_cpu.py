@@ -28,7 +28,7 @@ def lif(
         for clip in range(start, stop):
             for j in range(neurons):
                 v = decay[j] * end[clip, j] + current[t, clip, j]
-                s = one if v >= threshold[j] else zero
+                s = (one if v >= threshold[j] else zero) + (v - v)  # NaN where v is not finite
                 spikes[t, clip, j] = s
                 end[clip, j] = v * (one - s)
                 if keep:
@@ -43,7 +43,8 @@ def surrogate_slope(u: np.floating, kind: int, alpha: np.floating, steep: np.flo
         return type(u)(0.5) * alpha / (one + steep * u * (steep * u))
     if kind == 1:
         return one / ((one + alpha * abs(u)) * (one + alpha * abs(u)))
-    return alpha * max(one - alpha * abs(u), zero)
+    a = one - alpha * abs(u)
+    return alpha * (zero if a < zero else a)  # NaN stays NaN, as a maximum would not
 
 
 @compiled

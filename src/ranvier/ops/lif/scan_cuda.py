@@ -43,7 +43,7 @@ def _lif(
         v = d * v + tl.load(current + row, mask=inside, other=0.0)
         if KEEP:
             tl.store(voltage + row, v, mask=inside)
-        s = (v >= limit).to(v.dtype)
+        s = (v >= limit).to(v.dtype) + (v - v)  # NaN where v is not finite
         tl.store(spikes + row, s, mask=inside)
         v = v * (1 - s)
     tl.store(end + place, v, mask=inside)
@@ -59,7 +59,7 @@ def _slope(u, alpha, KIND: tl.constexpr):
         slope = 1 / (a * a)
     else:
         a = 1 - alpha * tl.abs(u)
-        slope = alpha * tl.where(a > 0, a, 0.0)
+        slope = alpha * tl.where(a < 0, 0.0, a)  # NaN stays NaN
     return slope
 
 

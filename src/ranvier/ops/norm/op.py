@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.norm import reference
 from ranvier.ops.norm.passes import normalise
 
@@ -19,7 +20,7 @@ def sequence_norm(
 
     Args:
         x: ``[time, batch, neuron]``.
-        steps: int64 ``[batch]``, steps that belong to each clip, in [0, time], together at least 1.
+        steps: whole numbers ``[batch]``, steps that belong to each clip, in [0, time].
         weight, bias: ``[neuron]``.
         eps: added to the variance, > 0.
 
@@ -27,20 +28,18 @@ def sequence_norm(
         y, and the mean and the variance ``[neuron]`` (for running statistics: no gradient flows through these two).
 
     Raises:
-        ValueError: a shape does not fit.
+        ValueError: a shape, a type or a number of steps does not fit.
 
     Source: Ioffe & Szegedy 2015 (arXiv 1502.03167), over sequences as the official DCLS-Delays code does, but for the
     padding, which that code counts.
     """
-    if x.ndim != 3:
-        raise ValueError(f"x: shape {tuple(x.shape)} is not [time, batch, neuron]")
-    if steps.shape != x.shape[1:2]:
-        raise ValueError(f"steps: shape {tuple(steps.shape)} is not [{x.shape[1]}]")
+    x = over_time("x", x, weight, "neuron")
+    steps = clip_lengths("steps", steps, x, look=x.device.type == "cpu")
     for name, value in (("weight", weight), ("bias", bias)):
         if value.shape != x.shape[2:]:
             raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")
     real = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype == bias.dtype
     if x.device.type == "cpu" and real and x.numel():
-        y, mean, variance = normalise(x, steps.to(torch.int64).clamp(0, len(x)), weight, bias, eps)
+        y, mean, variance = normalise(x, steps, weight, bias, eps)
         return y, mean, variance
     return reference.sequence_norm(x, steps, weight, bias, eps)

@@ -16,7 +16,7 @@ def statistics(x: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
 
     total, squares = (torch.empty(x.shape[1:], dtype=torch.float64) for _ in range(2))
     in_parallel(passes_cpu.sums, x.shape[1], *arrays(x, steps, total, squares))
-    count = steps.sum()
+    count = steps.sum().clamp(min=1)
     mean = total.sum(0) / count
     return mean, (squares.sum(0) / count - mean**2).clamp(min=0)
 
@@ -33,7 +33,7 @@ def gradient_parts(
 
     total, along = (torch.empty(x.shape[1:], dtype=torch.float64) for _ in range(2))
     in_parallel(passes_cpu.backward_sums, x.shape[1], *arrays(grad, x, steps, mean, total, along))
-    count = steps.sum()
+    count = steps.sum().clamp(min=1)
     inverse = 1 / torch.sqrt(variance.double() + eps)
     to_bias = total.sum(0)
     to_weight = along.sum(0) * inverse

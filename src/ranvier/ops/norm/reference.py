@@ -8,7 +8,7 @@ from torch import Tensor
 
 def sequence_norm(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     belongs = (torch.arange(len(x), device=x.device).unsqueeze(-1) < steps).unsqueeze(-1)
-    count = belongs.sum()
+    count = belongs.sum().clamp(min=1)
     mean = (x * belongs).sum((0, 1)) / count
     distance = (x - mean) * belongs
     variance = (distance**2).sum((0, 1)) / count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.lif import lif
 from ranvier.ops.norm import sequence_norm
 from ranvier.ops.normed_lif.scan import normed_lif_scan
@@ -30,7 +31,7 @@ def normed_lif(
 
     Args:
         current: ``[time, batch, neuron]``.
-        steps: int64 ``[batch]``, steps that belong to each clip, in [0, time], together at least 1.
+        steps: whole numbers ``[batch]``, steps that belong to each clip, in [0, time].
         weight, bias: ``[neuron]`` of the normalisation.
         decay: share of the voltage kept per step, in [0, 1]; scalar or ``[neuron]``.
         threshold: voltage at which a neuron spikes, > 0; scalar or ``[neuron]``.
@@ -42,13 +43,11 @@ def normed_lif(
         Spikes times gain ``[time, batch, neuron]``, and mean and variance as ``sequence_norm`` returns them.
 
     Raises:
-        ValueError: a shape or a name does not fit.
+        ValueError: a shape, a type, a number of steps or a name does not fit.
     """
-    if current.ndim != 3:
-        raise ValueError(f"current: shape {tuple(current.shape)} is not [time, batch, neuron]")
+    current = over_time("current", current, weight, "neuron")
     batch, neurons = current.shape[1:]
-    if steps.shape != (batch,):
-        raise ValueError(f"steps: shape {tuple(steps.shape)} is not [{batch}]")
+    steps = clip_lengths("steps", steps, current, look=current.device.type == "cpu")
     if gain.shape != (batch, neurons):
         raise ValueError(f"gain: shape {tuple(gain.shape)} is not [{batch}, {neurons}]")
     for name, value in (("weight", weight), ("bias", bias)):
@@ -65,7 +64,7 @@ def normed_lif(
         per_neuron = (decay.expand(neurons), threshold.expand(neurons))
         spikes, mean, variance = normed_lif_scan(
             current,
-            steps.to(torch.int64).clamp(0, len(current)),
+            steps,
             weight,
             bias,
             *per_neuron,

@@ -28,8 +28,9 @@ def spikes(
                 y = scale[j] * (current[t, clip, j] - mean[j]) + bias[j] if belongs else zero
                 v = decay[j] * kept[clip, j] + y
                 fires = v >= threshold[j]
-                out[t, clip, j] = gain[clip, j] if fires else zero
-                kept[clip, j] = zero if fires else v
+                nothing = v - v  # 0, or NaN where v is not finite
+                out[t, clip, j] = (gain[clip, j] if fires else zero) + nothing
+                kept[clip, j] = (zero if fires else v) + nothing
 
 
 @compiled

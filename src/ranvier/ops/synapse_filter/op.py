@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ranvier.ops.inputs import of_type, over_time
 from ranvier.ops.synapse_filter import reference
 
 
@@ -25,10 +26,10 @@ def synapse_filter(spikes: Tensor, decay: Tensor, state: Tensor | None = None) -
 
     Source: SpikingJelly's SynapseFilter with 1 / tau = 1 - decay, after Diehl & Cook 2015 (10.3389/fncom.2015.00099).
     """
-    if spikes.ndim != 3:
-        raise ValueError(f"spikes: shape {tuple(spikes.shape)} is not [time, batch, neuron]")
+    spikes = over_time("spikes", spikes, decay, "neuron")
     if decay.shape not in ((), spikes.shape[2:]):
         raise ValueError(f"decay: shape {tuple(decay.shape)} is neither a scalar nor [{spikes.shape[2]}]")
     if state is not None and state.shape != spikes.shape[1:]:
         raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(spikes.shape[1:])}")
+    state = None if state is None else of_type("state", state, decay)
     return reference.synapse_filter(spikes, decay, state)

@@ -1,0 +1,81 @@
+"""What an equation takes: tensors over time, of its parameters' own type and device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def over_time(name: str, x: object, parameter: Tensor, axis: str, size: int | None = None) -> Tensor:
+    """``x [time, batch, axis]`` in the type of the parameter that it meets.
+
+    Another type is converted where that loses nothing but digits, as ``x.float()`` does for NumPy's float64.
+
+    Args:
+        name: of the argument, for the message.
+        x: real numbers.
+        parameter: whose type and device are wanted.
+        axis: name of the last axis.
+        size: its length, if it is given.
+
+    Raises:
+        ValueError: ``x`` is not such a tensor; the message names its shape, its type or its device.
+    """
+    if not isinstance(x, Tensor):
+        hint = "; ranvier.models.Stack takes modules that return (y, state)" if isinstance(x, tuple) else ""
+        raise ValueError(f"{name}: {type(x).__name__} is not allowed (a tensor [time, batch, {axis}]{hint})")
+    if x.ndim != 3 or size not in (None, x.shape[2]):
+        wanted = f"[time, batch, {axis}]" if size is None else f"[time, batch, {size} {axis}s]"
+        hint = " (x.unsqueeze(1) makes a batch of one)" if x.ndim == 2 else ""
+        raise ValueError(f"{name}: shape {tuple(x.shape)} is not {wanted}{hint}")
+    return of_type(name, x, parameter)
+
+
+def of_type(name: str, x: Tensor, parameter: Tensor) -> Tensor:
+    """``x`` in the type of ``parameter``; see :func:`over_time`."""
+    if x.device != parameter.device and parameter.ndim:  # torch takes a number from any device
+        raise ValueError(f"{name}: is on {x.device} ({parameter.device} allowed, where the parameters are)")
+    if x.dtype == parameter.dtype:
+        return x
+    wanted = str(parameter.dtype).removeprefix("torch.")
+    if x.is_complex():
+        raise ValueError(f"{name}: {x.dtype} is not allowed (real numbers that {wanted} can hold)")
+    converted = x.to(parameter.dtype)
+    # a compiled graph cannot look at values
+    if torch.promote_types(x.dtype, parameter.dtype) != parameter.dtype and not torch.compiler.is_compiling():
+        held = converted.isfinite()
+    elif not x.is_floating_point() and x.dtype != torch.bool and not torch.compiler.is_compiling():
+        held = converted.to(x.dtype) == x
+    else:
+        return converted
+    if not held.all():
+        raise ValueError(f"{name}: {x.dtype} with values that {wanted} cannot hold is not allowed (finite numbers)")
+    return converted
+
+
+def clip_lengths(name: str, lengths: object, x: Tensor, *, look: bool = True) -> Tensor:
+    """Steps of each clip of ``x [time, batch, ...]`` as int64 ``[batch]``.
+
+    Args:
+        name: of the argument, for the message.
+        lengths: whole numbers in [0, time], one for each clip.
+        x: holds the clips.
+        look: compare the values with the time, which on a GPU is to wait for them.
+
+    Raises:
+        ValueError: they are not such numbers; the message names their type, shape or range.
+    """
+    time, batch = x.shape[:2]
+    try:
+        steps = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name}: {type(lengths).__name__} is not allowed (whole numbers [{batch}])") from None
+    if steps.is_floating_point() or steps.is_complex() or steps.dtype == torch.bool:
+        raise ValueError(f"{name}: {steps.dtype} is not allowed (whole numbers of steps)")
+    if steps.shape != (batch,):
+        raise ValueError(f"{name}: shape {tuple(steps.shape)} is not [{batch}], the clips of the batch")
+    if look and batch and not torch.compiler.is_compiling():
+        shortest, longest = (int(end) for end in steps.aminmax())
+        if shortest < 0 or longest > time:
+            raise ValueError(f"{name}: {shortest} ... {longest} is not allowed (0 ... {time} steps)")
+    return steps.to(x.device, torch.int64)
