@@ -34,7 +34,11 @@ class BlockState(NamedTuple):
 
 
 class Block(nn.Module):
-    """A hidden layer: delayed weights, batch normalisation, LIF neurons, a synapse filter if any, dropout."""
+    """A hidden layer: delayed weights, batch normalisation, LIF neurons, a synapse filter if any, dropout.
+
+    Dropout silences what the layer gives: spikes, or the traces of a synapse filter. With ``drop_spikes`` it silences
+    the spikes before the filter, which then counts those that are left as 1 / (1 - p) (the official DCLS-Delays code).
+    """
 
     def __init__(
         self,
@@ -43,30 +47,35 @@ class Block(nn.Module):
         neuron: LIF,
         dropout: float,
         synapse: SynapseFilter | None = None,
+        *,
+        drop_spikes: bool = False,
     ) -> None:
         super().__init__()
         self.linear, self.norm, self.neuron, self.synapse = linear, norm, neuron, synapse
         self.dropout = ClipDropout(dropout)
+        self.drop_spikes = drop_spikes or synapse is None
 
     def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState]:
         """What the next layer hears ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
         current, past = self.linear(x, None if state is None else state.linear)
         spikes, voltage = self.neuron(self._normed(current), None if state is None else state.neuron)
+        if self.drop_spikes:
+            spikes = self.dropout(spikes)
         trace = None
         if self.synapse is not None:
             spikes, trace = self.synapse(spikes, None if state is None else state.synapse)
-        return self.dropout(spikes), BlockState(past, voltage, trace)
+        return spikes if self.drop_spikes else self.dropout(spikes), BlockState(past, voltage, trace)
 
     def clips(self, x: Tensor, steps: Tensor) -> Tensor:
         """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`.
 
-        Dropout has been at them, but where there is a filter: that counts spikes, so dropout comes after it.
+        Dropout has been at them, unless it comes after a filter.
         """
         current = self.linear.current(x)
         norm, neuron = self.norm, self.neuron
         if norm is None or not norm.training:
             spikes: Tensor = neuron(self._normed(current))[0]
-            return spikes if self.synapse is not None else self.dropout(spikes)
+            return self.dropout(spikes) if self.drop_spikes else spikes
         spikes, mean, variance = normed_lif(
             current,
             steps,
@@ -74,7 +83,7 @@ class Block(nn.Module):
             norm.bias,
             neuron.decay,
             neuron.threshold,
-            self.dropout.mask(current) if self.synapse is None else current.new_ones(current.shape[1:]),
+            self.dropout.mask(current) if self.drop_spikes else current.new_ones(current.shape[1:]),
             eps=norm.eps,
             surrogate=neuron.surrogate,
             alpha=neuron.alpha,
@@ -84,7 +93,9 @@ class Block(nn.Module):
 
     def heard(self, spikes: Tensor) -> Tensor:
         """What the next layer hears of what :meth:`clips` gave."""
-        return spikes if self.synapse is None else self.dropout(self.synapse(spikes)[0])
+        if self.synapse is not None:
+            spikes, _ = self.synapse(spikes)
+        return spikes if self.drop_spikes else self.dropout(spikes)
 
     def _normed(self, current: Tensor) -> Tensor:
         if self.norm is not None:
@@ -212,6 +223,8 @@ def feedforward(
     learn_decay: bool = False,
     synapse_decay: float | None = None,
     learn_synapse_decay: bool = False,
+    drop_spikes: bool = False,
+    max_init_delay: float | None = None,
     ending: network.Readout | None = None,
     generator: torch.Generator | None = None,
 ) -> Feedforward:
@@ -231,11 +244,12 @@ def feedforward(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, delay_type, incoming, every_delay: see :class:`ranvier.nn.DelayLinear`.
+        kernel, learn_delay, delay_type, incoming, every_delay, max_init_delay: see :class:`ranvier.nn.DelayLinear`.
         learn_decay: learn the decay of every layer, one number each, the readout's too (PLIF).
         synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
             learned; see :class:`ranvier.nn.SynapseFilter`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
+        drop_spikes: dropout comes before the synapse filter, not after it; see :class:`Block`.
         ending: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -264,6 +278,7 @@ def feedforward(
             bias=bias,
             incoming=incoming,
             every_delay=every_delay,
+            max_init_delay=max_init_delay,
             generator=generator,
         )
 
@@ -272,6 +287,7 @@ def feedforward(
         norm = SequenceBatchNorm(outputs) if batch_norm else None
         neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
         synapse = None if synapse_decay is None else SynapseFilter(synapse_decay, learn_decay=learn_synapse_decay)
-        blocks.append(Block(linear(inputs, outputs, bias=not batch_norm), norm, neuron, dropout, synapse))
+        inward = linear(inputs, outputs, bias=not batch_norm)
+        blocks.append(Block(inward, norm, neuron, dropout, synapse, drop_spikes=drop_spikes))
     last = linear([sources, *hidden][-1], classes, bias=False)
     return Feedforward(blocks, last, Readout(decay, learn_decay=learn_decay), ending)

@@ -29,6 +29,7 @@ from ranvier.recipes.sections import (
     split_text,
 )
 
+DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
@@ -98,11 +99,20 @@ def sigma_steps(config: Config, progress: float) -> float:
     """Width of a tap after a share ``progress`` in [0, 1] of the training: start to end by the schedule, then flat.
 
     exponential: start (end / start)^p; linear: start + (end - start) p;
-    cosine: end + (start - end) (1 + cos(pi p)) / 2.
+    cosine: end + (start - end) (1 + cos(pi p)) / 2; dcls: floor + (start - floor) ((end - floor) / (start - floor))^p
+    with floor = 0.27 steps, which the dcls package adds to the width that it holds.
+
+    Where schedules go by epochs, the share over which the width shrinks is cut to whole epochs; none keeps the start.
     """
-    start, end = config.train.sigma_start_ms, config.train.sigma_end_ms
-    p = min(1.0, progress / config.train.sigma_fraction)
-    if config.train.sigma_schedule == "linear":
+    train = config.train
+    start, end, fraction = train.sigma_start_ms, train.sigma_end_ms, train.sigma_fraction
+    if train.schedule_per == "epoch":
+        fraction = math.floor(train.epochs * fraction) / train.epochs
+    p = min(1.0, progress / fraction) if fraction > 0 else 0.0
+    if train.sigma_schedule == "dcls":
+        floor = DCLS_FLOOR * config.data.dt_ms
+        width_ms = floor + (start - floor) * ((end - floor) / (start - floor)) ** p
+    elif config.train.sigma_schedule == "linear":
         width_ms = start + (end - start) * p
     elif config.train.sigma_schedule == "cosine":
         width_ms = end + (start - end) * (1 + math.cos(math.pi * p)) / 2
@@ -199,6 +209,12 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
         _check_decays(config, config.model)
+    if config.train.sigma_schedule == "dcls":
+        for field in ("sigma_start_ms", "sigma_end_ms"):
+            if not (width_ms := getattr(config.train, field)) > (floor_ms := DCLS_FLOOR * config.data.dt_ms):
+                raise ConfigError(
+                    f"train.{field}: {width_ms:g} is not allowed with sigma_schedule = dcls (above {floor_ms:g} ms)"
+                )
     if config.train.start is not None and config.compare:
         raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
     if config.train.start is None and config.train.start_share > 0:
