@@ -76,32 +76,36 @@ class Official(nn.Module):
             **{"detach_reset": True, "step_mode": "m", "decay_input": False, "store_v_seq": True},
         }
         sizes = [SOURCES, *[HIDDEN] * settings.layers, CLASSES]
-        self.delays = nn.ModuleList(
+        self.delays: Any = nn.ModuleList(
             Dcls1d(a, b, settings.kernels, dilated_kernel_size=settings.taps, bias=False, version="gauss")
             for a, b in pairwise(sizes)
         )
-        self.norms = nn.ModuleList(layer.BatchNorm1d(HIDDEN, step_mode="m") for _ in range(settings.layers))
-        self.neurons = nn.ModuleList(kind(v_threshold=1.0, **options) for _ in range(settings.layers))
-        self.drops = nn.ModuleList(layer.Dropout(settings.dropout, step_mode="m") for _ in range(settings.layers))
-        self.synapses = nn.ModuleList()
+        self.norms: Any = nn.ModuleList(layer.BatchNorm1d(HIDDEN, step_mode="m") for _ in range(settings.layers))
+        self.neurons: Any = nn.ModuleList(kind(v_threshold=1.0, **options) for _ in range(settings.layers))
+        self.drops: Any = nn.ModuleList(layer.Dropout(settings.dropout, step_mode="m") for _ in range(settings.layers))
+        self.synapses: Any = nn.ModuleList()
         if settings.synapse_tau_ms is not None:
             synapse_tau = (settings.synapse_tau_ms + 1e-9) / settings.step_ms
             # learnable, and in no optimiser: it stays where it is
             self.synapses.extend(
                 layer.SynapseFilter(tau=synapse_tau, learnable=True, step_mode="m") for _ in range(settings.layers)
             )
-        self.last = kind(v_threshold=1e9, **options)
+        self.last: Any = kind(v_threshold=1e9, **options)
         self.first_width = settings.taps // 2
+        self._start()
+        self.optimisers, self.schedules = self._optimisers()
+
+    def _start(self) -> None:
         for delays in self.delays:
             nn.init.kaiming_uniform_(delays.weight, nonlinearity="relu")
-            nn.init.uniform_(delays.P, -settings.taps // 2, settings.taps // 2)  # the minus binds first: -13 ... 12
+            # the minus binds first: -13 ... 12 for 25 taps
+            nn.init.uniform_(delays.P, -self.settings.taps // 2, self.settings.taps // 2)
             delays.clamp_parameters()
             nn.init.constant_(delays.SIG, self.first_width).requires_grad_(False)
         for norm in self.norms:  # the official ones start at 1 and 0, where a network this small hardly spikes
             nn.init.uniform_(norm.weight, 1.0, 2.0)
             nn.init.uniform_(norm.bias, 0.0, 0.5)
             norm.running_var.fill_(0.1)
-        self.optimisers, self.schedules = self._optimisers()
 
     def _optimisers(self) -> tuple[list[Any], list[Any]]:
         norms = [p for norm in self.norms for p in (norm.weight, norm.bias)]
