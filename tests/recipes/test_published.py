@@ -7,10 +7,12 @@ Ranvier. Both start from the same numbers, draw the same dropout and see the sam
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ranvier.data import DataError, SpikeDataset
 from ranvier.models import Feedforward
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values
 from ranvier.recipes.fit import Training, _run_epoch, predict
 from ranvier.recipes.splits import Part, Splits, build_splits
 from ranvier.recipes.train import train
@@ -365,7 +367,20 @@ def assert_same_evaluation(official: Official, model: Feedforward, clips: list[T
     return torch.cat(predictions).numpy()
 
 
-def test_delays_start_where_the_official_positions_do(small_root: Any) -> None:
+@pytest.mark.parametrize(
+    ("published", "ours"), [("shd", "shd"), ("ssc", "ssc-3l-1kc"), ("gsc", "gsc-3l-1kc")], ids=["shd", "ssc", "gsc"]
+)
+def test_the_page_has_a_row_for_every_field_that_differs(published: str, ours: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "published.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\|.*\| `([\w.]+)` \|[^|]*\|$", page, re.MULTILINE))
+    before, after = (flat_values(build_config(load_values(name))) for name in (ours, f"{published}-published"))
+    differ = {field for field, value in after.items() if before[field] != value}
+    assert differ - {"name", "summary", "model.tail_ms"} <= rows
+    assert {"train.padding", "train.schedule_per", "train.sigma_schedule", "model.max_init_delay_ms"} <= differ
+    assert rows <= set(after) | {"protocol", "data.alignment", "data.input"}
+
+
+def test_delays_start_where_the_official_positions_do(small_root: Path) -> None:
     config = build_config(load_values("shd-published"), {"protocol": "honest", "data.root": str(small_root)})
     splits = build_splits(build_config(load_values("shd"), {**SMALL, "data.root": str(small_root)}))
     delay = Training(config, splits).model.delay_layers[1].delay.detach().flatten()
@@ -376,7 +391,7 @@ def test_delays_start_where_the_official_positions_do(small_root: Any) -> None:
     assert float((delay == 24).float().mean()) == pytest.approx(1 / 25, abs=five_sigma)
 
 
-def test_predictions_depend_on_the_batch_only_where_padding_counts(small_root: Any) -> None:
+def test_predictions_depend_on_the_batch_only_where_padding_counts(small_root: Path) -> None:
     config = build_config(load_values("shd"), {**SMALL, "data.root": str(small_root)})
     splits = build_splits(config)
     model = Training(config, splits).model.eval()
@@ -389,14 +404,14 @@ def test_predictions_depend_on_the_batch_only_where_padding_counts(small_root: A
     torch.testing.assert_close(masked, alone[0])
 
 
-def test_the_published_protocol_needs_the_test_recording_and_names_the_other(small_root: Any) -> None:
+def test_the_published_protocol_needs_the_test_recording_and_names_the_other(small_root: Path) -> None:
     values = {**SMALL, "data.root": str(small_root), "model.max_init_delay_ms": "70"}
     with pytest.raises(DataError, match=r"shd_test\.h5\.gz is there .*--protocol honest"):
         build_splits(build_config(load_values("shd-published"), values))
     assert build_splits(build_config(load_values("shd-published"), {**values, "protocol": "honest"})).validation
 
 
-def test_a_published_run_ends_and_says_what_it_was(small_root: Any, tmp_path: Any) -> None:
+def test_a_published_run_ends_and_says_what_it_was(small_root: Path, tmp_path: Path) -> None:
     write_small_recording(small_root / "shd_test.h5", 30, 1)
     values = {**SMALL, "data.root": str(small_root), "model.max_init_delay_ms": "70", "train.epochs": "4"}
     result = train(build_config(load_values("shd-published"), values), tmp_path / "run", Quiet())
