@@ -5,8 +5,8 @@
 Prints, of 2,000 clips drawn with seed 0: when the first event comes; how many steps a clip has on the fixed grid and in
 the frames of SpikingJelly in 2023, which start at an event and hold both their ends, with times in float16
 milliseconds; how many events lie in another step there; and which share of the first hidden layer's steps is padding in
-random batches of 256. Then trains 64-64 hidden neurons of shd-published on 1,536 clips, 10 epochs of batches of 64, seed 0,
-and counts the validation clips, of 1,024, that it classifies otherwise by themselves than in batches of 256.
+random batches of 256. Then trains 64-64 hidden neurons of shd-published on 1,536 clips, 10 epochs of batches of 64,
+seed 0, and counts the validation clips, of 1,024, that it classifies otherwise by themselves than in batches of 256.
 """
 
 from __future__ import annotations
