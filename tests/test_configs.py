@@ -14,7 +14,7 @@ def test_the_recipes_are_these() -> None:
     ablation = [f"shd{sparse}{kind}" for sparse in ("", "-sparse") for kind in ("-constant", "-fixed", "-none", "")]
     larger = ("-2l-2kc", "-3l-1kc", "-3l-2kc", "-dense-2l", "-dense-3l", "")
     others = [f"{data}{size}" for data in ("gsc", "ssc") for size in larger]
-    variants = ["shd-dense", "shd-plif", "shd-stateful"]
+    variants = ["shd-dense", "shd-plif", "shd-stateful", "shd-published", "ssc-published", "gsc-published"]
     assert recipe_names() == sorted(["coincidence", "digits", "folder", "fsdd", *variants, *ablation, *others])
 
 
@@ -23,7 +23,7 @@ def test_a_recipe_is_complete_and_survives_its_own_writing(name: str) -> None:
     config = build_config(load_values(name))
     assert config.name == name
     assert config.summary
-    assert config.protocol == "honest"
+    assert config.protocol == ("paper" if name == "shd-published" else "honest")
     written = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     assert build_config(tomllib.loads(written)) == config
 

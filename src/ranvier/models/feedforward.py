@@ -48,7 +48,11 @@ def _current(linear: DelayLinear, x: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """A hidden layer: delayed weights, batch normalisation, LIF neurons, a synapse filter if any, dropout."""
+    """A hidden layer: delayed weights, batch normalisation, LIF neurons, a synapse filter if any, dropout.
+
+    Dropout silences what the layer gives: spikes, or the traces of a synapse filter. With ``drop_spikes`` it silences
+    the spikes before the filter, which then counts those that are left as 1 / (1 - p) (the official DCLS-Delays code).
+    """
 
     def __init__(
         self,
@@ -57,24 +61,29 @@ class Block(nn.Module):
         neuron: LIF,
         dropout: float,
         synapse: SynapseFilter | None = None,
+        *,
+        drop_spikes: bool = False,
     ) -> None:
         super().__init__()
         self.linear, self.norm, self.neuron, self.synapse = linear, norm, neuron, synapse
         self.dropout = ClipDropout(dropout)
+        self.drop_spikes = drop_spikes or synapse is None
 
     def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState]:
         """What the next layer hears ``[time, batch, out]`` of ``x [time, batch, in]``, a stretch of a stream."""
         current, past = self.linear(x, None if state is None else state.linear)
         spikes, voltage = self.neuron(self._normed(current), None if state is None else state.neuron)
+        if self.drop_spikes:
+            spikes = self.dropout(spikes)
         trace = None
         if self.synapse is not None:
             spikes, trace = self.synapse(spikes, None if state is None else state.synapse)
-        return self.dropout(spikes), BlockState(past, voltage, trace)
+        return spikes if self.drop_spikes else self.dropout(spikes), BlockState(past, voltage, trace)
 
     def clips(self, x: Tensor, steps: Tensor) -> Tensor:
         """Spikes of whole clips; ``steps [batch]`` as in :class:`SequenceBatchNorm`.
 
-        Dropout has been at them, but where there is a filter: that counts spikes, so dropout comes after it.
+        Dropout has been at them, unless it comes after a filter.
         """
         current = _current(self.linear, x)
         norm, neuron = self.norm, self.neuron
@@ -82,7 +91,7 @@ class Block(nn.Module):
         fused = norm is not None and norm.training
         if norm is None or not fused or not all(computes_as(part, kind) for part, kind in parts if part is not None):
             spikes: Tensor = neuron(current if norm is None else norm(current, steps))[0]
-            return spikes if self.synapse is not None else self.dropout(spikes)
+            return self.dropout(spikes) if self.drop_spikes else spikes
         spikes, mean, variance = normed_lif(
             current,
             steps,
@@ -90,7 +99,7 @@ class Block(nn.Module):
             norm.bias,
             neuron.decay,
             neuron.threshold,
-            self.dropout.mask(current) if self.synapse is None else current.new_ones(current.shape[1:]),
+            self.dropout.mask(current) if self.drop_spikes else current.new_ones(current.shape[1:]),
             eps=norm.eps,
             surrogate=neuron.surrogate,
             alpha=neuron.alpha,
@@ -100,7 +109,9 @@ class Block(nn.Module):
 
     def heard(self, spikes: Tensor) -> Tensor:
         """What the next layer hears of what :meth:`clips` gave."""
-        return spikes if self.synapse is None else self.dropout(self.synapse(spikes)[0])
+        if self.synapse is not None:
+            spikes, _ = self.synapse(spikes)
+        return spikes if self.drop_spikes else self.dropout(spikes)
 
     def _normed(self, current: Tensor) -> Tensor:
         if self.norm is not None:
@@ -253,6 +264,8 @@ def feedforward(
     learn_decay: bool = False,
     synapse_decay: float | None = None,
     learn_synapse_decay: bool = False,
+    drop_spikes: bool = False,
+    max_init_delay: float | None = None,
     ending: network.Readout | None = None,
     generator: torch.Generator | None = None,
 ) -> Feedforward:
@@ -272,11 +285,12 @@ def feedforward(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, delay_type, incoming, every_delay: see :class:`ranvier.nn.DelayLinear`.
+        kernel, learn_delay, delay_type, incoming, every_delay, max_init_delay: see :class:`ranvier.nn.DelayLinear`.
         learn_decay: learn the decay of every layer, one number each, the readout's too (PLIF).
         synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
             learned; see :class:`ranvier.nn.SynapseFilter`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
+        drop_spikes: dropout comes before the synapse filter, not after it; see :class:`Block`.
         ending: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -305,6 +319,7 @@ def feedforward(
             bias=bias,
             incoming=incoming,
             every_delay=every_delay,
+            max_init_delay=max_init_delay,
             generator=generator,
         )
 
@@ -313,6 +328,7 @@ def feedforward(
         norm = SequenceBatchNorm(outputs) if batch_norm else None
         neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
         synapse = None if synapse_decay is None else SynapseFilter(synapse_decay, learn_decay=learn_synapse_decay)
-        blocks.append(Block(linear(inputs, outputs, bias=not batch_norm), norm, neuron, dropout, synapse))
+        inward = linear(inputs, outputs, bias=not batch_norm)
+        blocks.append(Block(inward, norm, neuron, dropout, synapse, drop_spikes=drop_spikes))
     last = linear([sources, *hidden][-1], classes, bias=False)
     return Feedforward(blocks, last, Readout(decay, learn_decay=learn_decay), ending)

@@ -54,13 +54,16 @@ class DelayLinear(WithSettings):
         bias: add a learned constant per target.
         incoming: sources that each target has synapses from, drawn at random and the same for ever; the other weights
             are 0 and stay so. None means all sources.
+        max_init_delay: delays start uniform in [0, max_init_delay] steps, those beyond ``max_delay`` at it; None means
+            ``max_delay``. The official DCLS-Delays code has ``max_delay + 1``, so one in so many starts at the longest.
         every_delay: branch m has delay m and nothing else, so that each synapse is a free kernel over time: the dense
             convolution. Needs ``branches = max_delay + 1`` and ``learn_delay=False``.
         generator: randomness of the start; None takes torch's own.
 
     Shapes:
         weight ``[branch, out, in]``, Kaiming-uniform; delay ``[branch, out or 1, in or 1]``, uniform in
-        [0, max_delay] steps; with ``incoming`` also connected ``[out, in]``, bool.
+        [0, max_delay] steps unless ``max_init_delay`` says otherwise; with ``incoming`` also connected ``[out, in]``,
+        bool.
 
     Raises:
         ValueError: an argument is out of range.
@@ -91,6 +94,7 @@ class DelayLinear(WithSettings):
         bias: bool = False,
         incoming: int | None = None,
         every_delay: bool = False,
+        max_init_delay: float | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -109,6 +113,9 @@ class DelayLinear(WithSettings):
             raise ValueError(
                 f"every_delay: needs learn_delay=False and {max_delay + 1} branches, one for each delay, not {branches}"
             )
+        if max_init_delay is not None and not max_init_delay >= 0:
+            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed (0 steps or more)")
+        self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
         self.in_features, self.out_features, self.max_delay = in_features, out_features, max_delay
         self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
         self.every_delay = every_delay
@@ -149,7 +156,8 @@ class DelayLinear(WithSettings):
         """Draw weights and delays anew."""
         # Kaiming counts branches as incoming connections; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
-        nn.init.uniform_(self.delay, 0, self.max_delay, generator=generator)
+        nn.init.uniform_(self.delay, 0, self.max_init_delay, generator=generator)
+        self.clamp_delay()
         if self.every_delay:
             with torch.no_grad():
                 self.delay.copy_(torch.arange(self.max_delay + 1.0).view(-1, 1, 1).expand_as(self.delay))

@@ -52,6 +52,8 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         learn_decay=model.neuron == "plif",
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,
+        drop_spikes=model.dropout_at == "spikes",
+        max_init_delay=None if model.max_init_delay_ms is None else model.max_init_delay_ms / config.data.dt_ms,
         ending=network.Readout(tail_steps=tail, tail=model.tail),
         generator=generator,
     )

@@ -29,6 +29,7 @@ from ranvier.recipes.sections import (
     split_text,
 )
 
+DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
 LOWEST_SIGMA = 0.12  # steps, as ops/delay has it, which loads torch
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
@@ -96,12 +97,24 @@ def decay(config: Config, field: str = "model.tau_ms") -> float:
 
 
 def sigma_steps(config: Config, progress: float) -> float:
-    """Width of a tap after a share ``progress`` in [0, 1] of the training, by :func:`ranvier.nn.sigma.width_after`."""
+    """Width of a tap after a share ``progress`` in [0, 1] of the training, by :func:`ranvier.nn.sigma.width_after`.
+
+    With the schedule ``dcls`` the part above 0.27 steps, which the dcls package adds to the width that it holds, goes
+    exponentially. Where schedules go by epochs, the share over which the width shrinks is cut to whole epochs; none
+    keeps the start.
+    """
     from ranvier.nn.sigma import width_after  # loads torch, which a recipe's values do without
 
     train = config.train
-    share = progress / train.sigma_fraction
-    width_ms = width_after(share, train.sigma_start_ms, train.sigma_end_ms, train.sigma_schedule)
+    start, end, fraction = train.sigma_start_ms, train.sigma_end_ms, train.sigma_fraction
+    if train.schedule_per == "epoch":
+        fraction = math.floor(train.epochs * fraction) / train.epochs
+    share = progress / fraction if fraction > 0 else 0.0
+    if train.sigma_schedule == "dcls":
+        floor = DCLS_FLOOR * config.data.dt_ms
+        width_ms = floor + width_after(share, start - floor, end - floor, "exponential")
+    else:
+        width_ms = width_after(share, start, end, train.sigma_schedule)
     return width_ms / config.data.dt_ms
 
 
@@ -219,6 +232,13 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
 
 
 def _check_sigma(config: Config) -> None:
+    if config.train.sigma_schedule == "dcls":
+        floor_ms = DCLS_FLOOR * config.data.dt_ms
+        for field in ("sigma_start_ms", "sigma_end_ms"):
+            if not (width_ms := getattr(config.train, field)) > floor_ms:
+                raise ConfigError(
+                    f"train.{field}: {width_ms:g} is not allowed with sigma_schedule = dcls (above {floor_ms:g} ms)"
+                )
     if config.model.delays == "learned" and getattr(config.model, "kernel", "gaussian") == "gaussian":
         lowest_ms = LOWEST_SIGMA * config.data.dt_ms
         for name in ("sigma_start_ms", "sigma_end_ms"):

@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ranvier.files import write_text
 from ranvier.models import Feedforward
+from ranvier.nn import LIF, Readout
 from ranvier.recipes.build import build_augmentation, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
@@ -126,6 +127,7 @@ class Training:
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
+        self.steps_per_schedule = self.steps_per_epoch if config.train.schedule_per == "epoch" else 1
         self.optimisers, self.schedules = self._optimisers()
         self.step = 0
         self.epoch = 0
@@ -137,19 +139,21 @@ class Training:
         train, model = self.config.train, self.model
         delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
         decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
-        known = {id(parameter) for parameter in [*delays, *decayed]}
+        taus = _membrane_taus(model) if train.tau_weight_decay > 0 else []
+        known = {id(parameter) for parameter in [*delays, *decayed, *taus]}
         undecayed = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
-        weights = Adam(
-            [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}],
-            lr=train.weight_lr / _ONE_CYCLE_START,
-        )
+        groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
+        if taus:
+            groups.append({"params": taus, "weight_decay": train.tau_weight_decay})
+        weights = Adam(groups, lr=train.weight_lr / _ONE_CYCLE_START)
         optimisers = [weights]
+        total = self.steps // self.steps_per_schedule
         schedules: list[OneCycleLR | CosineAnnealingLR] = [
-            OneCycleLR(weights, train.weight_lr, total_steps=self.steps, div_factor=_ONE_CYCLE_START)
+            OneCycleLR(weights, train.weight_lr, total_steps=total, div_factor=_ONE_CYCLE_START)
         ]
         if self.config.model.delays == "learned":
             optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
-            schedules.append(CosineAnnealingLR(optimisers[1], self.steps))
+            schedules.append(CosineAnnealingLR(optimisers[1], total))
         return optimisers, schedules
 
     def update(self, x: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,10 +163,13 @@ class Training:
             DivergedError: the loss is NaN or infinite; the step has not been taken.
         """
         if self.config.model.delays == "learned":
-            self.model.set_sigma(sigma_steps(self.config, self.step / self.steps))
+            done = self.step - self.step % self.steps_per_schedule
+            self.model.set_sigma(sigma_steps(self.config, done / self.steps))
         target = labels
         if self.augmentation is not None:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
+        if self.config.train.padding == "counted":
+            lengths = torch.full_like(lengths, len(x))
         scores = self.model.scores(x, lengths)
         loss = F.cross_entropy(scores, target)
         iteration = self.step % self.steps_per_epoch + 1
@@ -179,8 +186,8 @@ class Training:
                     raise
                 raise self.diverged("a step is too large for a number", iteration) from None
         self.step += 1
-        for schedule in self.schedules:
-            if self.step < self.steps:
+        if self.step < self.steps and self.step % self.steps_per_schedule == 0:
+            for schedule in self.schedules:
                 schedule.step()
         return loss.detach(), (scores.argmax(1) == labels).sum()
 
@@ -345,7 +352,8 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
     }
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
         if part is not None:
-            row[f"{name}_accuracy"] = float(np.mean(predict(outcome, part) == part.dataset.labels[part.clips]))
+            predicted = predict(outcome, part, padded_batch=training.config.train.padded_batch)
+            row[f"{name}_accuracy"] = float(np.mean(predicted == part.dataset.labels[part.clips]))
     row["weight_lr"] = training.optimisers[0].param_groups[0]["lr"]
     if training.config.model.delays == "learned":
         row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
@@ -363,6 +371,11 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
     training.last_row = row
     return row
+
+
+def _membrane_taus(model: Feedforward) -> list[nn.Parameter]:
+    """What the layers' learned membrane time constants are made of, the readout's too."""
+    return [p for module in model.modules() if isinstance(module, LIF | Readout) for p in module.parameters()]
 
 
 def learned_delays(model: Feedforward) -> list[Tensor]:
@@ -387,11 +400,18 @@ def _batches(training: Training, part: Part) -> Iterator[NDArray[np.int64]]:
 
 
 @torch.no_grad()
-def predict(model: Feedforward, part: Part, batch_size: int = 256) -> NDArray[np.int64]:
-    """Predicted class of every clip, with rounded delays; the model is left in ``eval()``."""
+def predict(
+    model: Feedforward, part: Part, batch_size: int = 256, *, padded_batch: int | None = None
+) -> NDArray[np.int64]:
+    """Predicted class of every clip, with rounded delays; the model is left in ``eval()``.
+
+    ``padded_batch`` takes batches of so many clips, in their order, and counts their padding as silence of the clip:
+    then a prediction depends on the other clips of its batch. None counts no padding, whatever the ``batch_size``.
+    """
     model.eval()
+    batch_size = padded_batch or batch_size
     predictions = []
     for start in range(0, len(part), batch_size):
         x, lengths, _ = part.dataset.batch(part.clips[start : start + batch_size])
-        predictions.append(model.scores(x, lengths).argmax(1))
+        predictions.append(model.scores(x, lengths if padded_batch is None else None).argmax(1))
     return torch.cat(predictions).numpy()

@@ -186,6 +186,14 @@ class FeedforwardModel(_Delayed):
         description="time constant of the traces that hidden neurons' spikes leave, none for plain spikes [ms]",
     )
     learn_synapse_tau: bool = Field(False, description="every hidden layer learns that time constant from there on")
+    dropout_at: Literal["trace", "spikes"] = Field(
+        "trace", description="where neurons leave traces: silence these, or the spikes before (the official code)"
+    )
+    max_init_delay_ms: OptionalNumber = Field(
+        None,
+        ge=0,
+        description="delays start uniform from 0 to here, those beyond max_delay_ms at it, none for max_delay_ms [ms]",
+    )
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(
         description="the silence comes once for all layers, or anew with every layer (the official code's padding)"
@@ -223,13 +231,29 @@ class TrainConfig(Section):
     batch_size: int = Field(ge=1, le=65536, description="clips per step")
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
+    tau_weight_decay: float = Field(0.0, ge=0, description="weight decay of learned membrane time constants (plif)")
     delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")
     sigma_start_ms: float = Field(gt=0, description="width of a tap at the start [ms]")
     sigma_end_ms: float = Field(gt=0, description="width of a tap at the end [ms]")
     sigma_fraction: float = Field(gt=0, le=1, description="share of the training over which the width shrinks")
-    sigma_schedule: Literal["exponential", "linear", "cosine"] = Field(
-        "exponential", description="how the width goes from start to end; equal ends keep it constant"
+    sigma_schedule: Literal["exponential", "linear", "cosine", "dcls"] = Field(
+        "exponential",
+        description="how the width goes from start to end; equal ends keep it constant; dcls: 0.27 steps stay and what "
+        "is above them shrinks exponentially (the official code)",
     )
+    schedule_per: Literal["iteration", "epoch"] = Field(
+        "iteration", description="learning rates and width change after every batch, or every epoch (the official code)"
+    )
+    padding: Literal["masked", "counted"] = Field(
+        "masked",
+        description="what fills clips up to the longest of their batch counts nowhere, or as silence of the clip in "
+        "batch norm, scores and loss (the official code: a prediction then depends on the other clips of its batch)",
+    )
+
+    @property
+    def padded_batch(self) -> int | None:
+        """Clips per batch where padding counts, so that batches matter in evaluation; else None."""
+        return self.batch_size if self.padding == "counted" else None
 
 
 class AugmentConfig(Section):

@@ -146,7 +146,10 @@ def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Split
     if train_file is None:
         raise DataError(f"{root}: neither shd_train.h5 nor shd_train.h5.gz is there")
     if config.protocol == "paper" and test_file is None:
-        raise DataError(f"{root}: neither shd_test.h5 nor shd_test.h5.gz is there (protocol = paper chooses on it)")
+        raise DataError(
+            f"{root}: neither shd_test.h5 nor shd_test.h5.gz is there (protocol = paper chooses the epoch on it; with "
+            "--protocol honest data.validation says on what)"
+        )
     dataset = read_recording(train_file, grid, progress=progress)
 
     def read_test() -> Part | None:

@@ -183,7 +183,7 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     keep_observed(folder, observe(network, *shown, evaluation=tested, progress=watcher.clips), OWN)
     return {
         **_describe(config, splits, fitted, test),
-        "accuracy": _accuracies(splits, fitted.model, tested),
+        "accuracy": _accuracies(splits, fitted.model, tested, config.train.padded_batch),
         "delays_found": _found(network, before, splits.offsets),
     }
 
@@ -219,13 +219,15 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
     }
 
 
-def _accuracies(splits: Splits, model: Feedforward, tested: Evaluation | None) -> dict[str, Any]:
+def _accuracies(
+    splits: Splits, model: Feedforward, tested: Evaluation | None, padded_batch: int | None
+) -> dict[str, Any]:
     """Accuracy of the chosen epoch on every split that is there, on validation also by speaker."""
     accuracies: dict[str, Any] = {}
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
         if part is None:
             continue
-        right = predict(model, part) == part.dataset.labels[part.clips]
+        right = predict(model, part, padded_batch=padded_batch) == part.dataset.labels[part.clips]
         speaker = part.dataset.speakers[part.clips]
         accuracies[name] = Accuracy.of(right).as_dict()
         there = np.unique(speaker)

@@ -14,7 +14,7 @@ def synapse_filter(spikes: Tensor, decay: Tensor, state: Tensor | None = None) -
         y[t] = y[t-1] - (1 - s[t]) * (1 - decay) * y[t-1] + s[t]
 
     Args:
-        spikes: s, 0 or 1, ``[time, batch, neuron]``.
+        spikes: s, 0 or 1 (with dropout before: 0 or 1 / (1 - p)), ``[time, batch, neuron]``.
         decay: share of the trace kept in a step without a spike, in [0, 1]; scalar or ``[neuron]``.
         state: the trace at the end of the steps before, ``[batch, neuron]``; None means 0.
 
