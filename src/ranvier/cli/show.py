@@ -169,6 +169,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console.print(pairs if pairs.row_count else "no mistakes")
     rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
     console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
+    if evaluation.by_number:
+        console.print("classes were matched by number: the recording or the network does not name them")
 
 
 def show_names(summaries: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.report import Example, Observed
 from ranvier.data import FrameDataset, SpikeDataset
+from ranvier.data.class_names import with_classes
 from ranvier.network import Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.splits import Part
@@ -45,11 +46,12 @@ def observe(
         DataError: the clips' classes are not the network's.
     """
     dataset, clips = part.dataset, part.clips
+    named, _ = with_classes(dataset, network.classes)
     if evaluation is None:
         if len(clips) > _MOST_CLIPS:
             clips = clips[np.linspace(0, len(clips) - 1, _MOST_CLIPS).round().astype(np.int64)]
         evaluation = evaluate(network, dataset, clips, progress=progress)
-    labels = dataset.labels[clips]
+    labels = named.labels[clips]
     right = evaluation.predictions == labels
     speakers = dataset.speakers[clips]
     there = [speaker for speaker in np.unique(speakers) if speaker >= 0]

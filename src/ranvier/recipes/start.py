@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.data.class_names import plain_name
+from ranvier.data.class_names import match_classes
 from ranvier.models import Feedforward
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
@@ -198,8 +198,8 @@ def _same_place(one: str | None, other: str) -> bool:
 def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
     """The model's state with all that the other run's has for it."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    there = {plain_name(name): row for row, name in reversed(list(enumerate(other.classes)))}
-    pairs = [(row, there[plain_name(name)]) for row, name in enumerate(classes) if plain_name(name) in there]
+    places = match_classes(other.classes, classes, numerals=True, partial=True).places
+    pairs = [(row, int(place)) for row, place in enumerate(places) if place >= 0]
     for name, tensor in state.items():
         if name.rpartition(".")[2] in _OWN:
             continue
