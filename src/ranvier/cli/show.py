@@ -118,7 +118,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     rows = []
     for split, accuracy in result["accuracy"].items():
-        rows.append((_SPLITS[split], accuracy))
+        rows.append((_SPLITS.get(split, split), accuracy))
         if split == "validation":
             rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
     if result.get("left_out"):
@@ -128,7 +128,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
     if "comparison" in result:
         parts = [
-            (_DELAYS[name], part["accuracy"].get("test", part["accuracy"].get("validation")))
+            (_DELAYS.get(name, name), part["accuracy"].get("test", part["accuracy"].get("validation")))
             for name, part in result["comparison"].items()
         ]
         split = "test" if "test" in result["accuracy"] else "validation"

@@ -94,7 +94,7 @@ def trainings(folder: Path) -> list[Path]:
 
 def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Progress = None) -> RunReport:
     """Everything that a report tells of a run under that name; the rest is as in :func:`write_report`."""
-    config, result, rows = read_config(folder), read_result(folder), read_metrics(folder)
+    config, result, rows = read_config(folder), read_result(folder, whole=True), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
     notes: list[str] = []

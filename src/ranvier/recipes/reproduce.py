@@ -40,7 +40,7 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """What came out, or None while it is not finished."""
-        return read_result(self.folder)
+        return read_result(self.folder, whole=True)
 
 
 @dataclass(frozen=True)

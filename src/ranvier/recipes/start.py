@@ -91,7 +91,12 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
         model, taken = _begun(other, config, splits)
         start = {"model": model, "about": {**other.about, "classes": taken, "heard": list(other.heard)}}
         save_checkpoint(file, start)
-    _check_share(config, splits, start["about"]["classes"])
+    try:
+        _check_share(config, splits, start["about"]["classes"])
+        if not isinstance(start["model"], dict):
+            raise TypeError("model")
+    except (KeyError, TypeError):
+        raise ConfigError(f"{file}: is of another Ranvier, or damaged") from None
     return start
 
 
@@ -118,7 +123,11 @@ def _read(start: str) -> _Other:
     about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
     heard = tuple((result.get("start") or {}).get("heard", ()))  # by what it started from itself
-    return _Other(start, folder, config, state["best"]["model"], tuple(classes), state["data"], heard, about)
+    try:
+        model, data = state["best"]["model"], state["data"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"train.start: {checkpoint_file(folder)}: is of another Ranvier, or damaged") from None
+    return _Other(start, folder, config, model, tuple(classes), data, heard, about)
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
@@ -206,9 +215,13 @@ def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[di
         if name not in other.model:
             raise _refused(other, f"its checkpoint is of another Ranvier ({name} is missing)")
         theirs = other.model[name]
+        if not isinstance(theirs, Tensor) or theirs.dim() != tensor.dim():
+            raise _refused(other, f"its checkpoint is damaged ({name})")
         if name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
             for ours, row in pairs:
                 tensor[..., ours, :] = theirs[..., row, :]
+        elif theirs.shape != tensor.shape:
+            raise _refused(other, f"its checkpoint is damaged ({name}: {[*theirs.shape]}, not {[*tensor.shape]})")
         else:
             tensor.copy_(theirs)
     return state, [classes[ours] for ours, _ in pairs]
