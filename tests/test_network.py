@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,15 @@ def edited(tmp_path: Path, change: Callable[[dict[str, Any], dict[str, Any]], No
     raw = path.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(json.loads(raw[8 : 8 + size])["__metadata__"]["ranvier"])
+    del header["sha256"]
     tensors = {name: array.copy() for name, array in load(raw).items()}
     change(tensors, header)
     path.write_bytes(save(tensors, {"ranvier": json.dumps(header)}))
     return path
+
+
+def fill(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    return lambda tensors, header: tensors[name].fill(value)
 
 
 def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], None]:
@@ -113,7 +119,7 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
     [
         (lambda t, h: h.update(format_version=3), r"format version 3 is not known \(this Ranvier reads 1 \.\.\. 2"),
         (lambda t, h: h.update(format_version=0), "format version 0"),
-        (lambda t, h: h.update(format_version="1"), "format version 1 is not known"),
+        (lambda t, h: h.update(format_version="1"), "format version '1' is not known"),
         (put("layers.0.weight", np.nan), r"layers\.0\.weight: NaN"),
         (put("layers.1.weight", np.inf), r"layers\.1\.weight: NaN or infinite"),
         (put("layers.0.bias", np.nan), r"layers\.0\.bias: NaN"),
@@ -124,6 +130,8 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
         (put("layers.0.threshold", np.nan), r"layers\.0\.threshold"),
         (put("layers.0.threshold", np.inf), r"layers\.0\.threshold"),
         (put("layers.1.threshold", 1.0), r"layers\.1\.threshold"),
+        (fill("layers.1.threshold", 1.0), r"layers\.1\.threshold: the last layer"),
+        (fill("layers.0.threshold", np.inf), r"layers\.0\.threshold: the last layer"),
         (lambda t, h: t.pop("layers.1.bias"), r"layers\.1\.bias"),
         (lambda t, h: h.pop("readout"), "readout"),
         (lambda t, h: h.update(dt_ms=0), "dt_ms"),
@@ -131,10 +139,32 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
         (lambda t, h: h["input"].update(pool=6), "sources"),
         (lambda t, h: h["input"].update(alignment="middle"), "alignment"),
         (lambda t, h: h["readout"].update(tail_steps=-1), "tail_steps"),
-        (lambda t, h: t.update({"layers.0.weight": t["layers.0.weight"].astype(np.float64)}), "dtype float64"),
+        (lambda t, h: t.update({"layers.0.weight": t["layers.0.weight"].astype(np.float64)}), "dtype F64"),
         (lambda t, h: t.update({"layers.0.bias": t["layers.0.bias"][:2]}), r"bias: shape \(2,\)"),
         (lambda t, h: h["layers"][0].update(reset="soft"), "reset"),
         (lambda t, h: h["layers"].clear(), "layers"),
+        (lambda t, h: h["layers"].pop(), r"layers\.1\..*not known"),
+        (lambda t, h: h.update(dt_ms=[1, 2]), "dt_ms"),
+        (lambda t, h: h.update(dt_ms=True), "dt_ms"),
+        (lambda t, h: h.update(dt_ms=10**400), "dt_ms"),
+        (lambda t, h: h.update(dt_ms=1e-300), "dt_ms"),
+        (lambda t, h: h["input"].update(channels=18 * 10**30, pool=5 * 10**30), r"input\.channels"),
+        (lambda t, h: h["readout"].update(tail_steps=65536), r"readout\.tail_steps"),
+        (lambda t, h: h["readout"].update(tail_steps=4.0), r"readout\.tail_steps"),
+        (lambda t, h: h["layers"][0].update(max_delay=7.0), r"layers\.0\.max_delay"),
+        (lambda t, h: h.update(classes="abc"), "classes: 'abc'"),
+        (lambda t, h: h.update(classes=["a", "b", 3]), "classes: number 2 is 3"),
+        (lambda t, h: h.update(classes=["a", "", "c"]), "classes: number 1 is ''"),
+        (lambda t, h: h.update(classes=["a", "b", "a"]), "classes: numbers 0 and 2"),
+        (lambda t, h: h.update(classes=["e\u0301", "\u00e9", "c"]), "classes: numbers 0 and 1"),
+        (lambda t, h: h.update(classes=["a", "b\n", "c"]), "classes: number 1"),
+        (lambda t, h: h.update(classes=["a", "b\u202e", "c"]), "classes: number 1"),
+        (lambda t, h: h.update(classes=["a", "b", "\ud800"]), "classes: number 2"),
+        (lambda t, h: h.update(layers=7), "layers: 7"),
+        (lambda t, h: h.update(input=[1]), "Input"),
+        (lambda t, h: h.update(sha256="0" * 64), "sha256"),
+        (lambda t, h: h.update(sha256=None), "sha256"),
+        (lambda t, h: t.update({"layers.0.gate": t["layers.0.bias"]}), r"layers\.0\.gate.*not known"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, change: Any, message: str) -> None:
@@ -154,7 +184,7 @@ TRACE = "layers.0.synapse_decay"
         (put(TRACE, 1.1), r"layers\.0\.synapse_decay: values outside"),
         (put(TRACE, -0.1), r"layers\.0\.synapse_decay: values outside"),
         (lambda t, h: t.update({TRACE: t[TRACE][:2]}), r"synapse_decay: shape \(2,\) is not \[5\]"),
-        (lambda t, h: t.update({TRACE: t[TRACE].astype(np.float64)}), "synapse_decay: dtype float64"),
+        (lambda t, h: t.update({TRACE: t[TRACE].astype(np.float64)}), "synapse_decay.: dtype F64"),
         (
             lambda t, h: t.update({"layers.1.synapse_decay": t["layers.1.decay"]}),
             r"layers\.1\.synapse_decay: not allowed in a readout",
@@ -167,6 +197,59 @@ def test_damage_to_a_filter_is_named(tmp_path: Path, change: Any, message: str) 
     with pytest.raises(NetworkError, match=message) as error:
         Network.read(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "[1, 2]", "{", '"ranvier"'])
+def test_a_header_that_is_no_object_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "n.safetensors"
+    path.write_bytes(save({"x": np.zeros(3, np.float32)}, {"ranvier": text}))
+    with pytest.raises(NetworkError, match="the header"):
+        Network.read(path)
+
+
+def test_a_changed_number_is_found_by_the_hash(tmp_path: Path) -> None:
+    path = tmp_path / "n.safetensors"
+    make().write(path)
+    raw = bytearray(path.read_bytes())
+    assert raw.count(b"eins") == 1
+    for changed in (raw.replace(b"eins", b"acht"), raw[:-1] + bytes([raw[-1] ^ 1])):
+        path.write_bytes(changed)
+        with pytest.raises(NetworkError, match="sha256"):
+            Network.read(path)
+
+
+def test_a_file_without_a_hash_is_read(tmp_path: Path) -> None:
+    path = edited(tmp_path, lambda tensors, header: header.update(dt_ms=5))
+    network = Network.read(path)
+    assert (network.dt_ms, type(network.dt_ms)) == (5.0, float)
+
+
+def test_what_would_need_much_memory_to_run_is_refused() -> None:
+    def layer(targets: int, max_delay: int) -> Layer:
+        ones = np.ones(targets, np.float32)
+        weight = np.ones((1, targets, 1), np.float32)
+        return Layer(weight, np.zeros(weight.shape, np.int16), ones, ones, ones * np.inf, max_delay)
+
+    layer(512, 32767)
+    with pytest.raises(NetworkError, match="max_delay"):
+        layer(513, 32767)
+    names = tuple(f"class {number}" for number in range(300))
+    Network(1.0, (layer(300, 0),), names, Input(1), Readout(55_000))
+    with pytest.raises(NetworkError, match="tail_steps"):
+        Network(1.0, (layer(300, 0),), names, Input(1), Readout(60_000))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4), (2, 0, 4), (2, 3, 0), (3, 4)])
+def test_a_layer_without_synapses_is_refused(shape: tuple[int, ...]) -> None:
+    ones = np.ones(shape[-2], np.float32)
+    with pytest.raises(NetworkError, match=r"\[branch, target, source\]"):
+        Layer(np.ones(shape, np.float32), np.zeros(shape, np.int16), ones, ones, ones, 0)
+
+
+def test_a_pipe_is_refused_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "n.safetensors")
+    with pytest.raises(NetworkError, match="pipe"):
+        Network.read(tmp_path / "n.safetensors")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])

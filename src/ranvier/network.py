@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +17,18 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ranvier.files import write_atomically
+from ranvier.names import name_fault
+
 FORMAT_VERSION = 2  # what it added: synapse_decay; a network without is written as version 1, which it always was
+MOST_STEPS = 65535  # of a tail, as of a clip
+_MOST_CHANNELS = 2**24
+_MOST_VALUES = 2**24  # of what one layer keeps while it runs
+_SHORTEST_MS, _LONGEST_MS = 1e-6, 1e9
 _HEADER = "ranvier"
+_HASH = "sha256"  # of header and tensors; older files have none, and an older Ranvier passes over it
+_DTYPES = ("F32", "I16")
+_MOST_TEXT = 200  # characters of another library's message
 _ARRAYS = ("weight", "delay_steps", "bias", "decay", "threshold")
 _TRACE = "synapse_decay"
 
@@ -32,8 +45,8 @@ def _require(condition: bool, message: str) -> None:
         raise NetworkError(message)
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _whole(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 @dataclass(frozen=True)
@@ -41,8 +54,8 @@ class Input:
     """How raw events become the network's input counts.
 
     Args:
-        channels: channels of the raw events; unit ids lie in [0, channels).
-        pool: neighbouring channels summed into one source, >= 1.
+        channels: channels of the raw events, in [1, 2^24]; unit ids lie in [0, channels).
+        pool: neighbouring channels summed into one source, in [1, 2^24].
         alignment: where step 0 lies: ``zero`` at time 0 of the recording, ``first_event`` at its first event.
     """
 
@@ -51,13 +64,15 @@ class Input:
     alignment: Alignment = "zero"
 
     def __post_init__(self) -> None:
-        _require(
-            _whole(self.channels) and self.channels >= 1, f"input.channels: {self.channels} is not allowed (1 or more)"
-        )
-        _require(_whole(self.pool) and self.pool >= 1, f"input.pool: {self.pool} is not allowed (1 or more)")
+        for name in ("channels", "pool"):
+            value = getattr(self, name)
+            _require(
+                _whole(value, 1, _MOST_CHANNELS),
+                f"input.{name}: {short(value)} is not allowed (1 ... {_MOST_CHANNELS})",
+            )
         _require(
             self.alignment in ("zero", "first_event"),
-            f"input.alignment: {self.alignment!r} is not allowed (zero, first_event)",
+            f"input.alignment: {short(self.alignment)} is not allowed (zero, first_event)",
         )
 
     @property
@@ -71,7 +86,7 @@ class Readout:
     """How output voltages become class scores: r = sum over t of softmax(v[t]), over the clip's steps and its tail.
 
     Args:
-        tail_steps: steps of silence after a clip, >= 0.
+        tail_steps: steps of silence after a clip, in [0, 65535].
         tail: ``clip``: one silence after the clip, the same for every layer, so that a clip and a stream mean the
             same. ``per_layer``: every layer adds ``tail_steps`` to what its predecessor gave and hears nothing of it
             later, as the official DCLS-Delays code pads.
@@ -82,10 +97,12 @@ class Readout:
 
     def __post_init__(self) -> None:
         _require(
-            _whole(self.tail_steps) and self.tail_steps >= 0,
-            f"readout.tail_steps: {self.tail_steps} is not allowed (0 or more)",
+            _whole(self.tail_steps, 0, MOST_STEPS),
+            f"readout.tail_steps: {short(self.tail_steps)} is not allowed (0 ... {MOST_STEPS} steps)",
         )
-        _require(self.tail in ("clip", "per_layer"), f"readout.tail: {self.tail!r} is not allowed (clip, per_layer)")
+        _require(
+            self.tail in ("clip", "per_layer"), f"readout.tail: {short(self.tail)} is not allowed (clip, per_layer)"
+        )
 
     def steps(self, clip_steps: int, layer: int) -> int:
         """Steps for which layer number ``layer`` (0 = first) runs on a clip of ``clip_steps``."""
@@ -130,12 +147,16 @@ class Layer:
     def __post_init__(self) -> None:
         for name in self._arrays():
             array = getattr(self, name)
+            _require(isinstance(array, np.ndarray), f"{name}: {type(array).__name__} is not allowed (a NumPy array)")
             dtype = np.int16 if name == "delay_steps" else np.float32
             _require(array.dtype == dtype, f"{name}: dtype {array.dtype} is not allowed ({np.dtype(dtype)})")
             view = np.ascontiguousarray(array).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
-        _require(self.weight.ndim == 3, f"weight: shape {self.weight.shape} is not [branch, target, source]")
+        _require(
+            self.weight.ndim == 3 and self.weight.size > 0,
+            f"weight: shape {self.weight.shape} is not [branch, target, source], each 1 or more",
+        )
         _require(
             self.delay_steps.shape == self.weight.shape,
             f"delay_steps: shape {self.delay_steps.shape} differs from the weight's {self.weight.shape}",
@@ -144,10 +165,14 @@ class Layer:
             shape = getattr(self, name).shape
             _require(shape == (self.targets,), f"{name}: shape {shape} is not [{self.targets}], one per target")
         _require(
-            _whole(self.max_delay) and 0 <= self.max_delay <= 32767,
-            f"max_delay: {self.max_delay} is not allowed (0 ... 32767 steps)",
+            _whole(self.max_delay, 0, 32767),
+            f"max_delay: {short(self.max_delay)} is not allowed (0 ... 32767 steps)",
         )
-        _require(self.reset == "hard", f"reset: {self.reset!r} is not allowed (hard)")
+        _require(
+            self.max_delay * self.targets <= _MOST_VALUES,
+            f"max_delay: {self.max_delay} steps for {self.targets} targets (a product up to {_MOST_VALUES} allowed)",
+        )
+        _require(self.reset == "hard", f"reset: {short(self.reset)} is not allowed (hard)")
         self._check_values()
 
     def _arrays(self) -> tuple[str, ...]:
@@ -194,9 +219,9 @@ class Network:
     """A feedforward network with frozen integer delays.
 
     Args:
-        dt_ms: length of a step in ms, > 0.
+        dt_ms: length of a step in ms, in [1e-6, 1e9].
         layers: from input to readout; all but the last spike.
-        classes: names of the output neurons.
+        classes: names of the output neurons: text, not empty, without control characters, each once.
         input: how raw events become the first layer's input.
         readout: how output voltages become class scores.
 
@@ -211,7 +236,12 @@ class Network:
     readout: Readout
 
     def __post_init__(self) -> None:
-        _require(bool(np.isfinite(self.dt_ms)) and self.dt_ms > 0, f"dt_ms: {self.dt_ms} is not allowed (above 0 ms)")
+        real = isinstance(self.dt_ms, Real) and not isinstance(self.dt_ms, bool)
+        _require(
+            real and _SHORTEST_MS <= self.dt_ms <= _LONGEST_MS,
+            f"dt_ms: {short(self.dt_ms)} is not allowed ({_SHORTEST_MS:g} ... {_LONGEST_MS:g} ms)",
+        )
+        object.__setattr__(self, "dt_ms", float(self.dt_ms))
         _require(len(self.layers) >= 1, "layers: none (1 or more)")
         sources = self.input.sources
         for number, layer in enumerate(self.layers):
@@ -224,12 +254,29 @@ class Network:
                 layer.spikes != last, f"layers.{number}.threshold: the last layer, and only it, is a readout (+inf)"
             )
             sources = layer.targets
+        _require(
+            isinstance(self.classes, list | tuple), f"classes: {short(self.classes)} is not allowed (a list of names)"
+        )
+        object.__setattr__(self, "classes", tuple(self.classes))
         _require(len(self.classes) == sources, f"classes: {len(self.classes)} names for {sources} output neurons")
+        fault = name_fault(self.classes)
+        _require(fault is None, f"classes: {fault}")
+        for number, layer in enumerate(self.layers):
+            tail = self.readout.steps(0, number)
+            _require(
+                tail * layer.targets <= _MOST_VALUES,
+                f"readout.tail_steps: {tail} steps in layer {number} for {layer.targets} targets (a product up to "
+                f"{_MOST_VALUES} allowed)",
+            )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write one safetensors file, under a temporary name first: a half-written file never bears the final name."""
+        """Write one safetensors file, with the SHA-256 of its content, whole or not at all.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         traced = any(layer.synapse_decay is not None for layer in self.layers)
-        header = {
+        header: dict[str, Any] = {
             "format_version": FORMAT_VERSION if traced else 1,
             "dt_ms": self.dt_ms,
             "classes": list(self.classes),
@@ -242,63 +289,102 @@ class Network:
             for i, layer in enumerate(self.layers)
             for name in layer._arrays()
         }
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_bytes(save(tensors, {_HEADER: json.dumps(header)}))
-        temporary.replace(path)
+        header[_HASH] = _content_hash(header, tensors)
+        with write_atomically(path) as temporary:
+            temporary.write_bytes(save(tensors, {_HEADER: json.dumps(header)}))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Network:
-        """Read a network written by :meth:`write`; every rule is checked.
+        """Read a network written by :meth:`write`; every rule is checked, and the content's hash where there is one.
 
         Raises:
-            NetworkError: the file is cut short, of a newer format, or breaks a rule; the message names the file.
+            NetworkError: whatever is wrong with the content: cut short, changed since it was written, of a newer
+                format, a broken rule; the message names the file.
             FileNotFoundError: there is no such file.
         """
         path = Path(path)
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such network file")
-        if path.is_dir():
-            raise NetworkError(f"{path}: is a folder (a network.safetensors file is needed)")
+        if not path.is_file():
+            kind = "folder" if path.is_dir() else "device or pipe"
+            raise NetworkError(f"{path}: is a {kind} (a network.safetensors file is needed)")
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, OSError) as error:
-            raise NetworkError(f"{path}: not a whole safetensors file ({error})") from None
-        try:
-            return _from_parts(metadata, tensors)
+            return _from_parts(*_read_parts(path))
         except NetworkError as error:
             raise NetworkError(f"{path}: {error}") from None
 
 
-def _from_parts(metadata: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> Network:
-    _require(_HEADER in metadata, "not a Ranvier network (the file's header says nothing of one)")
+def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and tensors of a file; nothing larger than the file is made before its kind is known."""
     try:
-        header = json.loads(metadata[_HEADER])
-        version = header["format_version"]
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_HEADER)
+            _require(text is not None, "not a Ranvier network (the file's header says nothing of one)")
+            names = list(file.keys())
+            for name in names:
+                dtype = file.get_slice(name).get_dtype()
+                _require(dtype in _DTYPES, f"{short(name)}: dtype {dtype} is not allowed ({', '.join(_DTYPES)})")
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, UnicodeError, MemoryError) as error:
+        raise NetworkError(f"not a whole safetensors file ({str(error)[:_MOST_TEXT]})") from None
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, brackets without end
+        raise NetworkError(f"the header cannot be read ({str(error)[:_MOST_TEXT]})") from None
+    _require(isinstance(header, dict), f"the header is {short(header)} (a JSON object allowed)")
+    return header, tensors
+
+
+def _content_hash(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256, in hex, of all that a file says: the header but for the hash itself, and every tensor."""
+    said = {name: value for name, value in header.items() if name != _HASH}
+    whole = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        whole.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        whole.update(array.tobytes())
+    return whole.hexdigest()
+
+
+def _from_parts(header: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Network:
+    version = header.get("format_version")
+    _require(
+        _whole(version, 1, FORMAT_VERSION),
+        f"format version {short(version)} is not known (this Ranvier reads 1 ... {FORMAT_VERSION}, a newer one may "
+        "more)",
+    )
+    if _HASH in header:
         _require(
-            _whole(version) and 1 <= version <= FORMAT_VERSION,
-            f"format version {version} is not known (this Ranvier reads 1 ... {FORMAT_VERSION}, a newer one may more)",
+            header[_HASH] == _content_hash(header, tensors),
+            f"is damaged or was changed after it was written (its content is not that of its {_HASH})",
         )
-        layers = []
-        for number, settings in enumerate(header["layers"]):
-            arrays: dict[str, Any] = {name: tensors[f"layers.{number}.{name}"] for name in _ARRAYS}
-            arrays[_TRACE] = tensors.get(f"layers.{number}.{_TRACE}")
-            _require(
-                version > 1 or arrays[_TRACE] is None,
-                f"layers.{number}.{_TRACE}: is not allowed in format version 1 (2 or above)",
-            )
-            try:
-                layers.append(Layer(**arrays, **settings))
-            except NetworkError as error:
-                raise NetworkError(f"layers.{number}.{error}") from None
+    try:
         return Network(
             dt_ms=header["dt_ms"],
-            layers=tuple(layers),
-            classes=tuple(header["classes"]),
+            layers=_layers(header["layers"], tensors, traced=version != 1),
+            classes=header["classes"],
             input=Input(**header["input"]),
             readout=Readout(**header["readout"]),
         )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise NetworkError(f"the header or a tensor is missing or malformed ({error})") from None
+    except (KeyError, TypeError) as error:
+        raise NetworkError(f"the header or a tensor is missing or malformed ({str(error)[:_MOST_TEXT]})") from None
+
+
+def _layers(settings: Any, tensors: Mapping[str, NDArray[Any]], *, traced: bool) -> tuple[Layer, ...]:
+    _require(isinstance(settings, list), f"layers: {short(settings)} is not allowed (a list)")
+    left = dict(tensors)
+    layers = []
+    for number, values in enumerate(settings):
+        arrays: dict[str, Any] = {name: left.pop(f"layers.{number}.{name}") for name in _ARRAYS}
+        arrays[_TRACE] = left.pop(f"layers.{number}.{_TRACE}", None)
+        _require(
+            traced or arrays[_TRACE] is None,
+            f"layers.{number}.{_TRACE}: is not allowed in format version 1 (2 or above)",
+        )
+        try:
+            layers.append(Layer(**arrays, **values))
+        except NetworkError as error:
+            raise NetworkError(f"layers.{number}.{error}") from None
+    # an array that this Ranvier does not know may change what the network does
+    _require(not layers or not left, f"{short(next(iter(left), ''))}: a tensor of that name is not known")
+    return tuple(layers)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -38,10 +40,14 @@ def draw_network(seed: int, branches: int, tail: Tail, max_delay: int = 6, *, fi
 
 
 def by_hand(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[Any]]:
-    """Dense spikes of every layer, and the readout's voltage, straight from the equations."""
-    rasters, length = [], len(x)
+    """Dense spikes of every layer, and the readout's voltage, straight from the equations.
+
+    A clip of T steps with a tail of S: ``clip``: every layer runs T + S steps. ``per_layer``: layer 0 runs T + S, layer
+    1 T + 2 S, layer 2 T + 3 S, each with silence where its predecessor has ended.
+    """
+    rasters, length, tail = [], len(x), network.readout.tail_steps
     for number, layer in enumerate(network.layers):
-        steps = network.readout.steps(length, number)
+        steps = length + tail + (number * tail if network.readout.tail == "per_layer" else 0)
         x = np.concatenate([x, np.zeros((steps - len(x), x.shape[1]))]) if len(x) < steps else x
         out, heard = np.zeros((2, steps, layer.targets))
         for j in range(layer.targets):
@@ -110,19 +116,63 @@ def test_silence_and_a_single_step() -> None:
     assert run(network, empty, 9).voltage.shape == (9 + 3, 3)
 
 
+@pytest.mark.parametrize(("tail", "steps"), [("clip", (10, 10, 10)), ("per_layer", (10, 13, 16))])
+def test_every_layer_runs_as_long_as_the_tail_says(tail: Tail, steps: tuple[int, ...]) -> None:
+    # with a bias above every threshold a neuron fires in each step that its layer runs
+    network = draw_network(0, 1, tail)
+    loud = [replace(layer, bias=np.full_like(layer.bias, 1000)) for layer in network.layers[:2]]
+    result = run(replace(network, layers=(*loud, network.layers[2])), np.zeros((7, 4)))
+    assert [int(spikes[:, 0].max()) + 1 for spikes in result.spikes] == list(steps[:2])
+    assert len(result.voltage) == steps[2]
+
+
 @pytest.mark.parametrize(
     ("events", "length", "message"),
     [
         (([0, 5], [0, 0], [1, 1]), 5, "steps 0 ... 5"),
         (([3, 1], [0, 0], [1, 1]), 9, "rising"),
+        (([-1], [0], [1]), 9, "steps -1"),
+        (([2**40], [0], [1]), None, "steps 1099511627776"),
         (([0], [4], [1]), 5, "sources 4 ... 4"),
         (([0], [-1], [1]), 5, "sources -1 ... -1"),
+        (([0.0], [0], [1]), 5, "step is float64"),
+        (([0], [0.0], [1]), 5, "source is float64"),
+        (([True], [0], [1]), 5, "step is bool"),
+        (([0], [0], [np.nan]), 5, "size is float64"),
+        (([0], [0], [np.inf]), 5, "size is float64"),
+        (([0], [0], [1j]), 5, "size is complex128"),
+        (([0, 1], [0], [1]), 5, "shapes"),
+        (([[0]], [[0]], [[1]]), 5, "shapes"),
+        (([0], [0], [1]), 0, "length: 0"),
+        (([0], [0], [1]), 5.0, "length: 5.0"),
+        (([0], [0], [1]), True, "length: True"),
+        (([0], [0], [1]), 10**12, "length: 1000000000000"),
     ],
 )
-def test_events_that_do_not_fit_are_refused(events: Any, length: int, message: str) -> None:
+def test_events_that_do_not_fit_are_refused(events: Any, length: Any, message: str) -> None:
     step, source, size = (np.array(part) for part in events)
     with pytest.raises(ValueError, match=message):
         run(draw_network(0, 1, "clip"), (step, source, size), length)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        np.zeros((5, 2)),
+        np.zeros((4, 5)),
+        np.zeros((0, 4)),
+        np.zeros(4),
+        np.zeros((2, 5, 4)),
+        np.full((5, 4), np.nan),
+        np.full((5, 4), "1"),
+        (np.zeros(3, np.int64),) * 2,
+        {"step": [0]},
+        torch.zeros(5, 4),
+    ],
+)
+def test_a_dense_form_that_does_not_fit_is_refused(events: Any) -> None:
+    with pytest.raises(ValueError, match=r"events: "):
+        run(draw_network(0, 1, "clip"), events)
 
 
 def test_no_torch_on_this_path() -> None:

@@ -118,7 +118,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     rows = []
     for split, accuracy in result["accuracy"].items():
-        rows.append((_SPLITS[split], accuracy))
+        rows.append((_SPLITS.get(split, split), accuracy))
         if split == "validation":
             rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
     if result.get("left_out"):
@@ -128,7 +128,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
     if "comparison" in result:
         parts = [
-            (_DELAYS[name], part["accuracy"].get("test", part["accuracy"].get("validation")))
+            (_DELAYS.get(name, name), part["accuracy"].get("test", part["accuracy"].get("validation")))
             for name, part in result["comparison"].items()
         ]
         split = "test" if "test" in result["accuracy"] else "validation"
@@ -169,6 +169,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console.print(pairs if pairs.row_count else "no mistakes")
     rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
     console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
+    if evaluation.by_number:
+        console.print("classes were matched by number: the recording or the network does not name them")
 
 
 def show_names(summaries: Mapping[str, str]) -> None:

@@ -17,6 +17,20 @@ class DataError(ValueError):
     """Data, or a file that should hold it, breaks a rule; the message says which, where and what is allowed."""
 
 
+def check_clips(clips: NDArray[Any], most: int) -> NDArray[np.int64]:
+    """Indices ``[clip]`` of clips as int64.
+
+    Raises:
+        DataError: they are no integers (a mask is none), are no list, or lie outside [0, most).
+    """
+    array = np.asarray(clips)
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+        raise DataError(f"clips: {array.dtype} of shape {array.shape} (a list of integers allowed)")
+    if len(array) and not (array.min() >= 0 and array.max() < most):
+        raise DataError(f"clips: {array.min()} ... {array.max()} (0 ... {most - 1} allowed)")
+    return array.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class SpikeDataset:
     """Clips of counted events on a grid, without their empty cells.
@@ -99,7 +113,7 @@ class SpikeDataset:
         """
         import torch
 
-        clips = np.asarray(clips)
+        clips = check_clips(clips, len(self))
         lengths = self.lengths[clips]
         x = np.zeros((int(lengths.max()) if steps is None else steps, len(clips), self.sources), np.float32)
         for place, clip in enumerate(clips):

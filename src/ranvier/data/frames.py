@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.cache import cache_folder
+from ranvier.data.dataset import check_clips
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ class FrameDataset:
         """
         import torch
 
-        clips = np.asarray(clips)
+        clips = check_clips(clips, len(self))
         lengths = self.offsets[clips + 1] - self.offsets[clips]
         x = np.zeros((int(lengths.max()) if steps is None else steps, len(clips), self.sources), np.float32)
         for place, (clip, length) in enumerate(zip(clips, lengths, strict=True)):

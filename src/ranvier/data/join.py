@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from ranvier.data.cache import unpacked
-from ranvier.data.class_names import plain_name
+from ranvier.data.class_names import match_classes, plain_name
 from ranvier.data.dataset import DataError
 from ranvier.data.hdf5 import read_files
 from ranvier.data.hdf5_write import write_clips
@@ -179,12 +179,12 @@ def _open(path: Path) -> _Recording:
 
 def _choose(first: _Recording, others: Sequence[_Recording]) -> list[_Part]:
     """Clips whose class the first recording has, with its labels."""
-    places = {plain_name(name): place for place, name in enumerate(first.classes)}
-    if len(places) < len(first.classes):
+    if len(set(map(plain_name, first.classes))) < len(first.classes):
         raise DataError(f"{first.path}: two of its classes are one, {', '.join(first.classes)} (zero is 0)")
     parts = []
     for recording in (first, *others):
-        labels = np.array([places.get(plain_name(name), -1) for name in recording.classes])[recording.labels]
+        match = match_classes(first.classes, recording.classes, numerals=True, partial=True)
+        labels = match.places[recording.labels]
         chosen = np.flatnonzero(labels >= 0)
         if not len(chosen):
             raise DataError(

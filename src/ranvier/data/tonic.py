@@ -19,6 +19,7 @@ from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid, time_to_steps
 from ranvier.data.hdf5 import _CLIPS_AT_ONCE, _MOST_CLASSES, _check_clips, _dataset, _names
+from ranvier.names import normal_name
 
 EVENTS = np.dtype([("t", "<i8"), ("x", "<i8"), ("p", "<i8")])
 """A clip's events: microseconds, channel, polarity."""
@@ -208,16 +209,16 @@ def _class_names(classes: Any, given: list[int | str]) -> list[str]:
             raise DataError(f"classes: {twice[0]!r} stands there {names.count(twice[0])} times (each once allowed)")
         return names
     if isinstance(given[0], str):
-        return sorted({str(label) for label in given})
+        return sorted({normal_name(str(label)) for label in given})
     most = max(int(label) for label in given) + 1
     return [str(number) for number in range(min(most, _MOST_CLASSES))]
 
 
 def _numbers(given: list[int | str], names: list[str]) -> NDArray[np.int64]:
-    place = {name: number for number, name in enumerate(names)}
+    place = {normal_name(name): number for number, name in enumerate(names)}
     numbers = []
     for clip, label in enumerate(given):
-        number = place.get(label, -1) if isinstance(label, str) else label
+        number = place.get(normal_name(label), -1) if isinstance(label, str) else label
         if not 0 <= number < len(names):
             allowed = f"0 ... {len(names) - 1}" if isinstance(label, int) else ", ".join(names[:5])
             raise DataError(f"clip {clip}: label is {label!r} ({allowed} allowed)")

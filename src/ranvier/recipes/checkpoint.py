@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,32 @@ def load_checkpoint(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(file, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
+        _check_archive(file)
+        state = torch.load(file, weights_only=True)
+        _check_sizes(state)
+    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
         raise ConfigError(f"{file}: not a whole checkpoint ({type(error).__name__})") from None
+    if not isinstance(state, dict):
+        raise ConfigError(f"{file}: not a checkpoint (a {type(state).__name__})")
     return state
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse what would grow while it is unpacked: torch stores its records as they are."""
+    with zipfile.ZipFile(file) as archive:
+        records = archive.infolist()
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("a compressed record")
+        if sum(record.file_size for record in records) > file.stat().st_size or archive.testzip() is not None:
+            raise ValueError("a record that is not what it says")
+
+
+def _check_sizes(value: Any) -> None:
+    """Refuse a tensor that says it is larger than what it holds."""
+    if isinstance(value, torch.Tensor):
+        if value.layout != torch.strided or value.device.type != "cpu":
+            raise ValueError("a tensor that holds no numbers")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError("a tensor of other size than its storage")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        _check_sizes(part)

@@ -350,7 +350,7 @@ def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
         if not isinstance(section, Mapping):
             return None
         kind, known = section.get("kind"), _KINDS[name]
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             given = "missing" if kind is None else f"{kind!r} is not allowed"
             raise ConfigError(f"{name}.kind: {given} ({', '.join(known)})")
         return known[kind]

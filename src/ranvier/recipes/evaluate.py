@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.intervals import Accuracy
 from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.data.class_names import with_classes
+from ranvier.data.dataset import check_clips
 from ranvier.data.frames import FrameDataset
 from ranvier.engine import run
 from ranvier.network import Network
@@ -27,7 +30,8 @@ class Evaluation:
         confusion: ``[true class, predicted class]`` clips.
         spikes_per_neuron: per hidden layer, mean spikes of a neuron in a clip.
         neuron_spikes: the same of every neuron, per hidden layer ``[neuron]``.
-        classes: their names.
+        classes: names of the network's classes.
+        by_number: clips and network were matched by number, because one of them does not name its classes.
     """
 
     accuracy: Accuracy
@@ -36,6 +40,7 @@ class Evaluation:
     spikes_per_neuron: tuple[float, ...]
     neuron_spikes: tuple[NDArray[np.float64], ...]
     classes: tuple[str, ...]
+    by_number: bool = False
 
     def worst_pairs(self, most: int = 5) -> list[tuple[str, str, int]]:
         """The commonest mistakes: true class, predicted class, clips."""
@@ -56,6 +61,7 @@ class Evaluation:
             "spikes_per_neuron_and_clip": [round(rate, 4) for rate in self.spikes_per_neuron],
             "confusion": self.confusion.tolist(),
             "classes": list(self.classes),
+            "classes_matched_by": "number" if self.by_number else "name",
         }
 
 
@@ -70,17 +76,19 @@ def evaluate(
 
     Args:
         network: what to run.
-        dataset: clips on the network's grid.
+        dataset: clips on the network's grid; their classes are found by name, see
+            :func:`~ranvier.data.class_names.match_classes`.
         clips: indices of the clips; None takes all.
         progress: called with (clips run, clips in all).
 
     Raises:
-        DataError: the data set's classes are not the network's.
+        DataError: the data set has classes that the network does not have, or is on another grid; or there is no clip.
     """
-    # names may be spelt otherwise, or be missing: their number is what must fit
-    if len(dataset.classes) > len(network.classes):
-        raise DataError(f"the recording has {len(dataset.classes)} classes, the network knows {len(network.classes)}")
-    clips = np.arange(len(dataset)) if clips is None else clips
+    dataset, by_number = with_classes(dataset, network.classes)
+    _check_grid(network, dataset)
+    clips = np.arange(len(dataset)) if clips is None else check_clips(clips, len(dataset))
+    if not len(clips):
+        raise DataError("clips: none (1 or more)")
     predictions, spikes = [], [np.zeros(layer.targets, np.int64) for layer in network.layers[:-1]]
     for done, clip in enumerate(clips, 1):
         result = run(network, dataset.clip(clip), int(dataset.lengths[clip]))
@@ -99,7 +107,17 @@ def evaluate(
         spikes_per_neuron=tuple(float(total.sum()) / len(clips) / len(total) for total in spikes),
         neuron_spikes=tuple(total / len(clips) for total in spikes),
         classes=network.classes,
+        by_number=by_number,
     )
+
+
+def _check_grid(network: Network, dataset: SpikeDataset | FrameDataset) -> None:
+    sources = network.layers[0].sources
+    if dataset.sources != sources or not math.isclose(dataset.dt_ms, network.dt_ms, rel_tol=1e-9):
+        raise DataError(
+            f"clips of {dataset.sources} sources in steps of {dataset.dt_ms:g} ms ({sources} sources in steps of "
+            f"{network.dt_ms:g} ms allowed, the network's)"
+        )
 
 
 def evaluate_file(

@@ -270,8 +270,20 @@ class Training:
         self.order.set_state(state["order"])
         torch.set_rng_state(state["dropout"])
         self.changes.bit_generator.state = state["changes"]
+        _check_progress(state)
         for name in ("step", "epoch", "seconds", "best", "last_row"):
             setattr(self, name, state[name])
+
+
+def _check_progress(state: dict[str, Any]) -> None:
+    """Refuse what would only fail an epoch later."""
+    for of, kinds in (
+        (state, {"step": int, "epoch": int, "threads": int, "seconds": float, "last_row": dict}),
+        (state["best"], {"epoch": int, "accuracy": float, "model": dict}),
+    ):
+        for name, kind in kinds.items():
+            if not isinstance(of[name], kind) or (kind is int and of[name] < 0):
+                raise TypeError(f"{name} is a {type(of[name]).__name__}")
 
 
 def _settings(config: Config) -> str:
@@ -305,7 +317,7 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
                 # sums are split among threads: another number of them gives other last digits
                 torch.set_num_threads(saved["threads"])
                 at_end.callback(torch.set_num_threads, threads)
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError) as error:
                 raise ConfigError(f"{checkpoint_file(folder)}: cannot be continued ({error})") from None
         watcher.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)

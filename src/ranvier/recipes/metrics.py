@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ranvier.recipes.config import ConfigError
+from ranvier.recipes.run_values import check_row, parse_json
+
 
 def append_metrics(folder: Path, row: dict[str, Any]) -> None:
     """Add an epoch."""
@@ -14,14 +17,20 @@ def append_metrics(folder: Path, row: dict[str, Any]) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line."""
+    """Every whole line; a last one without its end was cut short by a kill.
+
+    Raises:
+        ConfigError: a line is damaged, or epochs do not follow one another.
+    """
     file = folder / "metrics.jsonl"
-    rows = []
-    for line in file.read_text().splitlines() if file.exists() else []:
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1] if file.exists() else [], 1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break  # a kill cut the last line short
+            rows.append(check_row(parse_json(line.decode("utf-8"))))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{file}: line {number}: {error}") from None
+        if len(rows) > 1 and rows[-1]["epoch"] <= rows[-2]["epoch"]:
+            raise ConfigError(f"{file}: line {number}: epoch {rows[-1]['epoch']} after epoch {rows[-2]['epoch']}")
     return rows
 
 

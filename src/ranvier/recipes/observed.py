@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,19 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.report import Example, Observed
 from ranvier.data import FrameDataset, SpikeDataset
-from ranvier.network import Network
+from ranvier.data.class_names import with_classes
+from ranvier.engine import run
+from ranvier.files import write_atomically
+from ranvier.network import MOST_STEPS, Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.run_values import parse_json
 from ranvier.recipes.splits import Part
 
 _VERSION = 2  # what it added: which clips were right, and the events of every source
 _MOST_CLIPS = 2000  # of a split whose accuracy is known already; more are evenly thinned
 _MOST_SPEAKERS = 20
+_MOST_BYTES = 2**28  # of all its arrays
+_MOST_COUNT = 2**53
 _RIGHT, _WRONG = 3, 2  # clips to look at
 
 
@@ -45,11 +50,12 @@ def observe(
         DataError: the clips' classes are not the network's.
     """
     dataset, clips = part.dataset, part.clips
+    named, _ = with_classes(dataset, network.classes)
     if evaluation is None:
         if len(clips) > _MOST_CLIPS:
             clips = clips[np.linspace(0, len(clips) - 1, _MOST_CLIPS).round().astype(np.int64)]
         evaluation = evaluate(network, dataset, clips, progress=progress)
-    labels = dataset.labels[clips]
+    labels = named.labels[clips]
     right = evaluation.predictions == labels
     speakers = dataset.speakers[clips]
     there = [speaker for speaker in np.unique(speakers) if speaker >= 0]
@@ -131,10 +137,8 @@ def keep_observed(folder: Path, observed: Observed, data: str) -> None:
         else:
             for name, values in zip(("step", "source", "size"), example.events, strict=True):
                 arrays[f"{name}_{number}"] = values
-    temporary = folder / "observed.npz.tmp"
-    with temporary.open("wb") as file:
+    with write_atomically(folder / "observed.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    temporary.replace(folder / "observed.npz")
 
 
 def kept_observed(folder: Path, data: str) -> Observed | None:
@@ -145,12 +149,45 @@ def kept_observed(folder: Path, data: str) -> Observed | None:
     try:
         # opened here, for NumPy leaves a damaged file open
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
+            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
+                return None
+            about = parse_json(str(arrays["about"]))
             if (about["version"], about["network"], about["data"]) != (_VERSION, _fingerprint(folder), data):
                 return None
-            return _from_arrays(about, dict(arrays))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            observed = _from_arrays(about, dict(arrays))
+        _check(observed, Network.read(folder / "network.safetensors"))
+        return observed
+    except Exception:  # NumPy, zip and zlib raise many kinds for a damaged file, which is then made anew
         return None
+
+
+def _check(observed: Observed, network: Network) -> None:
+    """Raise ValueError where something is not what :func:`observe` gives of this network."""
+    classes, sources = len(network.classes), network.layers[0].sources
+    counts = [observed.clips, observed.there, *(n for pair in observed.speakers.values() for n in pair)]
+    names = [observed.split, observed.which, *observed.speakers, *(each.speaker for each in observed.examples)]
+    rates = [*observed.neuron_spikes, *([] if observed.source_events is None else [observed.source_events])]
+    shapes = [(layer.targets,) for layer in network.layers[:-1]]
+    sound = (
+        all(type(count) is int and 0 <= count <= _MOST_COUNT for count in counts)
+        and 1 <= observed.clips == len(observed.right) <= observed.there
+        and all(0 <= right <= clips and clips for right, clips in observed.speakers.values())
+        and all(isinstance(name, str) for name in names)
+        and observed.right.dtype == np.bool_
+        and observed.right.ndim == 1
+        and observed.confusion.dtype.kind == "i"
+        and observed.confusion.shape == (classes, classes)
+        and bool((observed.confusion >= 0).all() and observed.confusion.sum() == observed.clips)
+        and [each.shape for each in observed.neuron_spikes] == shapes
+        and (observed.source_events is None or observed.source_events.shape == (sources,))
+        and all(each.dtype == np.float64 and bool((np.isfinite(each) & (each >= 0)).all()) for each in rates)
+    )
+    if not sound:
+        raise ValueError("observed.npz: not of this network")
+    for example in observed.examples:
+        if type(example.label) is not int or not 0 <= example.label < classes or example.length > MOST_STEPS:
+            raise ValueError("observed.npz: an example of no class, or without end")
+        run(network, example.events, example.length)
 
 
 def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Observed:

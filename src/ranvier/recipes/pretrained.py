@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
+from ranvier.files import write_atomically
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.run_folder import read_config, read_result
@@ -64,11 +65,11 @@ def read_pretrained(name: str) -> Pretrained:
     try:
         with safe_open(file, framework="numpy") as opened:
             header = json.loads(opened.metadata()[_HEADER])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        about = {"run": name, **header["about"]}
+        config, classes, heard = build_config(header["config"]), tuple(header["classes"]), tuple(header["heard"])
+        return Pretrained(header["summary"], config, classes, about, heard, file)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
         raise ConfigError(f"{file}: is damaged (install Ranvier again)") from None
-    about = {"run": name, **header["about"]}
-    config, classes, heard = build_config(header["config"]), tuple(header["classes"]), tuple(header["heard"])
-    return Pretrained(header["summary"], config, classes, about, heard, file)
 
 
 def write_pretrained(run: Path, file: Path, *, summary: str, heard: Sequence[str] = ()) -> None:
@@ -99,4 +100,5 @@ def write_pretrained(run: Path, file: Path, *, summary: str, heard: Sequence[str
         "classes": Network.read(run / "network.safetensors").classes,
         "about": {name: result[name] for name in _ABOUT},
     }
-    save_file(state["best"]["model"], file, {_HEADER: json.dumps(header)})
+    with write_atomically(file) as temporary:
+        save_file(state["best"]["model"], temporary, {_HEADER: json.dumps(header)})

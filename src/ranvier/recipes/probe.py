@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.analysis.intervals import Accuracy
 from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.data.class_names import with_classes
 from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
@@ -140,7 +141,12 @@ def find_clips(place: Path, data: Path | None) -> tuple[Network, SpikeDataset, N
     if data is not None:
         grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
         dataset = read_recording(data, grid, classes=len(network.classes))
-        return network, dataset, np.arange(len(dataset)), str(data)
+        try:
+            dataset, by_number = with_classes(dataset, network.classes)
+        except DataError as error:
+            raise DataError(f"{data}: {error}") from None
+        what = f"{data} (classes matched by number)" if by_number else str(data)
+        return network, dataset, np.arange(len(dataset)), what
     if not place.is_dir():
         raise ConfigError(f"{place}: is a network alone: --data FILE says what to run it on")
     splits = build_splits(read_config(place))

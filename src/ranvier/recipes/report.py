@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
+from ranvier.data.class_names import with_classes
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
 from ranvier.recipes.metrics import read_metrics
@@ -93,7 +94,7 @@ def trainings(folder: Path) -> list[Path]:
 
 def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Progress = None) -> RunReport:
     """Everything that a report tells of a run under that name; the rest is as in :func:`write_report`."""
-    config, result, rows = read_config(folder), read_result(folder), read_metrics(folder)
+    config, result, rows = read_config(folder), read_result(folder, whole=True), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
     notes: list[str] = []
@@ -135,7 +136,7 @@ def _observed(folder: Path, config: Config, network: Network, data: Path | None,
         if data is None:
             part, split = _own_clips(folder, config, network, progress)
         else:
-            part, split = _recorded(data, network, progress), data.name
+            part, split = _recorded(data, network, progress)
         observed = observe(network, part, split, progress=progress)
         keep_observed(folder, observed, which)
     return observed
@@ -150,14 +151,19 @@ def _own_clips(folder: Path, config: Config, network: Network, progress: Progres
     except (DataError, ConfigError, OSError):
         if not (folder / "test.h5").exists():
             raise
-        parts = {"test": _recorded(folder / "test.h5", network, progress)}
+        parts = {"test": _recorded(folder / "test.h5", network, progress)[0]}
     return next((part, split) for split, part in parts.items() if part is not None and len(part))
 
 
-def _recorded(file: Path, network: Network, progress: Progress) -> Part:
+def _recorded(file: Path, network: Network, progress: Progress) -> tuple[Part, str]:
+    """Every clip of a recording, and what to call them."""
     grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
     dataset = read_recording(file, grid, classes=len(network.classes), progress=progress)
-    return Part(dataset, np.arange(len(dataset)))
+    try:
+        by_number = with_classes(dataset, network.classes)[1]
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
+    return Part(dataset, np.arange(len(dataset))), f"{file.name} (classes by number)" if by_number else file.name
 
 
 def command(config: Config) -> str:

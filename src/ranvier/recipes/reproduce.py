@@ -41,7 +41,7 @@ class Run:
 
     def result(self) -> dict[str, Any] | None:
         """What came out, or None while it is not finished."""
-        return read_result(self.folder)
+        return read_result(self.folder, whole=True)
 
     def diverged(self) -> bool:
         """Whether the training came to NaN or infinity, where its settings would take it again."""

@@ -17,6 +17,9 @@ import tomli_w
 
 from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.run_values import check_result, check_whole, parse_json
+
+_MOST_TEXT = 1000  # of a message about what a damaged file holds
 
 
 class BusyError(ConfigError):
@@ -102,13 +105,17 @@ def read_config(folder: Path) -> Config:
     if not file.is_file():
         raise ConfigError(f"{folder}: is not a run's folder (no config.toml)")
     try:
-        return build_config(tomllib.loads(file.read_text()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
-        raise ConfigError(f"{file}: {error}") from None
+        return build_config(tomllib.loads(file.read_text("utf-8")))
+    except (ValueError, ArithmeticError, RecursionError) as error:  # TOML's, Unicode's and ours are ValueErrors
+        raise ConfigError(f"{file}: {str(error)[:_MOST_TEXT]}") from None
 
 
-def read_result(folder: Path) -> dict[str, Any] | None:
+def read_result(folder: Path, *, whole: bool = False) -> dict[str, Any] | None:
     """``result.json`` of a run, or None while it is not finished.
+
+    Args:
+        folder: of the run.
+        whole: everything that a training writes has to be there.
 
     Raises:
         ConfigError: the file is damaged.
@@ -117,11 +124,11 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        result = json.loads(file.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{file}: not JSON ({error}); without the file --resume makes it again") from None
-    if not isinstance(result, dict):
-        raise ConfigError(f"{file}: not a result; without the file --resume makes it again")
+        result = check_result(parse_json(file.read_text("utf-8")))
+        if whole:
+            check_whole(result)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: not a result ({error}); without the file --resume makes it again") from None
     return result
 
 
@@ -139,7 +146,7 @@ def write_whole(file: Path, text: str) -> None:
 
 def once(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The folder's result if it is there, else that of ``work``, kept."""
-    result = read_result(folder)
+    result = read_result(folder, whole=True)
     if result is None:
         result = work()
         write_result(folder, result)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
 from ranvier.data.cache import cache_folder
+from ranvier.data.class_names import with_classes
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
 from ranvier.data.frames import FrameDataset
@@ -20,6 +21,7 @@ from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.lock import alone
 from ranvier.data.split import split_clips
+from ranvier.names import name_fault
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
 from ranvier.recipes.speech_commands import read_words
@@ -79,6 +81,13 @@ def build_splits(config: Config, *, progress: Progress = None) -> Splits:
         DataError: the data are not there or are damaged.
         ConfigError: the division asks for what the data do not hold.
     """
+    splits = _build(config, progress)
+    if (fault := name_fault(splits.train.dataset.classes)) is not None:  # before a training that could not be frozen
+        raise DataError(f"classes: {fault}")
+    return splits
+
+
+def _build(config: Config, progress: Progress) -> Splits:
     data = config.data
     if isinstance(data, DigitsData):
         return _digits(config, data)
@@ -153,7 +162,7 @@ def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Split
     dataset = read_recording(train_file, grid, progress=progress)
 
     def read_test() -> Part | None:
-        return None if test_file is None else _whole(read_recording(test_file, grid, progress=progress))
+        return None if test_file is None else _like(dataset, test_file, grid, progress)
 
     if config.protocol == "paper":
         test = read_test()
@@ -171,11 +180,20 @@ def _ssc(config: Config, data: SSCData, root: Path, progress: Progress) -> Split
 
     def read(name: str) -> Part | None:
         file = files[name]
-        return None if file is None else _whole(read_recording(file, grid, progress=progress))
+        return None if file is None else _like(train, file, grid, progress)
 
-    train = read("train")
-    assert train is not None
-    return Splits(train, read("valid"), None, lambda: read("test"))
+    assert files["train"] is not None
+    train = read_recording(files["train"], grid, progress=progress)
+    return Splits(_whole(train), read("valid"), None, lambda: read("test"))
+
+
+def _like(train: SpikeDataset, file: Path, grid: Grid, progress: Progress) -> Part:
+    """Another file of the same data set: its labels count by the training file's classes."""
+    dataset = read_recording(file, grid, classes=len(train.classes), progress=progress)
+    try:
+        return _whole(with_classes(dataset, train.classes)[0])
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
 
 
 def _folder(config: Config, data: FolderData, root: Path, progress: Progress) -> Splits:

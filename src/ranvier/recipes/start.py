@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.data.class_names import plain_name
+from ranvier.data.class_names import match_classes
 from ranvier.models import Feedforward
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
@@ -96,7 +96,12 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
         model, taken = _begun(other, config, splits)
         start = {"model": model, "about": {**other.about, "classes": taken, "heard": list(other.heard)}}
         save_checkpoint(file, start)
-    _check_share(config, splits, start["about"]["classes"])
+    try:
+        _check_share(config, splits, start["about"]["classes"])
+        if not isinstance(start["model"], dict):
+            raise TypeError("model")
+    except (KeyError, TypeError):
+        raise ConfigError(f"{file}: is of another Ranvier, or damaged") from None
     return start
 
 
@@ -123,7 +128,11 @@ def _read(start: str) -> _Other:
     about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
     heard = tuple((result.get("start") or {}).get("heard", ()))  # by what it started from itself
-    return _Other(start, folder, config, state["best"]["model"], tuple(classes), state["data"], heard, about)
+    try:
+        model, data = state["best"]["model"], state["data"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"train.start: {checkpoint_file(folder)}: is of another Ranvier, or damaged") from None
+    return _Other(start, folder, config, model, tuple(classes), data, heard, about)
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
@@ -203,17 +212,21 @@ def _same_place(one: str | None, other: str) -> bool:
 def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
     """The model's state with all that the other run's has for it."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    there = {plain_name(name): row for row, name in reversed(list(enumerate(other.classes)))}
-    pairs = [(row, there[plain_name(name)]) for row, name in enumerate(classes) if plain_name(name) in there]
+    places = match_classes(other.classes, classes, numerals=True, partial=True).places
+    pairs = [(row, int(place)) for row, place in enumerate(places) if place >= 0]
     for name, tensor in state.items():
         if name.rpartition(".")[2] in _OWN:
             continue
         if name not in other.model:
             raise _refused(other, f"its checkpoint is of another Ranvier ({name} is missing)")
         theirs = other.model[name]
+        if not isinstance(theirs, Tensor) or theirs.dim() != tensor.dim():
+            raise _refused(other, f"its checkpoint is damaged ({name})")
         if name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
             for ours, row in pairs:
                 tensor[..., ours, :] = theirs[..., row, :]
+        elif theirs.shape != tensor.shape:
+            raise _refused(other, f"its checkpoint is damaged ({name}: {[*theirs.shape]}, not {[*tensor.shape]})")
         else:
             tensor.copy_(theirs)
     return state, [classes[ours] for ours, _ in pairs]
