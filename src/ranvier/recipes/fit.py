@@ -20,7 +20,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ranvier.models import Feedforward
-from ranvier.recipes.build import build_augmentation, build_model
+from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
@@ -85,6 +85,7 @@ class Training:
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
+        self.class_weights = build_class_weights(config, splits.train)
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
@@ -122,7 +123,7 @@ class Training:
         if self.augmentation is not None:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
         scores = self.model.scores(x, lengths)
-        loss = F.cross_entropy(scores, target)
+        loss = F.cross_entropy(scores, target, weight=self.class_weights)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -221,6 +221,10 @@ class TrainConfig(Section):
     )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(ge=1, le=65536, description="clips per step")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="balanced: in the loss a training clip counts inversely to how many its class has, mean 1",
+    )
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
     delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")

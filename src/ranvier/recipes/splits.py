@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
 from ranvier.data.cache import cache_folder
+from ranvier.data.class_names import natural_order
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
 from ranvier.data.frames import FrameDataset
@@ -20,7 +22,7 @@ from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.lock import alone
 from ranvier.data.sound import SUFFIXES
-from ranvier.data.split import split_clips
+from ranvier.data.split import missing_classes, split_clips
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
 from ranvier.recipes.speech_commands import read_words
@@ -38,6 +40,20 @@ class Part:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def fingerprint(self) -> str:
+        """Of what the data set holds, and which of its clips these are."""
+        clips = np.ascontiguousarray(self.clips, "<i8").tobytes()
+        return hashlib.sha256(self.dataset.fingerprint.encode() + clips).hexdigest()
+
+    def by_speaker(self) -> dict[str, NDArray[np.bool_]]:
+        """Name of every speaker in the order of their numbers, and which of the clips are theirs ``[clip]``."""
+        speakers, names = self.dataset.speakers[self.clips], self.dataset.speaker_names
+        return {
+            names[speaker] if names else str(speaker): speakers == speaker
+            for speaker in np.unique(speakers).tolist()
+            if speaker >= 0
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -51,6 +67,7 @@ class Splits:
         offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
         example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
         left_out: why sound files were left out, a line each.
+        notes: what else is to be known of the division, a line each.
     """
 
     train: Part
@@ -60,17 +77,47 @@ class Splits:
     offsets: NDArray[np.int64] | None = None
     example: bool = False
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data set to train on, and of every part of the clips that is there before the test."""
+        parts = {"train": self.train, "validation": self.validation, "seen": self.seen}
+        known = {name: part.fingerprint() for name, part in parts.items() if part is not None}
+        return {"dataset": self.train.dataset.fingerprint, **known}
 
     def fingerprint(self) -> str:
-        """Of the clips and how they are divided: a training must not go on with others."""
-        whole = hashlib.sha256()
-        for part in (self.train, self.validation, self.seen):
-            if part is not None:
-                dataset = part.dataset
-                for values in (part.clips, dataset.labels, dataset.speakers, dataset.lengths):
-                    whole.update(np.ascontiguousarray(values, np.int64).tobytes())
-                whole.update(repr(dataset.classes).encode())
-        return whole.hexdigest()
+        """Of the clips, their events and how they are divided: a training must not go on with others."""
+        return hashlib.sha256(repr(self.fingerprints()).encode()).hexdigest()
+
+    def unseen(self, part: Part) -> bool:
+        """Whether the part's speakers are known and none of them is one of the training's."""
+        speakers = part.by_speaker()
+        return bool(speakers) and not speakers.keys() & self.train.by_speaker().keys()
+
+
+def check_same_data(
+    one: Path, its: Mapping[str, Any], other: Path, others: Mapping[str, Any], *, only: Sequence[str] = ()
+) -> None:
+    """Refuse to put results of different data together.
+
+    Args:
+        one, other: the runs' folders.
+        its, others: their results; one that was written before results said what their data were passes.
+        only: what is compared, of ``dataset``, ``train``, ``validation``, ``seen`` and ``test``; all if none is named.
+
+    Raises:
+        ConfigError: the data are not the same; both runs are named.
+    """
+    mine, theirs = its.get("data"), others.get("data")
+    if not mine or not theirs:
+        return
+    for name in only or mine:
+        # a test file may come later; nothing else may be there in one of them only
+        if mine.get(name) != theirs.get(name) and not (name == "test" and name not in theirs):
+            what = "recording" if name == "dataset" else f"{name} clips"
+            raise ConfigError(
+                f"{one} and {other}: their data differ ({what}), so they are not put together (--out another folder)"
+            )
 
 
 def build_splits(config: Config, *, progress: Progress = None) -> Splits:
@@ -188,7 +235,9 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
             )
     both = set(data.test_speakers) & set(data.validation_speakers)
     if both:
-        raise ConfigError(f"data.validation_speakers: {', '.join(sorted(both))} are test speakers already")
+        raise ConfigError(
+            f"data.validation_speakers: {', '.join(sorted(both, key=natural_order))} are test speakers already"
+        )
     recording = _recording(data, root, progress)
     grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
     dataset = read_recording(recording, grid, progress=progress)
@@ -200,13 +249,16 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
         if data.test == "speakers" and not speakers:
             raise ConfigError("data.test_speakers: names none (one or more, or --data.test none)")
         fraction = data.test_fraction if data.test == "fraction" else 0.0
-        train, test, _ = split_clips(dataset, speakers=speakers, fraction=fraction, generator=generator)
+        further = int(data.validation == "fraction" or (data.validation == "speakers" and data.seen_fraction > 0))
+        train, test, _ = split_clips(
+            dataset, speakers=speakers, fraction=fraction, further=further, generator=generator
+        )
         if data.test == "fraction" and not len(test):
             raise ConfigError(f"data.test_fraction: {data.test_fraction:g} of the clips is less than one clip")
     held_out: Sequence[int] = ()
     if data.validation == "speakers":
         held_out = _numbers("data.validation_speakers", data.validation_speakers, dataset)
-    splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None)
+    splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None, test)
     return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
 
 
@@ -276,8 +328,9 @@ def _held_out(
     data: SHDData | FolderData,
     speakers: Sequence[int],
     read_test: Callable[[], Part | None],
+    test: Sequence[int] | NDArray[np.int64] = (),
 ) -> Splits:
-    """Divide the clips that may be trained on."""
+    """Divide the clips that may be trained on; ``test`` are those of the data set that are kept for the test."""
     if data.validation == "leave-one-speaker-out":
         raise ConfigError("data.validation: leave-one-speaker-out is a series of trainings, not one split")
     if data.validation == "speakers" and not speakers:
@@ -296,4 +349,6 @@ def _held_out(
     def part(chosen: NDArray[np.int64]) -> Part | None:
         return Part(dataset, chosen) if len(chosen) else None
 
-    return Splits(Part(dataset, train), part(validation), part(seen), read_test)
+    every = {"training": train, "validation": validation, "seen": seen, "test": np.asarray(test, np.int64)}
+    note = missing_classes(dataset, {name: clips for name, clips in every.items() if len(clips)})
+    return Splits(Part(dataset, train), part(validation), part(seen), read_test, notes=() if note is None else (note,))
