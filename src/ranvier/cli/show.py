@@ -235,15 +235,16 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
 
 def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     """A table of recipes, the comparisons it makes, and why rows are empty."""
-    from ranvier.recipes.reproduce import cells, comparisons
+    from ranvier.recipes.reproduce import cells, comparisons, remarks
 
     console = Console()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    names = ("model", "published", "ours [%]", "of clips", "heard", "seeds", "learned", "s")
+    names = ("model", "published", "ours [%]", "speakers", "clips'", "heard", "seeds")  # the files have the rest
     rows = []
     for result in results:
-        model, published, ours, interval, _, *rest = cells(result)
-        rows.append([model, published, "no data" if result.missing else ours, interval.replace(" to ", "-"), *rest])
+        model, published, ours, *intervals, _, heard, seeds, _, _ = cells(result)
+        intervals = [interval.replace(" to ", "-") for interval in intervals]
+        rows.append([model, published, "no data" if result.missing else ours, *intervals, heard, seeds])
     told = [place for place in range(len(names)) if any(row[place] for row in rows)]
     for place in told:
         name = names[place]
@@ -253,9 +254,14 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
         heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
+        over = any(result.over_speakers is not None for result in results)
+        speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
         console.print(
-            f"accuracy on {clips} clips, ± over seeds{heard}; learned: parameters; s: of a run", highlight=False
+            f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}",
+            highlight=False,
         )
+    for remark in remarks(results):
+        console.print(remark, highlight=False, soft_wrap=True, markup=False)
     for sentence in comparisons(results):
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     if any(result.protocol == "paper" for result in results):

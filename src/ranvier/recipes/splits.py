@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
 from ranvier.data.cache import cache_folder
-from ranvier.data.class_names import natural_order
+from ranvier.data.class_names import natural_order, split_names, unknown_names
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
 from ranvier.data.frames import FrameDataset
@@ -47,9 +47,9 @@ class Part:
 
     def by_speaker(self) -> dict[str, NDArray[np.bool_]]:
         """Name of every speaker in the order of their numbers, and which of the clips are theirs ``[clip]``."""
-        speakers, names = self.dataset.speakers[self.clips], self.dataset.speaker_names
+        speakers = self.dataset.speakers[self.clips]
         return {
-            names[speaker] if names else str(speaker): speakers == speaker
+            _name(self.dataset, speaker): speakers == speaker
             for speaker in np.unique(speakers).tolist()
             if speaker >= 0
         }
@@ -111,9 +111,10 @@ def check_same_data(
     mine, theirs = its.get("data"), others.get("data")
     if not mine or not theirs:
         return
-    for name in only or mine:
+    for name in only or {**mine, **theirs}:
         # a test file may come later; nothing else may be there in one of them only
-        if mine.get(name) != theirs.get(name) and not (name == "test" and name not in theirs):
+        late = name == "test" and not (name in mine and name in theirs)
+        if mine.get(name) != theirs.get(name) and not late:
             what = "recording" if name == "dataset" else f"{name} clips"
             raise ConfigError(
                 f"{one} and {other}: their data differ ({what}), so they are not put together (--out another folder)"
@@ -242,6 +243,7 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
     grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
     dataset = read_recording(recording, grid, progress=progress)
     generator = np.random.default_rng(data.split_seed)
+    speakers: Sequence[int] = ()
     if data.test == "fsdd":
         train, test = _fsdd(recording)
     else:
@@ -258,6 +260,9 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
     held_out: Sequence[int] = ()
     if data.validation == "speakers":
         held_out = _numbers("data.validation_speakers", data.validation_speakers, dataset)
+        if both := {_name(dataset, speaker) for speaker in set(held_out) & set(speakers)}:
+            named = ", ".join(sorted(both, key=natural_order))
+            raise ConfigError(f"data.validation_speakers: {named} are test speakers already")
     splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None, test)
     return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
 
@@ -311,15 +316,22 @@ def _no_paper(config: Config) -> None:
         raise ConfigError("protocol: 'paper' is not allowed with these data (honest)")
 
 
+def _name(dataset: SpikeDataset | FrameDataset, speaker: int) -> str:
+    return dataset.speaker_names[speaker] if dataset.speaker_names else str(speaker)
+
+
 def _numbers(field: str, names: Sequence[str], dataset: SpikeDataset) -> list[int]:
     """Speakers by name, or by number where the recording has no names."""
     known = dataset.speaker_names or tuple(str(speaker) for speaker in np.unique(dataset.speakers) if speaker >= 0)
     if not known:
         raise DataError("the recording does not name its speakers (extra/speaker), so none can be held out")
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"{field}: {name!r} is not in the recording (there are {', '.join(known)})")
-    return [known.index(name) if dataset.speaker_names else int(name) for name in names]
+    found: list[str] = []
+    for text in names:
+        some = split_names(text, known)
+        if some is None:
+            raise ConfigError(f"{field}: {unknown_names(text, known)}")
+        found += some
+    return [known.index(name) if dataset.speaker_names else int(name) for name in found]
 
 
 def _held_out(
