@@ -106,7 +106,7 @@ def test_speakers_never_heard_are_told_of_the_best() -> None:
     text = text_of(best, far)
     assert "of 400 validation clips of two speakers that it never heard" in text
     assert "All are of the same 400 validation clips (speakers never heard)." in text
-    assert "another speaker may well lie outside the interval." in text
+    assert "another speaker may well lie outside the clips' interval." in text
 
 
 def test_fields_that_mean_nothing_in_a_run_are_a_dash_and_no_difference() -> None:

@@ -153,7 +153,7 @@ def test_the_frozen_network_is_the_best_epochs_model(small: Make, tmp_path: Path
     assert part is not None
     network = Network.read(tmp_path / "run" / "network.safetensors")
     assert evaluate(network, part.dataset, part.clips).accuracy.as_dict() == {
-        key: value for key, value in result["accuracy"]["validation"].items() if key != "speakers"
+        key: value for key, value in result["accuracy"]["validation"].items() if "speakers" not in key
     }
 
 

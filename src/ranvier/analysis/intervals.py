@@ -1,15 +1,15 @@
-"""Accuracies with the interval that their number of clips allows."""
+"""Accuracies with the interval that their number of clips allows, and means over speakers and seeds with theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_ROUNDING = 1e-9  # accuracies that differ at all do so by far more
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ def wilson_interval(correct: int, clips: int, level: float = 0.95) -> tuple[floa
         clips: >= 1.
         level: of confidence, in (0, 1).
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = correct / clips
-    centre = (share + z * z / (2 * clips)) / (1 + z * z / clips)
-    half = z * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips)) / (1 + z * z / clips)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    from scipy import stats
+
+    interval = stats.binomtest(correct, clips).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,45 @@ class Mean:
         """Of one value or more, taken as normal and independent (Student 1908)."""
         from scipy import stats
 
-        count = len(values)
+        count, value = len(values), float(np.mean(values))
         if count == 1:
-            return cls(float(values[0]), None, 1)
-        spread = float(np.std(values, ddof=1)) / sqrt(count)
-        return cls(float(np.mean(values)), float(stats.t.ppf((1 + level) / 2, count - 1)) * spread, count)
+            return cls(value, None, 1)
+        # differences that are the same up to rounding have no spread
+        spread = 0.0 if np.ptp(values) < _ROUNDING else float(stats.sem(values))
+        return cls(value, float(stats.t.ppf((1 + level) / 2, count - 1)) * spread, count)
 
     @property
-    def distinguishable(self) -> bool | None:
-        """Whether the interval leaves out 0; None where there is no interval."""
-        return None if self.half is None else abs(self.value) > self.half
+    def distinguishable(self) -> bool:
+        """Whether the interval leaves out 0.
+
+        Never without a spread: one value has none, and a few that happen to be the same say nothing of the next.
+        """
+        return bool(self.half) and abs(self.value) > (self.half or 0.0)
+
+
+@dataclass(frozen=True)
+class OverSpeakers:
+    """Mean of speakers' accuracies, and its 95% t-interval: what other speakers may be expected to give.
+
+    Attributes:
+        value: the mean, every speaker counted once, in [0, 1].
+        low, high: of the interval, cut to [0, 1]; None where there is none: one speaker, or all the same.
+        speakers: how many.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    speakers: int
+
+    @classmethod
+    def of(cls, shares: Iterable[float]) -> OverSpeakers:
+        """From the accuracy of each speaker, in [0, 1]; one at least."""
+        mean = Mean.of(list(shares))
+        if not mean.half:
+            return cls(mean.value, None, None, mean.count)
+        return cls(mean.value, max(0.0, mean.value - mean.half), min(1.0, mean.value + mean.half), mean.count)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)

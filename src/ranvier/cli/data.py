@@ -88,9 +88,10 @@ def _add_join(tasks: Any) -> None:
     join.add_argument(
         "--unseen",
         metavar="NAME,...",
-        type=lambda names: [name for name in names.split(",") if name],
+        type=lambda names: [names] if names else [],
         default=[],
-        help="speakers of the first recording that are kept for a test: their clips do not count in its mean",
+        help="speakers of the first recording that are kept for a test: their clips do not count in its mean; a name "
+        "that holds commas is tried first, in quotes for the shell",
     )
     join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
 

@@ -87,20 +87,35 @@ class TrainingProgress(ClipProgress):
             self.console.print("  ".join(["epoch", *facts, f"{row['seconds']:.0f} s"]), highlight=False, soft_wrap=True)
 
 
-def _percent(accuracy: Mapping[str, Any]) -> tuple[str, str, str]:
-    return (
-        f"{100 * accuracy['value']:.2f}%",
-        f"{100 * accuracy['low']:.2f} ... {100 * accuracy['high']:.2f}",
-        str(accuracy["clips"]),
-    )
+def _percent(accuracy: Mapping[str, Any]) -> str:
+    return f"{100 * accuracy['low']:.2f} ... {100 * accuracy['high']:.2f}"
+
+
+def _over_speakers(accuracy: Mapping[str, Any]) -> str:
+    """The interval over speakers, with how many there are; empty where they are not unseen."""
+    over = accuracy.get("over_speakers")
+    if over is None:
+        return ""
+    if over["low"] is None:
+        return "one speaker: none" if over["speakers"] == 1 else f"{over['speakers']} alike: none"
+    return f"{100 * over['low']:.1f} ... {100 * over['high']:.1f} ({over['speakers']})"
 
 
 def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Table:
+    """A row for each accuracy; the interval over speakers has a column where there is one."""
+    columns = {
+        "": [name for name, _ in rows],
+        "accuracy": [f"{100 * accuracy['value']:.2f}%" for _, accuracy in rows],
+        "over speakers": [_over_speakers(accuracy) for _, accuracy in rows],
+        "clips' interval": [_percent(accuracy) for _, accuracy in rows],
+        "clips": [str(accuracy["clips"]) for _, accuracy in rows],
+    }
+    shown = {name: cells for name, cells in columns.items() if name != "over speakers" or any(cells)}
     table = Table(title=title, title_justify="left")
-    for name, justify in (("", "left"), ("accuracy", "right"), ("95% interval", "right"), ("clips", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name, accuracy in rows:
-        table.add_row(Text(name), *_percent(accuracy))  # names are the user's: no markup
+    for name in shown:
+        table.add_column(name, justify="right" if name else "left")
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*map(Text, row))  # names are the user's: no markup
     return table
 
 
@@ -126,6 +141,16 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
     for speaker, fold in result.get("folds", {}).items():
         rows.append((f"  speaker {speaker}, left out", fold["accuracy"]["validation"]))
     console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
+    over = [accuracy["over_speakers"] for _, accuracy in rows if "over_speakers" in accuracy]
+    if over:
+        alone = "; one speaker: no interval over speakers" if any(o["speakers"] == 1 for o in over) else ""
+        console.print(
+            "over speakers: 95% t-interval over the unseen speakers' accuracies (how many speakers); clips' interval: "
+            f"95% Wilson, of these speakers' clips{alone}",
+            highlight=False,
+        )
+    for note in result.get("notes", ()):
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     if "comparison" in result:
         parts = [
             (_DELAYS.get(name, name), part["accuracy"].get("test", part["accuracy"].get("validation")))
@@ -212,15 +237,16 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
 
 def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     """A table of recipes, the comparisons it makes, and why rows are empty."""
-    from ranvier.recipes.reproduce import cells, comparisons
+    from ranvier.recipes.reproduce import cells, comparisons, remarks
 
     console = Console()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    names = ("model", "published", "ours [%]", "of clips", "heard", "seeds", "learned", "s")
+    names = ("model", "published", "ours [%]", "speakers", "clips'", "heard", "seeds")  # the files have the rest
     rows = []
     for result in results:
-        model, published, ours, interval, _, *rest = cells(result)
-        rows.append([model, published, "no data" if result.missing else ours, interval.replace(" to ", "-"), *rest])
+        model, published, ours, *intervals, _, heard, seeds, _, _ = cells(result)
+        intervals = [interval.replace(" to ", "-") for interval in intervals]
+        rows.append([model, published, "no data" if result.missing else ours, *intervals, heard, seeds])
     told = [place for place in range(len(names)) if any(row[place] for row in rows)]
     for place in told:
         name = names[place]
@@ -230,9 +256,14 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
         heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
+        over = any(result.over_speakers is not None for result in results)
+        speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
         console.print(
-            f"accuracy on {clips} clips, ± over seeds{heard}; learned: parameters; s: of a run", highlight=False
+            f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}",
+            highlight=False,
         )
+    for remark in remarks(results):
+        console.print(remark, highlight=False, soft_wrap=True, markup=False)
     for sentence in comparisons(results):
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     if any(result.protocol == "paper" for result in results):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +99,21 @@ def _accuracy(training: TrainingState) -> str:
     for split in ("test", "validation"):
         if split in accuracy:
             a = accuracy[split]
-            return f", {split} {a['value']:.1%} (95% interval {100 * a['low']:.1f} ... {a['high']:.1%})"
+            return f", {split} {a['value']:.1%} ({_over_speakers(a)}clips' interval {_percent(a)})"
     return ""
+
+
+def _over_speakers(accuracy: Mapping[str, Any]) -> str:
+    over = accuracy.get("over_speakers")
+    if over is None:
+        return ""
+    if over["low"] is None:
+        return f"{over['speakers']} unseen speaker{'s alike' if over['speakers'] > 1 else ''}: no interval; "
+    return f"over {over['speakers']} unseen speakers {_percent(over)}; "
+
+
+def _percent(interval: Mapping[str, Any]) -> str:
+    return f"{100 * interval['low']:.1f} ... {interval['high']:.1%}"
 
 
 def _where(training: TrainingState) -> str:

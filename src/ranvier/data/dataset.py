@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_AT_ONCE = 1 << 20  # cells
 
 
 class DataError(ValueError):
@@ -95,6 +99,17 @@ class SpikeDataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that the clips hold, whatever types hold it; computed once."""
+        whole = hashlib.sha256(repr((self.classes, self.sources, float(self.dt_ms))).encode())
+        for cells in (self.step, self.source, self.count):
+            for start in range(0, len(cells), _AT_ONCE):
+                whole.update(cells[start : start + _AT_ONCE].astype("<u4").tobytes())
+        for values in (self.offsets, self.lengths, self.labels, self.speakers):
+            whole.update(values.astype("<i8").tobytes())
+        return whole.hexdigest()
 
     def clip(self, index: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Step, source and count of the cells of one clip; with ``lengths[index]``, what ``engine.run`` takes."""

@@ -19,6 +19,7 @@ from ranvier.data.dataset import DataError
 from ranvier.data.hdf5 import read_files
 from ranvier.data.hdf5_write import write_clips
 from ranvier.data.inspection import inspect_recording
+from ranvier.names import split_names
 
 CHANNELS = 700
 _SMOOTH = (
@@ -219,12 +220,15 @@ def _shares(units: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _colour(recording: _Recording, unseen: Sequence[str]) -> tuple[NDArray[np.float64], float]:
     """Mean share of each channel, 0 where nothing is heard, and mean events of a clip."""
-    for name in unseen:
-        if name not in recording.speaker_names:
+    hidden: list[int] = []
+    for text in unseen:
+        names = split_names(text, recording.speaker_names)
+        if names is None:
             raise DataError(
-                f"unseen: {name!r} is not a speaker of {recording.path} (there are {_few(recording.speaker_names)})"
+                f"unseen: {text!r} is not a speaker of {recording.path}, nor speakers with commas between (there are "
+                f"{_few(recording.speaker_names)})"
             )
-    hidden = [recording.speaker_names.index(name) for name in unseen]
+        hidden += [recording.speaker_names.index(name) for name in names]
     chosen = np.flatnonzero(~np.isin(recording.speakers, hidden))
     shares, events = np.zeros(CHANNELS), 0
     for _, units in recording.clips(chosen):

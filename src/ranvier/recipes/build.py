@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ranvier import network
 from ranvier.data.augment import Augmentation
@@ -11,7 +12,7 @@ from ranvier.models import Feedforward, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
 from ranvier.recipes.sections import CoincidenceData, DetectorModel, DigitsData, GSCData
 from ranvier.recipes.speech_commands import EAR_GRID
-from ranvier.recipes.splits import Splits
+from ranvier.recipes.splits import Part, Splits
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Feedforward:
@@ -57,6 +58,20 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         ending=network.Readout(tail_steps=tail, tail=model.tail),
         generator=generator,
     )
+
+
+def build_class_weights(config: Config, train: Part) -> Tensor | None:
+    """What a clip of each class weighs in the cross entropy, float32 ``[class]``; None if all weigh the same.
+
+    balanced: clips / (classes with clips * clips of the class), so that every class weighs the same in all, and a
+    clip 1 in the mean; 0 for a class without training clips.
+    """
+    if config.train.class_weights == "none":
+        return None
+    labels = torch.from_numpy(train.dataset.labels[train.clips])
+    counts = torch.bincount(labels, minlength=len(train.dataset.classes)).float()
+    weights = len(train) / ((counts > 0).sum() * counts)
+    return weights.where(counts > 0, 0.0)
 
 
 def build_augmentation(config: Config) -> Augmentation | None:

@@ -32,6 +32,7 @@ from ranvier.recipes.sections import (
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
 LOWEST_SIGMA = 0.12  # steps, as ops/delay has it, which loads torch
+_LONGEST_CLIP = 1_000_000  # steps; no batch of longer ones fits into memory
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
 
@@ -211,8 +212,10 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
     if config.train.start is None and config.train.start_share > 0:
         raise ConfigError(f"train.start_share: {config.train.start_share:g} is not allowed without train.start (0)")
-    for field in ("model.max_delay_ms", "model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"):
-        steps(config, field)
+    _check_lengths(config)
+    pool, channels = getattr(config.data, "pool", 1), getattr(config.data, "channels", 1)
+    if pool > channels:
+        raise ConfigError(f"data.pool: {pool} is not allowed (1 ... {channels}, data.channels)")
     augment = config.augment
     for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
         if getattr(augment, f"{mask}_probability") > 0 and not getattr(augment, longest):
@@ -244,6 +247,19 @@ def _check_sigma(config: Config) -> None:
         for name in ("sigma_start_ms", "sigma_end_ms"):
             if (given := getattr(config.train, name)) < lowest_ms * (1 - 1e-9):
                 raise ConfigError(f"train.{name}: {given:g} is not allowed ({lowest_ms:g} ms or more, 0.12 steps)")
+
+
+def _check_lengths(config: Config) -> None:
+    fields = ["model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"]
+    fields += ["data.clip_ms", "data.gap_ms"] if isinstance(config.data, CoincidenceData) else []
+    for field in fields:
+        if steps(config, field) > _LONGEST_CLIP:
+            section, _, name = field.partition(".")
+            longest_ms = _LONGEST_CLIP * config.data.dt_ms
+            given_ms = getattr(getattr(config, section), name)
+            raise ConfigError(
+                f"{field}: {given_ms:g} is not allowed (at most {longest_ms:g} ms, {_LONGEST_CLIP} steps)"
+            )
 
 
 def _check_synapses(model: FeedforwardModel) -> None:
@@ -319,7 +335,7 @@ def allowed(field: FieldInfo) -> str:
     if field.annotation in (float, float | None):
         kind = "a number"
     if field.annotation == tuple[str, ...]:
-        kind = "names with commas between"
+        kind = "names with commas between; a name that holds commas is tried first, in quotes for the shell"
     elif get_origin(field.annotation) is tuple:
         kind = "whole numbers with commas between"
         bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
@@ -385,5 +401,11 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{dotted}: missing" + (f" ({allowed(fields[dotted])})" if dotted in fields else "")
     if dotted in fields:
-        return f"{dotted}: {fault['input']!r} is not allowed ({allowed(fields[dotted]) or fault['msg']})"
+        return (
+            f"{dotted}: {_shortened(repr(fault['input']))} is not allowed ({allowed(fields[dotted]) or fault['msg']})"
+        )
     return f"{dotted}: {fault['msg']}"
+
+
+def _shortened(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[: most - 4]} ..."

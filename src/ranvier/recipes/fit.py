@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from ranvier.files import write_text
 from ranvier.models import Feedforward
 from ranvier.nn import LIF, Readout
-from ranvier.recipes.build import build_augmentation, build_model
+from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
@@ -124,6 +124,7 @@ class Training:
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
+        self.class_weights = build_class_weights(config, splits.train)
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
@@ -171,7 +172,7 @@ class Training:
         if self.config.train.padding == "counted":
             lengths = torch.full_like(lengths, len(x))
         scores = self.model.scores(x, lengths)
-        loss = F.cross_entropy(scores, target)
+        loss = F.cross_entropy(scores, target, weight=self.class_weights)
         iteration = self.step % self.steps_per_epoch + 1
         if not math.isfinite(loss.detach()):
             raise self.diverged(f"the loss is {float(loss.detach()):g}", iteration)

@@ -13,6 +13,7 @@ import numpy as np
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.class_names import with_classes
+from ranvier.names import natural_order
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
 from ranvier.recipes.metrics import read_metrics
@@ -88,7 +89,7 @@ def trainings(folder: Path) -> list[Path]:
     config = read_config(folder)
     if getattr(config.data, "validation", None) != "leave-one-speaker-out" or config.protocol == "paper":
         return [folder]
-    folds = sorted(folder.glob("speaker-*/config.toml"), key=lambda file: (len(file.parent.name), file.parent.name))
+    folds = sorted(folder.glob("speaker-*/config.toml"), key=lambda file: natural_order(file.parent.name))
     return [file.parent for file in folds] or [folder]
 
 
@@ -97,7 +98,7 @@ def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Pro
     config, result, rows = read_config(folder), read_result(folder, whole=True), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
-    notes: list[str] = []
+    notes: list[str] = list((result or {}).get("notes", ()))
     observed = None
     if network is None:
         notes.append(f"The training has not finished: {len(rows)} of {config.train.epochs} epochs are done.")

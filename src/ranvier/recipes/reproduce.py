@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.analysis import figures
-from ranvier.analysis.intervals import Mean, wilson_interval
+from ranvier.analysis.intervals import Mean, OverSpeakers, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
 from ranvier.data.lock import alone
 from ranvier.recipes.config import Config, ConfigError, flat_values
 from ranvier.recipes.fit import DivergedError, Watcher, read_diverged
 from ranvier.recipes.run_folder import BusyError, read_config, read_result, write_whole
-from ranvier.recipes.splits import build_splits
+from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
 from ranvier.recipes.train import resume, train
 
 _LOOK_AGAIN_S = 2.0
 HEADER = (
-    "model", "published [%]", "ours [%]", "95% of the clips", "clips", "heard voices [%]", "seeds", "parameters",
-    "seconds a run",
+    "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
+    "heard voices [%]", "seeds", "parameters", "seconds a run",
 )  # fmt: skip
 _MARK = {"honest": "", "paper": " †"}
 
@@ -61,6 +61,9 @@ class RowResult:
         heard: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
         parameters: learned by the network.
         seconds: of training, the mean over runs.
+        over_speakers: of the speakers' accuracies, each the mean over seeds; None where they are not unseen.
+        tested: seeds that had a test set, where others had none, so that all count on validation clips.
+        unknown_data: seeds whose results do not say what their data were.
         missing: why there is nothing; None if there is something or will be.
         diverged: seeds whose training came to NaN or infinity.
     """
@@ -73,6 +76,9 @@ class RowResult:
     heard: Mapping[int, float] = field(default_factory=dict)
     parameters: int = 0
     seconds: float = 0.0
+    over_speakers: OverSpeakers | None = None
+    tested: Sequence[int] = ()
+    unknown_data: Sequence[int] = ()
     missing: str | None = None
     diverged: tuple[int, ...] = ()
 
@@ -121,17 +127,25 @@ def _check_same(run: Run) -> None:
 
 
 def find_missing(runs: Sequence[Run], watcher: Watcher) -> dict[str, str]:
-    """Why a row cannot be run, by the recipe's data: what is not on the machine, and how to get it."""
+    """Why a row cannot be run, by the recipe's data: what is not on the machine, and how to get it.
+
+    Raises:
+        ConfigError: the data are not those that finished runs of the table were trained on.
+    """
     faults: dict[str, str] = {}
     for run in runs:
         key = data_key(run)
         if key in faults or run.result() is not None or run.diverged():
             continue
         try:
-            build_splits(run.config, progress=watcher.clips)
+            splits = build_splits(run.config, progress=watcher.clips)
             faults[key] = ""
         except (ConfigError, DataError) as error:
             faults[key] = str(error)
+            continue
+        for other in runs:
+            if data_key(other) == key and (result := other.result()) is not None:
+                check_same_data(run.folder, {"data": splits.fingerprints()}, other.folder, result)
     return {key: fault for key, fault in faults.items() if fault}
 
 
@@ -174,33 +188,76 @@ def _carry_out(run: Run, watcher: Watcher) -> None:
 
 
 def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:
-    """What is there, row by row."""
+    """What is there, row by row.
+
+    Raises:
+        ConfigError: two runs that should be of the same data are not; both are named.
+    """
     rows: dict[tuple[str, str], list[Run]] = {}
+    results: dict[Path, dict[str, Any]] = {}
+    of_same_data: dict[str, list[Path]] = {}
     for run in runs:
         rows.setdefault((run.row.name, run.protocol), []).append(run)
-    return [_collect(of_row, missing) for of_row in rows.values()]
+        result = run.result()
+        if result is None:
+            continue
+        others = of_same_data.setdefault(data_key(run), [])
+        for other in others:
+            check_same_data(other, results[other], run.folder, result)
+        others.append(run.folder)
+        results[run.folder] = result
+    return [_collect(of_row, results, missing) for of_row in rows.values()]
 
 
-def _collect(runs: Sequence[Run], missing: Mapping[str, str]) -> RowResult:
-    results = {run.seed: result for run in runs if (result := run.result()) is not None}
+def _collect(runs: Sequence[Run], known: Mapping[Path, dict[str, Any]], missing: Mapping[str, str]) -> RowResult:
+    results = {run.seed: known[run.folder] for run in runs if run.folder in known}
     row, protocol = runs[0].row, runs[0].protocol
     diverged = tuple(run.seed for run in runs if run.diverged())
     if not results:
         nothing = "diverged" if diverged else missing.get(data_key(runs[0]))
         return RowResult(row, protocol, missing=nothing, diverged=diverged)
-    first = next(iter(results.values()))
-    split = "test" if "test" in first["accuracy"] else "validation"
+    has = {name: [seed for seed, r in results.items() if name in r["accuracy"]] for name in ("test", "validation")}
+    split = next((name for name, seeds in has.items() if len(seeds) == len(results)), None)
+    if split is None:
+        nothing = "its seeds were not all measured on test clips, nor on validation clips"
+        return RowResult(row, protocol, missing=nothing, diverged=diverged)
+    accuracies = {seed: result["accuracy"][split] for seed, result in results.items()}
+    first = next(iter(accuracies.values()))
+    held_out = split == "validation" and getattr(runs[0].config.data, "validation", None) == "speakers"
     return RowResult(
         row,
         protocol,
-        {seed: result["accuracy"][split]["value"] for seed, result in results.items()},
+        {seed: accuracy["value"] for seed, accuracy in accuracies.items()},
         split,
-        first["accuracy"][split]["clips"],
+        first["clips"],
         {seed: result["accuracy"]["seen"]["value"] for seed, result in results.items() if "seen" in result["accuracy"]},
-        first["parameters"],
+        next(iter(results.values()))["parameters"],
         sum(result["seconds"] for result in results.values()) / len(results),
+        # results from before they had an interval over speakers list the speakers
+        _over_speakers(list(accuracies.values())) if "over_speakers" in first or held_out else None,
+        has["test"] if split == "validation" else (),
+        [seed for seed, result in results.items() if not result.get("data")],
         diverged=diverged,
     )
+
+
+def _over_speakers(accuracies: Sequence[Mapping[str, Any]]) -> OverSpeakers | None:
+    """Over the speakers' means over the seeds; where there are too many to be listed, the seeds' intervals averaged."""
+    listed = [accuracy.get("speakers") for accuracy in accuracies]
+    if all(listed):
+        names = dict.fromkeys(name for speakers in listed for name in speakers or ())
+        by_name = {
+            name: [speakers[name]["value"] for speakers in listed if speakers and name in speakers] for name in names
+        }
+        return OverSpeakers.of(Mean.of(values).value for values in by_name.values())
+    overs = [over for accuracy in accuracies if (over := accuracy.get("over_speakers")) is not None]
+    if not overs:
+        return None
+    value, low, high = (
+        None if any(over[name] is None for over in overs) else Mean.of([over[name] for over in overs]).value
+        for name in ("value", "low", "high")
+    )
+    return OverSpeakers(value or 0.0, low, high, overs[0]["speakers"])
 
 
 def cells(result: RowResult) -> list[str]:
@@ -210,13 +267,14 @@ def cells(result: RowResult) -> list[str]:
     if row.published_interval is not None:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
-        return [result.name, published, result.missing or "not run yet", "", "", "", "0", "", ""]
+        return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", "", ""]
     mean, heard = Mean.of(list(result.accuracy.values())), list(result.heard.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
         result.name,
         published,
         _in_percent(mean),
+        _of_speakers(result.over_speakers),
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{result.clips} {result.split}",
         _in_percent(Mean.of(heard)) if heard else "",
@@ -224,6 +282,14 @@ def cells(result: RowResult) -> list[str]:
         str(result.parameters),
         f"{result.seconds:.0f}",
     ]
+
+
+def _of_speakers(over: OverSpeakers | None) -> str:
+    if over is None:
+        return ""
+    if over.low is None or over.high is None:
+        return "one speaker" if over.speakers == 1 else f"{over.speakers} alike"
+    return f"{100 * over.low:.1f} to {100 * over.high:.1f} ({over.speakers})"
 
 
 def _in_percent(mean: Mean) -> str:
@@ -240,23 +306,53 @@ def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
         seeds = sorted(set(result.accuracy) & set(other.accuracy))
         if not seeds:
             continue
+        if result.split != other.split:
+            yield f"{result.name} and {other.name} are not compared: {result.split} clips, and {other.split} clips."
+            continue
         mean = Mean.of([100 * (result.accuracy[seed] - other.accuracy[seed]) for seed in seeds])
         pair = f"{result.name} against {other.name}: {mean.value:+.2f} points"
         if mean.half is None:
             yield f"{pair} (one seed: no interval)."
+        elif not mean.half:
+            yield f"{pair} in each of {len(seeds)} seeds (no spread, so no interval: not distinguishable)."
         else:
             verdict = "" if mean.distinguishable else ": not distinguishable"
             low, high = mean.value - mean.half, mean.value + mean.half
             yield f"{pair} [{low:+.2f}, {high:+.2f}] over {len(seeds)} seeds{verdict}."
 
 
+def remarks(results: Sequence[RowResult]) -> Iterator[str]:
+    """What a reader must know of single rows: seeds with and without a test set, and data that are not known."""
+    for result in results:
+        if result.tested:
+            others = [seed for seed in result.accuracy if seed not in result.tested]
+            yield (
+                f"{result.name}: {_seeds(result.tested)} had a test file, {_seeds(others)} had none; all are given on "
+                "validation clips."
+            )
+    there = [result for result in results if result.accuracy]
+    unknown = [f"{result.name} ({_seeds(result.unknown_data)})" for result in there if result.unknown_data]
+    if unknown:
+        everything = all(len(result.unknown_data) == len(result.accuracy) for result in there)
+        which = f"all {len(there)} rows" if everything and len(there) > 1 else ", ".join(unknown)
+        yield f"Results without a fingerprint of their data, so whether they are the same is not known: {which}."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
 def write_tables(title: str, results: Sequence[RowResult], folder: Path, command: str) -> None:
     """``table.md``, ``table.csv``, ``table.tex`` and ``table.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [cells(result) for result in results]
-    notes = [
-        f"Made by `{command}`. ± is the 95% t-interval over seeds; the interval of the clips is Wilson's, at the mean."
-    ]
+    notes = [f"Made by `{command}`. ± is the 95% t-interval over seeds; the clips' interval is Wilson's, at the mean."]
+    if any(result.over_speakers is not None for result in results):
+        notes.append(
+            "over speakers: 95% t-interval over the unseen speakers' accuracies, each the mean over seeds (how many "
+            "speakers); one speaker: no interval over speakers."
+        )
+    notes += remarks(results)
     if any(result.protocol == "paper" for result in results):
         notes.append("† epoch chosen on the test set, as published: optimistic.")
     if any(result.split == "validation" for result in results):

@@ -8,8 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def split_text(value: object) -> object:
-    """``256,256`` on the command line is a list, and ``empty`` one without anything."""
-    return [part for part in value.split(",") if part not in ("", "empty")] if isinstance(value, str) else value
+    """``256, 256`` on the command line is a list, and ``empty`` one without anything."""
+    if not isinstance(value, str):
+        return value
+    return [part for part in map(str.strip, value.split(",")) if part not in ("", "empty")]
 
 
 def _none(value: object) -> object:
@@ -17,12 +19,14 @@ def _none(value: object) -> object:
 
 
 def _text(value: object) -> object:
-    return str(value) if isinstance(value, int) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _names(value: object) -> object:
-    parts = split_text(value)
-    return [_text(part) for part in parts] if isinstance(parts, list | tuple) else parts
+    """Text stays whole: a name may hold commas, and only who knows the names can tell (``split_names``)."""
+    if isinstance(value, str):
+        return [value] if split_text(value) else []
+    return [_text(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 # leaves out a value that a recipe has; TOML has no null
@@ -46,14 +50,14 @@ class CoincidenceData(Section):
     kind: Literal["coincidence"]
     classes: int = Field(ge=2, le=100, description="patterns")
     channels: int = Field(ge=2, le=1000, description="input channels")
-    dt_ms: float = Field(gt=0, description="length of a step [ms]")
+    dt_ms: float = Field(gt=0, le=1000, description="length of a step [ms]")
     gap_ms: float = Field(gt=0, description="time between two spikes of a pattern [ms]")
     jitter: float = Field(ge=0, le=1, description="probability that a pattern's spike comes one step early or late")
     noise: int = Field(ge=0, le=100, description="further spikes per channel and clip")
     clip_ms: float = Field(gt=0, description="length of a clip [ms]")
-    train_clips: int = Field(ge=1, description="clips to train on")
-    validation_clips: int = Field(ge=1, description="clips to choose the epoch on")
-    test_clips: int = Field(ge=1, description="clips read once, after training")
+    train_clips: int = Field(ge=1, le=10_000_000, description="clips to train on")
+    validation_clips: int = Field(ge=1, le=10_000_000, description="clips to choose the epoch on")
+    test_clips: int = Field(ge=1, le=10_000_000, description="clips read once, after training")
     seed: int = Field(ge=0, description="seed of patterns and clips")
 
 
@@ -75,7 +79,7 @@ class _Recorded(Section):
     root: OptionalText = Field(None, description="folder that holds the recording")
     channels: int = Field(ge=1, le=65535, description="channels of the recording")
     pool: int = Field(ge=1, description="neighbouring channels summed into one input")
-    dt_ms: float = Field(gt=0, description="length of a step [ms]")
+    dt_ms: float = Field(gt=0, le=1000, description="length of a step [ms]")
     alignment: Literal["zero", "first_event"] = Field(description="where step 0 begins")
 
 
@@ -229,6 +233,10 @@ class TrainConfig(Section):
     )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(ge=1, le=65536, description="clips per step")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="balanced: in the loss a training clip counts inversely to how many its class has, mean 1",
+    )
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
     tau_weight_decay: float = Field(0.0, ge=0, description="weight decay of learned membrane time constants (plif)")

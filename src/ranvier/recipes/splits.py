@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.lock import alone
-from ranvier.data.split import split_clips
-from ranvier.names import name_fault
+from ranvier.data.split import missing_classes, split_clips
+from ranvier.names import name_fault, natural_order, split_names, unknown_names
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
 from ranvier.recipes.speech_commands import read_words
@@ -39,6 +40,20 @@ class Part:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def fingerprint(self) -> str:
+        """Of what the data set holds, and which of its clips these are."""
+        clips = np.ascontiguousarray(self.clips, "<i8").tobytes()
+        return hashlib.sha256(self.dataset.fingerprint.encode() + clips).hexdigest()
+
+    def by_speaker(self) -> dict[str, NDArray[np.bool_]]:
+        """Name of every speaker in the order of their numbers, and which of the clips are theirs ``[clip]``."""
+        speakers = self.dataset.speakers[self.clips]
+        return {
+            _name(self.dataset, speaker): speakers == speaker
+            for speaker in np.unique(speakers).tolist()
+            if speaker >= 0
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -52,6 +67,7 @@ class Splits:
         offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
         example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
         left_out: why sound files were left out, a line each.
+        notes: what else is to be known of the division, a line each.
     """
 
     train: Part
@@ -61,17 +77,48 @@ class Splits:
     offsets: NDArray[np.int64] | None = None
     example: bool = False
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data set to train on, and of every part of the clips that is there before the test."""
+        parts = {"train": self.train, "validation": self.validation, "seen": self.seen}
+        known = {name: part.fingerprint() for name, part in parts.items() if part is not None}
+        return {"dataset": self.train.dataset.fingerprint, **known}
 
     def fingerprint(self) -> str:
-        """Of the clips and how they are divided: a training must not go on with others."""
-        whole = hashlib.sha256()
-        for part in (self.train, self.validation, self.seen):
-            if part is not None:
-                dataset = part.dataset
-                for values in (part.clips, dataset.labels, dataset.speakers, dataset.lengths):
-                    whole.update(np.ascontiguousarray(values, np.int64).tobytes())
-                whole.update(repr(dataset.classes).encode())
-        return whole.hexdigest()
+        """Of the clips, their events and how they are divided: a training must not go on with others."""
+        return hashlib.sha256(repr(self.fingerprints()).encode()).hexdigest()
+
+    def unseen(self, part: Part) -> bool:
+        """Whether the part's speakers are known and none of them is one of the training's."""
+        speakers = part.by_speaker()
+        return bool(speakers) and not speakers.keys() & self.train.by_speaker().keys()
+
+
+def check_same_data(
+    one: Path, its: Mapping[str, Any], other: Path, others: Mapping[str, Any], *, only: Sequence[str] = ()
+) -> None:
+    """Refuse to put results of different data together.
+
+    Args:
+        one, other: the runs' folders.
+        its, others: their results; one that was written before results said what their data were passes.
+        only: what is compared, of ``dataset``, ``train``, ``validation``, ``seen`` and ``test``; all if none is named.
+
+    Raises:
+        ConfigError: the data are not the same; both runs are named.
+    """
+    mine, theirs = its.get("data"), others.get("data")
+    if not mine or not theirs:
+        return
+    for name in only or {**mine, **theirs}:
+        # a test file may come later; nothing else may be there in one of them only
+        late = name == "test" and not (name in mine and name in theirs)
+        if mine.get(name) != theirs.get(name) and not late:
+            what = "recording" if name == "dataset" else f"{name} clips"
+            raise ConfigError(
+                f"{one} and {other}: their data differ ({what}), so they are not put together (--out another folder)"
+            )
 
 
 def build_splits(config: Config, *, progress: Progress = None) -> Splits:
@@ -208,11 +255,14 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
             )
     both = set(data.test_speakers) & set(data.validation_speakers)
     if both:
-        raise ConfigError(f"data.validation_speakers: {', '.join(sorted(both))} are test speakers already")
+        raise ConfigError(
+            f"data.validation_speakers: {', '.join(sorted(both, key=natural_order))} are test speakers already"
+        )
     recording = _recording(data, root, progress)
     grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
     dataset = read_recording(recording, grid, progress=progress)
     generator = np.random.default_rng(data.split_seed)
+    speakers: Sequence[int] = ()
     if data.test == "fsdd":
         train, test = _fsdd(recording)
     else:
@@ -220,13 +270,19 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
         if data.test == "speakers" and not speakers:
             raise ConfigError("data.test_speakers: names none (one or more, or --data.test none)")
         fraction = data.test_fraction if data.test == "fraction" else 0.0
-        train, test, _ = split_clips(dataset, speakers=speakers, fraction=fraction, generator=generator)
+        further = int(data.validation == "fraction" or (data.validation == "speakers" and data.seen_fraction > 0))
+        train, test, _ = split_clips(
+            dataset, speakers=speakers, fraction=fraction, further=further, generator=generator
+        )
         if data.test == "fraction" and not len(test):
             raise ConfigError(f"data.test_fraction: {data.test_fraction:g} of the clips is less than one clip")
     held_out: Sequence[int] = ()
     if data.validation == "speakers":
         held_out = _numbers("data.validation_speakers", data.validation_speakers, dataset)
-    splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None)
+        if both := {_name(dataset, speaker) for speaker in set(held_out) & set(speakers)}:
+            named = ", ".join(sorted(both, key=natural_order))
+            raise ConfigError(f"data.validation_speakers: {named} are test speakers already")
+    splits = _held_out(dataset, train, data, held_out, lambda: Part(dataset, test) if len(test) else None, test)
     return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
 
 
@@ -280,15 +336,22 @@ def _no_paper(config: Config) -> None:
         raise ConfigError("protocol: 'paper' is not allowed with these data (honest)")
 
 
+def _name(dataset: SpikeDataset | FrameDataset, speaker: int) -> str:
+    return dataset.speaker_names[speaker] if dataset.speaker_names else str(speaker)
+
+
 def _numbers(field: str, names: Sequence[str], dataset: SpikeDataset) -> list[int]:
     """Speakers by name, or by number where the recording has no names."""
     known = dataset.speaker_names or tuple(str(speaker) for speaker in np.unique(dataset.speakers) if speaker >= 0)
     if not known:
         raise DataError("the recording does not name its speakers (extra/speaker), so none can be held out")
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"{field}: {name!r} is not in the recording (there are {', '.join(known)})")
-    return [known.index(name) if dataset.speaker_names else int(name) for name in names]
+    found: list[str] = []
+    for text in names:
+        some = split_names(text, known)
+        if some is None:
+            raise ConfigError(f"{field}: {unknown_names(text, known)}")
+        found += some
+    return [known.index(name) if dataset.speaker_names else int(name) for name in found]
 
 
 def _held_out(
@@ -297,8 +360,9 @@ def _held_out(
     data: SHDData | FolderData,
     speakers: Sequence[int],
     read_test: Callable[[], Part | None],
+    test: Sequence[int] | NDArray[np.int64] = (),
 ) -> Splits:
-    """Divide the clips that may be trained on."""
+    """Divide the clips that may be trained on; ``test`` are those of the data set that are kept for the test."""
     if data.validation == "leave-one-speaker-out":
         raise ConfigError("data.validation: leave-one-speaker-out is a series of trainings, not one split")
     if data.validation == "speakers" and not speakers:
@@ -317,4 +381,6 @@ def _held_out(
     def part(chosen: NDArray[np.int64]) -> Part | None:
         return Part(dataset, chosen) if len(chosen) else None
 
-    return Splits(Part(dataset, train), part(validation), part(seen), read_test)
+    every = {"training": train, "validation": validation, "seen": seen, "test": np.asarray(test, np.int64)}
+    note = missing_classes(dataset, {name: clips for name, clips in every.items() if len(clips)})
+    return Splits(Part(dataset, train), part(validation), part(seen), read_test, notes=() if note is None else (note,))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ranvier.analysis import figures
 from ranvier.analysis.delays import found_delays
-from ranvier.analysis.intervals import Accuracy
+from ranvier.analysis.intervals import Accuracy, OverSpeakers
 from ranvier.data import SpikeDataset, write_dataset
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
@@ -28,7 +28,7 @@ from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_folder import check_folder, make_folder, once, only_process, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
-from ranvier.recipes.splits import Part, Splits, build_splits
+from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data
 from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 
@@ -122,12 +122,7 @@ def _speakers(part: Part) -> list[tuple[int, str]]:
     speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
         raise ConfigError("data.validation: leave-one-speaker-out needs a recording that names two speakers or more")
-    return [(int(speaker), _name(part, speaker)) for speaker in speakers]
-
-
-def _name(part: Part, speaker: int) -> str:
-    names = part.dataset.speaker_names
-    return names[speaker] if names else str(speaker)
+    return list(zip(speakers.tolist(), part.by_speaker(), strict=True))
 
 
 def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
@@ -183,7 +178,7 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     keep_observed(folder, observe(network, *shown, evaluation=tested, progress=watcher.clips), OWN)
     return {
         **_describe(config, splits, fitted, test),
-        "accuracy": _accuracies(splits, fitted.model, tested, config.train.padded_batch),
+        "accuracy": _accuracies(splits, fitted.model, test, tested, config.train.padded_batch),
         "delays_found": _found(network, before, splits.offsets),
     }
 
@@ -207,6 +202,8 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
             name: 0 if (part := parts[name]) is None else len(part) for name in ("train", "validation", "seen", "test")
         },
         "left_out": list(splits.left_out),
+        "notes": list(splits.notes),
+        "data": {**splits.fingerprints(), **({} if test is None else {"test": test.fingerprint()})},
         "parameters": fitted.model.parameter_count(),
         "epochs": config.train.epochs,
         "best_epoch": fitted.best_epoch,
@@ -220,25 +217,28 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
 
 
 def _accuracies(
-    splits: Splits, model: Feedforward, tested: Evaluation | None, padded_batch: int | None
+    splits: Splits, model: Feedforward, test: Part | None, tested: Evaluation | None, padded_batch: int | None
 ) -> dict[str, Any]:
-    """Accuracy of the chosen epoch on every split that is there, on validation also by speaker."""
+    """Accuracy of the chosen epoch on every split that is there, by speaker too, and over speakers that are unseen."""
     accuracies: dict[str, Any] = {}
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
-        if part is None:
-            continue
-        right = predict(model, part, padded_batch=padded_batch) == part.dataset.labels[part.clips]
-        speaker = part.dataset.speakers[part.clips]
-        accuracies[name] = Accuracy.of(right).as_dict()
-        there = np.unique(speaker)
-        if len(there) <= _MOST_SPEAKERS:
-            accuracies[name]["speakers"] = {
-                _name(part, s): Accuracy.of(right[speaker == s]).as_dict() for s in there if s >= 0
-            }
-    if tested is not None:
-        accuracies["test"] = tested.accuracy.as_dict()
+        if part is not None:
+            right = predict(model, part, padded_batch=padded_batch) == part.dataset.labels[part.clips]
+            accuracies[name] = _accuracy(splits, part, right)
+    if test is not None and tested is not None:
+        accuracies["test"] = _accuracy(splits, test, tested.predictions == test.dataset.labels[test.clips])
         accuracies["test"]["spikes_per_neuron_and_clip"] = [round(rate, 4) for rate in tested.spikes_per_neuron]
     return accuracies
+
+
+def _accuracy(splits: Splits, part: Part, right: NDArray[np.bool_]) -> dict[str, Any]:
+    accuracy = Accuracy.of(right).as_dict()
+    speakers = {name: Accuracy.of(right[theirs]) for name, theirs in part.by_speaker().items()}
+    if 0 < len(speakers) <= _MOST_SPEAKERS:
+        accuracy["speakers"] = {name: one.as_dict() for name, one in speakers.items()}
+    if splits.unseen(part):
+        accuracy["over_speakers"] = OverSpeakers.of(one.value for one in speakers.values()).as_dict()
+    return accuracy
 
 
 def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] | None) -> dict[str, int] | None:
@@ -285,31 +285,38 @@ def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, 
         weight_lr = config.compare_weight_lr or config.train.weight_lr
         variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
         results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}")
+        check_same_data(folder, learned, folder / delays, results[delays])
     return {
         name: {key: result[key] for key in ("accuracy", "parameters", "seconds")} for name, result in results.items()
     }
 
 
 def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
-    folds = {}
+    folds: dict[str, dict[str, Any]] = {}
+    places: list[Path] = []
     for number, speaker in _speakers(_whole(config, watcher).train):
         held_out = speaker if isinstance(config.data, FolderData) else number
         fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
-        name = f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"
-        folds[speaker] = _part_run(fold, folder / name, watcher, f"{config.name}, speaker {speaker} left out")
+        places.append(folder / (f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"))
+        folds[speaker] = _part_run(fold, places[-1], watcher, f"{config.name}, speaker {speaker} left out")
+        one = next(iter(folds.values()))
+        check_same_data(places[0], one, places[-1], folds[speaker], only=("dataset",))
     write_report([folder])
-    shares = [fold["accuracy"]["validation"]["value"] for fold in folds.values()]
-    right = sum(fold["accuracy"]["validation"]["correct"] for fold in folds.values())
-    clips = sum(fold["accuracy"]["validation"]["clips"] for fold in folds.values())
+    accuracies = [fold["accuracy"]["validation"] for fold in folds.values()]
+    right, clips = (sum(accuracy[name] for accuracy in accuracies) for name in ("correct", "clips"))
+    over_speakers = OverSpeakers.of(accuracy["value"] for accuracy in accuracies)
     return {
         "recipe": config.name,
         "seed": config.train.seed,
         "protocol": config.protocol,
         "epoch_chosen_on": "validation, in each fold",
+        **({"data": {"dataset": one["data"]["dataset"]}} if one.get("data") else {}),
         "folds": folds,
-        "mean_over_speakers": float(np.mean(shares)),
-        "accuracy": {"validation": Accuracy.of(np.arange(clips) < right).as_dict()},
-        "parameters": next(iter(folds.values()))["parameters"],
+        "mean_over_speakers": over_speakers.value,
+        "accuracy": {
+            "validation": {**Accuracy.of(np.arange(clips) < right).as_dict(), "over_speakers": over_speakers.as_dict()}
+        },
+        "parameters": one["parameters"],
         "epochs": config.train.epochs,
         "seconds": round(sum(fold["seconds"] for fold in folds.values()), 1),
         "versions": versions(),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ranvier.analysis.intervals import wilson_interval
-from ranvier.analysis.report.clips import PARTS, in_words, part_name, speakers_heard, speakers_of
+from ranvier.analysis.report.clips import PARTS, in_words, over_speakers, part_name, speakers_heard, speakers_of
 from ranvier.analysis.report.markup import percent, section, text
 from ranvier.analysis.report.run_report import RunReport
 
@@ -25,11 +25,16 @@ def main_accuracy(report: RunReport) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def accuracies(report: RunReport) -> list[tuple[str, Mapping[str, Any]]]:
-    """Of every part of the clips that there is, what counts most first."""
+    """Of every part of the clips that there is, what counts most first; over speakers too where they are unseen."""
     known = (report.result or {}).get("accuracy", {})
     # as published, the epoch is chosen on the test clips: they are one part under two names
     twice = report.settings.get("protocol") == "paper" and "test" in known
-    return [(part, known[part]) for part in PARTS if part in known and not (twice and part == "validation")]
+    found = []
+    for part in PARTS:
+        if part in known and not (twice and part == "validation"):
+            over = over_speakers(report, part)
+            found.append((part, known[part] if over is None else {**known[part], "over_speakers": over}))
+    return found
 
 
 def chance(report: RunReport) -> float | None:
@@ -44,14 +49,18 @@ def accuracy_section(report: RunReport, run: int) -> str:
         why = "The training has not finished." if report.result is None else "No clips were held out."
         return section("accuracy", run, "How often it is right", f"<p>{why}</p>")
     guess = chance(report)
+    some = any("over_speakers" in accuracy for _, _, accuracy in rows)
     lines = []
     for depth, name, accuracy in rows:
+        over = f"<td>{over_speakers_cell(accuracy)}</td>" if some else ""
         lines.append(
             f'<tr class="depth{depth}"><th scope="row">{text(name)}</th>'
             f'<td class="graph">{interval_bar(accuracy, guess)}</td>'
-            f"<td>{percent(accuracy['value'])}</td><td>{between(accuracy)}</td><td>{accuracy['clips']:,}</td></tr>"
+            f"<td>{percent(accuracy['value'])}</td>{over}<td>{between(accuracy)}</td>"
+            f"<td>{accuracy['clips']:,}</td></tr>"
         )
-    drawn = "The bar is the interval, the upright mark the accuracy itself"
+    drawn = "The bar is the interval" + (" over speakers where there is one, else the clips'" if some else "")
+    drawn += ", the upright mark the accuracy itself"
     bars = f'<span class="with-graph">{drawn}{"" if guess is None else "; the short grey line is guessing"}. </span>'
     return section(
         "accuracy",
@@ -59,7 +68,8 @@ def accuracy_section(report: RunReport, run: int) -> str:
         "How often it is right",
         '<div class="scroll"><table class="accuracy"><thead><tr><th scope="col">measured on</th>'
         '<th class="graph ends" scope="col"><span>0%</span><span>100%</span></th><th scope="col">right</th>'
-        '<th scope="col">95% interval</th><th scope="col">clips</th></tr></thead>'
+        + ('<th scope="col">95% over speakers</th>' if some else "")
+        + '<th scope="col">clips&#x27; 95% interval</th><th scope="col">clips</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>",
         f'<p class="caption">{bars}{text(_interval(report))}</p>',
         *(f'<p class="caption">{text(told)}</p>' for told in (" ".join(few_speakers(report)), chosen(report)) if told),
@@ -69,9 +79,9 @@ def accuracy_section(report: RunReport, run: int) -> str:
 def _interval(report: RunReport) -> str:
     guess = chance(report)
     return (
-        "The 95% interval (Wilson's formula) tells how well so many clips pin the share down: of 100 such intervals "
-        "about 95 hold the true one. It is of this one training; another seed gives another network, of which it says "
-        "nothing."
+        "The clips' 95% interval (Wilson's formula) tells how well so many clips pin the share down: of 100 such "
+        "intervals about 95 hold the true one. It is of this one training and of the speakers of these clips; another "
+        "seed gives another network, of which it says nothing."
     ) + ("" if guess is None else f" Guessing would get {percent(guess)}.")
 
 
@@ -83,14 +93,23 @@ def few_speakers(report: RunReport, *, shares: bool = True) -> Iterator[str]:
         return
     name = part_name(report.settings, main[0]).partition(" (")[0]
     if len(speakers) == 1:
-        yield f"The {name} are all of one speaker and alike: another speaker may well lie outside the interval."
+        yield (
+            f"The {name} are all of one speaker and alike: another speaker may well lie outside the clips' interval, "
+            "and one speaker gives no interval over speakers."
+        )
         return
     known = [right / clips for right, clips in speakers.values()]
     between_them = f" (these {in_words(len(known))} lie between {percent(min(known))} and {percent(max(known))})"
     yield (
         f"The {name} are of {in_words(len(speakers))} speakers only, and clips of one speaker are alike: another "
-        f"speaker may well lie outside the interval{between_them if shares else ''}."
+        f"speaker may well lie outside the clips' interval{between_them if shares else ''}."
     )
+    over = main[1].get("over_speakers")
+    if over is not None and over["low"] is not None:
+        yield (
+            f"Over speakers the mean is {percent(over['value'])}, and its 95% interval (Student's t over the "
+            f"{in_words(over['speakers'])} accuracies) {between(over)}."
+        )
 
 
 def chosen(report: RunReport) -> str:
@@ -150,16 +169,40 @@ def between(accuracy: Mapping[str, Any]) -> str:
     return f"{100 * accuracy['low']:.1f} … {100 * accuracy['high']:.1f}%"
 
 
+def main_interval(accuracy: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What holds ``low`` and ``high`` of the interval that counts: over speakers where it is there, else the clips'."""
+    over = accuracy.get("over_speakers")
+    return accuracy if over is None or over["low"] is None else over
+
+
+def over_speakers_cell(accuracy: Mapping[str, Any]) -> str:
+    """The interval over speakers in words; empty where the accuracy has none."""
+    over = accuracy.get("over_speakers")
+    if over is None:
+        return ""
+    if over["low"] is None:
+        return "none (one speaker)" if over["speakers"] == 1 else f"none ({in_words(over['speakers'])} speakers alike)"
+    return between(over)
+
+
+def intervals_in_words(accuracy: Mapping[str, Any]) -> str:
+    """What interval is of what, in a line."""
+    over = over_speakers_cell(accuracy)
+    of_clips = f"95% interval {between(accuracy)}"
+    return f"95% interval over speakers {over}; clips' {of_clips}" if over else of_clips
+
+
 def interval_bar(
     accuracy: Mapping[str, Any], guess: float | None = None, axis: tuple[float, float] = (0.0, 1.0)
 ) -> str:
-    """The interval as a bar, the accuracy as a mark on it; the axis goes from one share to the other."""
+    """The interval as a bar, over speakers where it is there, and the accuracy as a mark; the axis is of shares."""
     start, end = axis
 
     def place(share: float) -> float:
         return 100 * min(1.0, max(0.0, (share - start) / (end - start)))
 
-    low, high, value = (place(accuracy[name]) for name in ("low", "high", "value"))
+    interval = main_interval(accuracy)
+    low, high, value = place(interval["low"]), place(interval["high"]), place(accuracy["value"])
     line = "" if guess is None or not start <= guess <= end else f'<i class="chance" style="left:{place(guess):.2f}%">'
     return (
         f'<span class="bar" aria-hidden="true">{line}{"</i>" if line else ""}'

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranvier.analysis.intervals import Mean
-from ranvier.analysis.report.accuracy import chance, main_accuracy
-from ranvier.analysis.report.clips import in_words, listed, part_phrase
+from ranvier.analysis.intervals import Mean, OverSpeakers
+from ranvier.analysis.report.accuracy import between, chance, main_accuracy
+from ranvier.analysis.report.clips import in_words, listed, part_phrase, speakers_of
 from ranvier.analysis.report.markup import percent
 from ranvier.analysis.report.run_report import RunReport
 
@@ -59,7 +59,7 @@ def difference(report: RunReport, best: RunReport) -> Mean | None:
 def told_apart(report: RunReport, best: RunReport) -> bool:
     """Whether it is worse than the best by more than chance in the clips explains."""
     apart = difference(report, best)
-    if apart is not None and apart.distinguishable is not None:
+    if apart is not None and apart.half:
         return apart.distinguishable and apart.value < 0
     mine, its = main_accuracy(report), main_accuracy(best)
     return mine is not None and its is not None and bool(mine[1]["high"] < its[1]["low"])
@@ -76,7 +76,8 @@ def result_of(reports: Sequence[RunReport]) -> str:
             return f"There is nothing to compare yet.{still}"
         low, high = (percent(pick(map(_share, measured))) for pick in (min, max))
         return (
-            f"The runs were measured on different clips, so none is the best; they are right on {low} to {high}.{still}"
+            f"The runs were measured on different clips, so none is the best; they are right on {low} to {high}."
+            f"{_pooled(measured)}{still}"
         )
     main = main_accuracy(best)
     assert main is not None  # or it would not be the best
@@ -90,6 +91,24 @@ def result_of(reports: Sequence[RunReport]) -> str:
         f"The best of {in_words(len(measured))} is {best.name}: right on {percent(_share(best))} of "
         f"{part_phrase(best, main[0], main[1]['clips'])}{against}. {rest}. {_apart(others, best)}; "
         f"another seed may change the order.{still}"
+    )
+
+
+def _pooled(reports: Sequence[RunReport]) -> str:
+    """The mean over speakers where each run has left out one of its own."""
+    shares: dict[str, float] = {}
+    for report in reports:
+        part, accuracy = main_accuracy(report) or ("", {})
+        speakers = list(speakers_of(report, part))
+        if accuracy.get("over_speakers") is None or len(speakers) != 1 or speakers[0] in shares:
+            return ""
+        shares[speakers[0]] = accuracy["value"]
+    over = OverSpeakers.of(shares.values())
+    if over.low is None:
+        return ""
+    return (
+        f" Each is of one unseen speaker; over the {in_words(over.speakers)} the mean is {percent(over.value)}, with a "
+        f"95% interval (Student's t) of {between(over.as_dict())}."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ranvier.analysis.intervals import OverSpeakers
 from ranvier.analysis.report.run_report import RunReport
 
 PARTS = ("test", "validation", "seen")  # what counts most first
@@ -59,6 +60,18 @@ def speakers_of(report: RunReport, part: str) -> dict[str, tuple[int, int]]:
         return {name: (one["correct"], one["clips"]) for name, one in accuracy["speakers"].items()}
     observed = report.observed
     return {} if observed is None or observed.split != part else dict(observed.speakers)
+
+
+def over_speakers(report: RunReport, part: str) -> Mapping[str, Any] | None:
+    """Mean and interval over the speakers of some clips, as the result has it; None where they are not unseen."""
+    known: Mapping[str, Any] = (report.result or {}).get("accuracy", {}).get(part, {})
+    if "over_speakers" in known:
+        found: Mapping[str, Any] = known["over_speakers"]
+        return found
+    speakers = speakers_of(report, part)  # of a run from before results had it
+    if not speakers or speakers_heard(report.settings, part) != "never":
+        return None
+    return OverSpeakers.of(right / clips for right, clips in speakers.values()).as_dict()
 
 
 def in_words(number: int) -> str:

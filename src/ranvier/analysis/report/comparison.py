@@ -14,6 +14,8 @@ from ranvier.analysis.report.accuracy import (
     interval_bar,
     last_accuracy,
     main_accuracy,
+    main_interval,
+    over_speakers_cell,
 )
 from ranvier.analysis.report.against_best import best_run, difference, result_of
 from ranvier.analysis.report.clips import listed, part_name
@@ -150,12 +152,18 @@ def _row(
         name,
         ("graph", interval_bar(accuracy, chance(report), axis)),
         f"<strong>{percent(accuracy['value'])}</strong><small>{text('; '.join(more))}</small>",
-        between(accuracy),
+        _intervals(accuracy),
     ]
     if best is not None:
         cells.append(_difference(report, best))
     cells.append(f"{report.result['parameters']:,}<small>{text(duration(report.result['seconds']))}</small>")
     return cells
+
+
+def _intervals(accuracy: Mapping[str, Any]) -> str:
+    """Over speakers where they are unseen, with the clips' under it."""
+    over = over_speakers_cell(accuracy)
+    return f"{over}<small>clips&#x27; interval {between(accuracy)}</small>" if over else between(accuracy)
 
 
 def _last(report: RunReport) -> float | None:
@@ -184,7 +192,8 @@ def _axis(reports: Sequence[RunReport]) -> tuple[float, float]:
     known = [main[1] for report in reports if (main := main_accuracy(report)) is not None]
     if not known:
         return 0.0, 1.0
-    low, high = min(one["low"] for one in known), max(one["high"] for one in known)
+    low = min(min(one["low"], main_interval(one)["low"]) for one in known)
+    high = max(max(one["high"], main_interval(one)["high"]) for one in known)
     step = 0.05 if high - low > 0.1 else 0.02
     return max(0.0, math.floor(low / step) * step), min(1.0, math.ceil(high / step) * step)
 
@@ -199,8 +208,9 @@ def _caption(reports: Sequence[RunReport], best: RunReport | None) -> Iterator[s
     if best is not None and (main := main_accuracy(best)) is not None:
         where = f"All are of the same {main[1]['clips']:,} {part_name(best.settings, main[0])}."
     yield (
-        f"{bars}{text(where)} The 95% interval (Wilson's formula) tells how well so many clips pin the share down, for "
-        "one training each; it says nothing of other seeds."
+        f"{bars}{text(where)} The clips&#x27; 95% interval (Wilson's formula) tells how well so many clips pin the "
+        "share down, for one training each; it says nothing of other seeds, nor of other speakers: where the speakers "
+        "are unseen, the interval over them (Student's t) stands first."
     )
     if any(_last(report) is not None for report in reports):
         yield (

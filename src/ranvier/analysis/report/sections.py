@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ranvier.analysis.report.accuracy import accuracy_section, between, chance, main_accuracy
+from ranvier.analysis.report.accuracy import accuracy_section, chance, intervals_in_words, main_accuracy
 from ranvier.analysis.report.clips import listed, part_name, part_phrase
 from ranvier.analysis.report.cost import cost_section, processor, rates_section, settings_section, spikes_per_clip
 from ranvier.analysis.report.delays import delays_section, strength_section
@@ -89,7 +89,7 @@ def _key(report: RunReport) -> str:
             (
                 percent(accuracy["value"]),
                 f"right on {accuracy['clips']:,} {name}",
-                f"95% interval {between(accuracy)}",
+                intervals_in_words(accuracy),
             )
         )
     if report.result is not None:
