@@ -42,7 +42,7 @@ def require_recording(root: str | os.PathLike[str], name: str) -> Path:
         return found
     missing = f"{root}: neither {name}.h5 nor {name}.h5.gz is there"
     if Path(root).is_file():
-        raise DataError(f"{root}: is a file (the folder that holds {name}.h5 allowed)")
+        raise DataError(f"{root}: is a file (the folder that holds {name}.h5 or {name}.h5.gz allowed)")
     names = sorted(path.name for path in Path(root).iterdir()) if Path(root).is_dir() else []
     for other in names:
         if other.lower() in (f"{name}.h5", f"{name}.h5.gz") and (Path(root) / other).is_file():

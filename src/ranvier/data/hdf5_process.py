@@ -28,6 +28,8 @@ from ranvier.data.dataset import DataError
 _SCRIPT = Path(__file__).with_name("hdf5_worker.py")
 # where the system limits processor time that ends a loop; silence then only means a slow disk
 _SILENCE_S = 20.0 if os.name == "nt" else 120.0
+# of processor time; reading SHD takes a hundredth of what its size allows
+_CPU_S, _BYTES_PER_CPU_S = 2.0, 4_000_000
 _IDLE_S = 50.0  # the process goes after 60 s without a file
 
 
@@ -110,7 +112,7 @@ class _Worker:
             return f"HDF5 came to no end in {_SILENCE_S:g} s"
         # the process passes on how the one that it forked ended: a signal's number below 0, modulo 256
         number = -code if code < 0 else 256 - code
-        if os.name != "nt" and number in (signal.SIGXCPU, signal.SIGKILL):
+        if os.name != "nt" and number in (signal.SIGPROF, signal.SIGKILL):
             return "HDF5 came to no end"
         return f"HDF5 crashed, {code}"
 
@@ -164,7 +166,7 @@ def read_hdf5(path: Path) -> Generator[Answer, None, None]:
             the file.
     """
     worker, waiting, ended = _worker(), 1, False
-    worker.ask(path=str(path.absolute()))
+    worker.ask(path=str(path.absolute()), cpu_seconds=_CPU_S + path.stat().st_size / _BYTES_PER_CPU_S)
     ahead = 0  # a caller that only wants the header must not wait for clips
     try:
         while not ended:

@@ -2,8 +2,8 @@
 
 A damaged file can make HDF5 loop, crash or take all memory. Here that ends this process, not the caller's.
 
-One JSON line per request, one JSON line and then bytes per answer. ``{"path": ...}`` is answered by a header; then each
-``{"more": true}`` by a batch of clips, until one says ``end``; ``{"more": false}`` ends the file.
+One JSON line per request, one JSON line and then bytes per answer. ``{"path": ..., "cpu_seconds": ...}`` is answered by
+a header; then each ``{"more": true}`` by a batch of clips, until one says ``end``; ``{"more": false}`` asks for that.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,7 +39,6 @@ _BYTES_AT_ONCE = 8 << 20
 _MOST_PACKED = 16  # bytes that a byte of a compressed dataset may stand for
 _CHUNK = 64 << 20
 _MOST_LINKS = 8
-_CPU_SECONDS, _BYTES_PER_CPU_SECOND = 5, 4_000_000  # reading SHD takes a hundredth of that
 _IDLE_S = 60.0
 _MEMORY = 512 << 20  # above what is there at the start and the file's size
 
@@ -47,23 +47,20 @@ class BadFileError(Exception):
     """The file breaks a rule; the message says which."""
 
 
-def limit(size: int) -> None:
-    """End this process where parsing a file of ``size`` bytes takes too long or too much memory."""
+def limit(size: int, cpu_seconds: float) -> None:
+    """End this process where parsing a file of ``size`` bytes takes too long or too much memory.
+
+    Processor time, so that a slow disk or a busy machine does not count.
+    """
     if resource is None:
         return
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS + size // _BYTES_PER_CPU_SECOND
-    limits = [(resource.RLIMIT_CORE, 0, 0), (resource.RLIMIT_CPU, seconds, seconds + 1)]
-    with suppress(OSError):
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # its signal ends a process that does not handle it
+    with suppress(OSError, ValueError):  # not on this system, or it knows the limit but cannot set it
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        _, highest = resource.getrlimit(resource.RLIMIT_AS)
         most = pages * resource.getpagesize() + _MEMORY + size
-        limits.append((resource.RLIMIT_AS, most, most))
-    for which, soft, hard in limits:
-        _, highest = resource.getrlimit(which)
-        with suppress(OSError, ValueError):  # a system that knows the limit but cannot set it
-            if highest != resource.RLIM_INFINITY:
-                soft, hard = min(soft, highest), min(hard, highest)
-            resource.setrlimit(which, (soft, hard))
+        if highest == resource.RLIM_INFINITY or most < highest:
+            resource.setrlimit(resource.RLIMIT_AS, (most, highest))
 
 
 def one_line(error: BaseException) -> str:
@@ -268,12 +265,12 @@ def send(told: dict[str, Any], arrays: list[Any] | tuple[()] = ()) -> None:
     out.flush()
 
 
-def serve(path: str) -> None:
+def serve(path: str, cpu_seconds: float) -> None:
     """Answer all requests for one file."""
     end: dict[str, Any] = {"end": True}
     try:
         size = os.stat(path).st_size  # noqa: PTH116
-        limit(size)
+        limit(size, cpu_seconds)
         with h5py.File(path, "r") as file:
             reader = Reader(file, size)
             send(*reader.header())
@@ -294,11 +291,11 @@ def main() -> None:
         if "path" not in request:  # what was asked for before the last file's end was known
             continue
         if sys.platform != "linux":
-            serve(request["path"])
+            serve(**request)
             continue
         child = os.fork()
         if child == 0:
-            serve(request["path"])
+            serve(**request)
             sys.stdout.flush()
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -137,9 +137,10 @@ def _check_unit(start: int, times: Lists, good: NDArray[np.bool_]) -> Iterator[F
     late = np.flatnonzero(good & (times.values > LONGEST_S))
     if len(late):
         clips = times.clip_of(late)
-        last = float(times.values[late[clips == clips[0]]].max())
+        latest = int(np.argmax(times.values[late]))
+        last = float(times.values[late][latest])
         yield Fault(
-            f"clip {start + clips[0]} ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or microseconds "
+            f"clip {start + clips[latest]} ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or microseconds "
             f"({last / 1e6:.4g} s)? Over {LONGEST_S:g} s it has to be said (time_unit s, ms or us, as an option or as "
             "the file's attribute)",
             "duration",
