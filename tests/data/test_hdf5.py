@@ -327,8 +327,8 @@ HDF5 = "not a whole HDF5 file"
 
 FAULTS: dict[str, tuple[Damage, list[str]]] = {
     "cut": (cut, [HDF5]),
-    "empty": (empty, [HDF5]),
-    "garbage": (garbage, [HDF5]),
+    "empty": (empty, [HDF5, "it is empty"]),
+    "garbage": (garbage, [HDF5, "01 02 03"]),
     "broken spikes": (overwrite(b"GCOL"), [HDF5]),
     "broken index": (overwrite(b"TREE"), [HDF5]),
     "broken table": (overwrite(b"SNOD"), [HDF5]),
@@ -382,11 +382,11 @@ FAULTS: dict[str, tuple[Damage, list[str]]] = {
     ),
     "a late event": (
         ragged("spikes/times", [[0.5, 0.5, 0.5], [700, 0.5], [], [0.5]], "float32"),
-        ["clip 1", "700 s", "65535 steps"],
+        ["clip 1 ends at 700", "0.7 s", "time_unit"],
     ),
     "an event at the end of time": (
         ragged("spikes/times", [[0.5, 0.5, 0.5], [1e300, 0.5], [], [0.5]], "float64"),
-        ["clip 1", "1e+300 s", "65535 steps"],
+        ["clip 1 ends at 1e+300", "time_unit"],
     ),
     "a time without unit": (
         ragged("spikes/times", [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [], [0.5]], "float16"),
@@ -442,7 +442,19 @@ def test_a_label_that_no_class_has_is_told_by_the_number_of_classes(recording: P
     assert left_behind(cache) == []
 
 
-@pytest.mark.parametrize("damage", [cut, garbage])
+@pytest.mark.parametrize(("last", "allowed"), [(700.0, "65535 steps"), (1e300, "65535 steps"), (655.0, None)])
+def test_times_that_are_said_to_be_seconds_may_fill_the_grid(
+    recording: Path, cache: Path, last: float, allowed: str | None
+) -> None:
+    ragged("spikes/times", [[0.5, 0.5, 0.5], [last, 0.5], [], [0.5]], "float64")(recording)
+    if allowed is None:
+        assert read_recording(recording, GRID, time_unit="s", cache=cache).lengths.tolist() == [51, 65501, 1, 51]
+    else:
+        with pytest.raises(DataError, match=allowed):
+            read_recording(recording, GRID, time_unit="s", cache=cache)
+
+
+@pytest.mark.parametrize("damage", [cut])
 def test_a_packed_file_that_is_not_whole_is_named(recording: Path, cache: Path, damage: Damage) -> None:
     path = packed(recording, recording.with_name("shd_train.h5.gz"))
     damage(path)

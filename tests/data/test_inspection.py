@@ -15,11 +15,8 @@ import pytest
 
 from ranvier.data import DataError, read_recording, write_recording
 from ranvier.data.inspection import Inspection, Spread, inspect_recording
-from tests.data.recordings import Damage, clip, cut, garbage, numbers, packed, put, ragged, without
+from tests.data.recordings import Damage, clip, cut, numbers, packed, put, ragged, without
 from tests.data.test_hdf5 import FAULTS, GRID, shd_file
-
-# these are faults only on a grid
-ON_A_GRID = ("a late event", "an event at the end of time")
 
 
 @pytest.fixture
@@ -90,9 +87,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         inspect_recording(tmp_path / "nowhere.h5")
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"), [pytest.param(*fault, id=name) for name, fault in FAULTS.items() if name not in ON_A_GRID]
-)
+@pytest.mark.parametrize(("damage", "said"), [pytest.param(*fault, id=name) for name, fault in FAULTS.items()])
 def test_whatever_reading_refuses_is_told(recording: Path, damage: Damage, said: list[str]) -> None:
     damage(recording)
     faults = inspected(recording).faults
@@ -105,7 +100,7 @@ def test_whatever_reading_refuses_is_told(recording: Path, damage: Damage, said:
     assert str(refused.value).removeprefix(f"{recording}: ").partition(";")[0] in " | ".join(faults)
 
 
-@pytest.mark.parametrize("damage", [cut, garbage])
+@pytest.mark.parametrize("damage", [cut])
 def test_a_packed_file_that_is_not_whole_is_told(recording: Path, damage: Damage) -> None:
     path = packed(recording, recording.with_name("shd_train.h5.gz"))
     damage(path)

@@ -154,7 +154,7 @@ def test_a_silent_clip_stays_silent(tmp_path: Path) -> None:
         (["first.h5", "other.h5", "first.h5"], {}, "one is named twice"),
         (["first.h5", "other.h5", "more/other.h5"], {}, "speakers of one name"),
         (["other.h5", "first.h5", "none.h5"], {}, "none.h5"),
-        (["first.h5", "broken.h5"], {}, "not a whole HDF5 file"),
+        (["first.h5", "broken.h5"], {}, "is a text file"),
         (["twice.h5", "other.h5"], {}, "two of its classes are one"),
     ],
 )

@@ -291,13 +291,15 @@ def test_what_is_given_to_tonic_and_back_falls_into_the_same_steps(tmp_path: Pat
     assert_same(from_tonic(Clips(list(to_tonic(path))), grid=grid), read_recording(path, grid, cache=tmp_path))
 
 
-def test_clips_are_read_when_they_are_asked_for(recording: Path) -> None:
-    clip("spikes/times", 3, np.array([np.nan], np.float16))(recording)
-    given = to_tonic(recording)
-    assert [label for _, label in (next(given) for _ in range(3))] == LABELS[:3]
+def test_clips_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    path, clips = tmp_path / "many.h5", 300  # more than are read at once
+    write_recording(path, [np.array([0.5])] * clips, [np.array([3])] * clips, np.arange(clips) % 7)
+    clip("spikes/times", 299, np.array([np.nan], np.float16))(path)
+    given = to_tonic(path)
+    assert [label for _, label in (next(given) for _ in range(256))] == [number % 7 for number in range(256)]
     with pytest.raises(DataError) as refused:
         next(given)
-    assert str(refused.value).startswith(f"{recording}: clip 3: times[0] is nan")
+    assert str(refused.value).startswith(f"{path}: spikes/times[299][0] is nan")
 
 
 def test_a_damaged_or_missing_file_is_told(recording: Path) -> None:

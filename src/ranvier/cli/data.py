@@ -26,11 +26,22 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
     check = tasks.add_parser(
         "check",
         help="report on a recording",
-        description="What a recording in SHD's format holds, and everything that is wrong with it.",
+        description="What a recording holds, and everything that is wrong with it.",
         allow_abbrev=False,
     )
-    check.add_argument("file", metavar="FILE", type=Path, help="recording, .h5 or .h5.gz")
+    check.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="recording in SHD's format, .h5 or .h5.gz; or events (t, x) in .npz, .npy or .csv, a folder of them for "
+        "each class",
+    )
     check.add_argument("--channels", metavar="N", type=count, help="channels (default: the file's own, else 700)")
+    check.add_argument(
+        "--time-unit",
+        choices=["s", "ms", "us"],
+        help="unit of the times (default: what the file says, else s, up to 60 s a clip)",
+    )
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
     shd = tasks.add_parser(
         "make-shd",
@@ -155,7 +166,7 @@ def _check(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_inspection
     from ranvier.data.inspection import inspect_recording
 
-    inspection = inspect_recording(options.file, channels=options.channels)
+    inspection = inspect_recording(options.file, channels=options.channels, time_unit=options.time_unit)
     if options.json:
         print(json.dumps(inspection.as_dict(), indent=2))
     else:

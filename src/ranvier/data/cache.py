@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pooch
 from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
+from ranvier.data.file_kind import file_kind
 
 _CACHE_VERSION = 3  # of how events are counted too
 _ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
@@ -55,11 +55,11 @@ def kept_array(name: str, make: Callable[[], NDArray[Any]], cache: str | os.Path
 
 
 def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
-    """``path`` itself, or for a ``.gz`` its content in the cache, unpacked once."""
-    if path.suffix != ".gz":
+    """``path`` itself, or for gzip, whatever its name, its content in the cache, unpacked once."""
+    if file_kind(path)[0] != "gzip":
         return path
     target = cache_folder(cache) / f"{pooch.file_hash(str(path))[:16]}-{path.stem}"
-    if _opens(target):
+    if _is_whole(target, path):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -74,26 +74,26 @@ def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
     return target
 
 
-def _opens(file: Path) -> bool:
+def _is_whole(file: Path, packed: Path) -> bool:
     """False also for a copy that has been damaged since: it is unpacked again."""
     try:
-        with h5py.File(file):
-            return True
+        with packed.open("rb") as source:
+            source.seek(-4, os.SEEK_END)
+            size = int.from_bytes(source.read(4), "little")  # modulo 4 GiB
+        return file.stat().st_size % 2**32 == size and file_kind(file)[0] == "hdf5"
     except OSError:
         return False
 
 
-def _cache_file(path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None) -> Path:
-    settings = json.dumps([_CACHE_VERSION, asdict(grid), classes], sort_keys=True)
-    key = f"{pooch.file_hash(str(path))[:16]}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+def _cache_file(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None) -> Path:
+    known = json.dumps([_CACHE_VERSION, asdict(grid), settings], sort_keys=True)
+    key = f"{pooch.file_hash(str(path))[:16]}-{hashlib.sha256(known.encode()).hexdigest()[:8]}"
     return cache_folder(cache) / f"{key}-{path.name.split('.')[0]}.npz"
 
 
-def load_cached(
-    path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None
-) -> SpikeDataset | None:
+def load_cached(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None) -> SpikeDataset | None:
     """The counted data set of an earlier reading, or None."""
-    file = _cache_file(path, grid, classes, cache)
+    file = _cache_file(path, grid, settings, cache)
     if not file.exists():
         return None
     try:
@@ -110,10 +110,10 @@ def load_cached(
 
 
 def store_cached(
-    dataset: SpikeDataset, path: Path, grid: Grid, classes: int | None, cache: str | os.PathLike[str] | None
+    dataset: SpikeDataset, path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None
 ) -> None:
     """Keep a counted data set for the next reading."""
-    file = _cache_file(path, grid, classes, cache)
+    file = _cache_file(path, grid, settings, cache)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:

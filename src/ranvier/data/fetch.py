@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import h5py
 import pooch
 
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Download, SourceError, SpoiledError, Terms, free_bytes, silent, size, temporary_file
-from ranvier.data.hdf5 import _dataset, find_recording
+from ranvier.data.file_kind import file_kind
+from ranvier.data.hdf5 import find_recording
 from ranvier.data.lock import alone
+from ranvier.data.recording import Recording as SpikeRecording
 
 _CHUNK = 1 << 16
 _PACKINGS = (".zip", ".gz")
@@ -166,18 +167,17 @@ def _kept(root: Path, recording: Recording) -> Path | None:
 
 def _fault(file: Path, clips: int) -> str | None:
     """What is wrong with an unpacked recording, without reading its spikes."""
+    kind, what = file_kind(file)
+    if kind != "hdf5":
+        return f"not a whole HDF5 file ({what})"
     try:
-        with h5py.File(file) as opened:
-            sizes = {name: len(_dataset(opened, file, name)) for name in ("spikes/times", "spikes/units", "labels")}
-            ours = "ear" in opened.attrs
+        opened = SpikeRecording.open(file)
+        opened.refuse()
     except DataError as error:
         return str(error).removeprefix(f"{file}: ")
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, for damage of many kinds
-        return f"not a whole HDF5 file ({error})"
-    if ours:  # as many clips as the published one may have
+    if opened.own_channels is not None:  # as many clips as the published one may have
         return "was made anew by an inner-ear model of this package (the published recording allowed)"
-    wrong = [f"{name} has {size} clips" for name, size in sizes.items() if size != clips]
-    return f"{', '.join(wrong)} ({clips} allowed)" if wrong else None
+    return f"has {opened.size} clips ({clips} allowed)" if opened.size != clips else None
 
 
 def _bring(

@@ -23,7 +23,8 @@ from ranvier.data.dataset import DataError
 from ranvier.data.frames import FrameDataset, frames_file, open_frames, write_frames
 from ranvier.data.mel import DEFAULT, MelSettings, log_mel
 from ranvier.data.sound import SHORTEST_S, Sound, read_sound
-from ranvier.data.sound_files import NOISE, composed, is_hidden
+from ranvier.data.sound_files import NOISE, is_hidden
+from ranvier.names import normal_name
 
 Split = Literal["train", "validation", "test"]
 Classes = Literal[35, 12]
@@ -120,7 +121,7 @@ def partition(root: str | os.PathLike[str]) -> tuple[Utterance, ...]:
             of the two lists is there, or a list names a file that is not there or is on the other list.
     """
     root = Path(root)
-    files = {composed(f"{path.parent.name}/{path.name}"): path for path in _wavs(root)}
+    files = {normal_name(f"{path.parent.name}/{path.name}"): path for path in _wavs(root)}
     listed = _read_lists(root, files)
     utterances = []
     for name, path in files.items():
@@ -128,7 +129,7 @@ def partition(root: str | os.PathLike[str]) -> tuple[Utterance, ...]:
         if speaker is None:
             raise DataError(f"{path}: is no name of an utterance (like 0a7c2a8d_nohash_0.wav allowed)")
         split = split_by_hash(path.name) if listed is None else listed.get(name, "train")
-        utterances.append(Utterance(path, composed(path.parent.name), speaker[1], split))
+        utterances.append(Utterance(path, normal_name(path.parent.name), speaker[1], split))
     return tuple(utterances)
 
 
@@ -283,7 +284,7 @@ def _read_lists(root: Path, files: dict[str, Path]) -> dict[str, Split] | None:
 
 def _listed_name(line: str) -> str:
     """The word/file that a line of a list names, however its writer spells paths."""
-    return composed(line.strip().replace("\\", "/").removeprefix("./"))
+    return normal_name(line.strip().replace("\\", "/").removeprefix("./"))
 
 
 def _files(utterances: list[Utterance], silence: list[tuple[Path, float]], classes: tuple[str, ...]) -> GscFiles:

@@ -6,22 +6,18 @@ present ``extra/keys`` (class names) and ``extra/speaker``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import h5py
-import numpy as np
-from numpy.typing import NDArray
-
-from ranvier.data.cache import load_cached, store_cached, unpacked
+from ranvier.data.cache import load_cached, store_cached
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
+from ranvier.data.file_kind import file_kind
+from ranvier.data.recording import Recording
+from ranvier.data.recording_rules import TimeUnit
 
 _CLIPS_AT_ONCE = 256
-_MOST_CLASSES = 65536
 
 
 def find_recording(root: str | os.PathLike[str], name: str) -> Path | None:
@@ -30,20 +26,45 @@ def find_recording(root: str | os.PathLike[str], name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def require_recording(root: str | os.PathLike[str], name: str) -> Path:
+    """``root/name.h5``, else ``root/name.h5.gz``.
+
+    Raises:
+        DataError: neither is there; the message says what is there instead.
+    """
+    found = find_recording(root, name)
+    if found is not None:
+        return found
+    missing = f"{root}: neither {name}.h5 nor {name}.h5.gz is there"
+    if Path(root).is_file():
+        raise DataError(f"{root}: is a file (the folder that holds {name}.h5 or {name}.h5.gz allowed)")
+    names = sorted(path.name for path in Path(root).iterdir()) if Path(root).is_dir() else []
+    for other in names:
+        if other.lower() in (f"{name}.h5", f"{name}.h5.gz") and (Path(root) / other).is_file():
+            raise DataError(f"{missing}, but {other}: rename it")
+        if other.lower().startswith(name) and other.lower().endswith((".zip", ".xz", ".bz2", ".zst", ".7z", ".tar")):
+            raise DataError(f"{missing}, but {other}: unpack it first")
+    raise DataError(missing)
+
+
 def read_recording(
     path: str | os.PathLike[str],
     grid: Grid,
     *,
     classes: int | None = None,
+    time_unit: TimeUnit | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SpikeDataset:
-    """Read ``.h5`` or ``.h5.gz`` and count its events on a grid; the counts are cached.
+    """Read a recording and count its events on a grid; the counts of a file are cached.
 
     Args:
-        path: the recording.
+        path: a recording as :meth:`ranvier.data.recording.Recording.open` knows them: SHD's HDF5 format, plain or as
+            gzip, or clips of events in ``.npz``, ``.npy`` or ``.csv``.
         grid: how to count.
         classes: number of classes, where the file does not name them; None takes the file's names or largest label.
+        time_unit: unit of the times, ``s``, ``ms`` or ``us``; None takes what the file says (attribute ``time_unit``),
+            else seconds, and refuses clips of more than 60 s.
         cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips read, clips in all).
 
@@ -52,147 +73,63 @@ def read_recording(
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: the file is damaged or breaks a rule; the message names the file, the place and what is allowed.
+        DataError: the file is damaged, breaks a rule or has another number of channels than the grid; the message
+            names the file, the place and what is allowed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such recording")
-    dataset = load_cached(path, grid, classes, cache)
+    # the class of a clip in a file of its own is its folder's name, which its content does not tell
+    if not (path.is_file() and file_kind(path)[0] in ("hdf5", "gzip")):
+        return _read(path, grid, classes, time_unit, cache, progress)
+    settings = [classes, time_unit]
+    dataset = load_cached(path, grid, settings, cache)
     if dataset is None:
-        dataset = _read(path, unpacked(path, cache), grid, classes, progress)
-        store_cached(dataset, path, grid, classes, cache)
+        dataset = _read(path, grid, classes, time_unit, cache, progress)
+        store_cached(dataset, path, grid, settings, cache)
     return dataset
+
+
+def _read(
+    path: Path,
+    grid: Grid,
+    classes: int | None,
+    time_unit: TimeUnit | None,
+    cache: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> SpikeDataset:
+    recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+    clips = []
+    for times, units in recording.events():
+        try:
+            clips.append(grid.count(times, units))
+        except ValueError as error:
+            raise DataError(f"{path}: clip {len(clips)}: {error}") from None
+        if progress is not None and (len(clips) % _CLIPS_AT_ONCE == 0 or len(clips) == recording.size):
+            progress(len(clips), recording.size)
+    assert recording.labels is not None
+    return SpikeDataset.pack(
+        clips,
+        labels=recording.labels,
+        speakers=recording.speakers,
+        classes=recording.classes,
+        sources=grid.sources,
+        dt_ms=grid.dt_ms,
+        speaker_names=recording.speaker_names,
+    )
 
 
 def read_files(path: str | os.PathLike[str]) -> list[str]:
     """The file that each clip was made from (``extra/files``), where the recording says; else an empty list.
 
     Raises:
-        DataError: it is not an HDF5 file.
+        DataError: it is no recording.
     """
-    try:
-        with h5py.File(unpacked(Path(path), None), "r") as file:
-            return _names(file, Path(path), "files")
-    except OSError as error:
-        raise DataError(f"{path}: not a whole HDF5 file ({error})") from None
+    return list(Recording.open(path).files)
 
 
 def read_left_out(path: str | os.PathLike[str]) -> list[str]:
-    """Why files were left out when our ear made this recording; empty where it does not say."""
-    try:
-        with h5py.File(unpacked(Path(path), None), "r") as file:
-            return [str(reason) for reason in json.loads(file.attrs.get("left_out", "[]"))]
-    except (OSError, ValueError, TypeError):
-        return []
+    """Why files were left out when this recording was made; empty where it does not say.
 
-
-def _read(
-    named: Path, path: Path, grid: Grid, classes: int | None, progress: Callable[[int, int], None] | None
-) -> SpikeDataset:
-    try:
-        with h5py.File(path, "r") as file:
-            times, units, labels = (_dataset(file, named, name) for name in ("spikes/times", "spikes/units", "labels"))
-            names, speakers = _names(file, named, "keys"), _speakers(file, named)
-            speaker_names = _speaker_names(file, named, speakers)
-            label = np.asarray(labels[:])
-            # a damaged label must not name millions of classes
-            known = len(names) or classes or min(int(label.max(initial=0)) + 1, _MOST_CLASSES)
-            _check_clips(named, times, units, label, speakers, known)
-            clips = []
-            for start in range(0, len(label), _CLIPS_AT_ONCE):
-                stop = start + _CLIPS_AT_ONCE
-                for number, (time, unit) in enumerate(zip(times[start:stop], units[start:stop], strict=True), start):
-                    clips.append(_count(named, number, time, unit, grid))
-                if progress is not None:
-                    progress(min(stop, len(label)), len(label))
-    except DataError:
-        raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, for damage of many kinds
-        raise DataError(f"{named}: not a whole HDF5 file ({error})") from None
-    return SpikeDataset.pack(
-        clips,
-        labels=label,
-        speakers=speakers,
-        classes=names or [str(number) for number in range(known)],
-        sources=grid.sources,
-        dt_ms=grid.dt_ms,
-        speaker_names=speaker_names,
-    )
-
-
-_LISTS = {"spikes/times": ("iuf", "numbers"), "spikes/units": ("iu", "whole numbers")}
-
-
-def _dataset(file: h5py.File, named: Path, name: str) -> h5py.Dataset:
-    """A dataset with one list of numbers per clip (spikes) or one whole number per clip (all others)."""
-    if name not in file or not isinstance(file[name], h5py.Dataset):
-        raise DataError(f"{named}: dataset {name!r} is missing (spikes/times, spikes/units and labels are needed)")
-    dataset = file[name]
-    kinds, numbers = _LISTS.get(name, ("iu", "whole number"))
-    item = h5py.check_vlen_dtype(dataset.dtype) if name in _LISTS else dataset.dtype
-    if dataset.ndim != 1 or not isinstance(item, np.dtype) or item.kind not in kinds:
-        allowed = f"one list of {numbers} per clip" if name in _LISTS else f"one {numbers} per clip"
-        raise DataError(
-            f"{named}: dataset {name!r} has shape {dataset.shape}, type {dataset.dtype} ({allowed} allowed)"
-        )
-    return dataset
-
-
-def _speakers(file: h5py.File, named: Path) -> NDArray[Any] | None:
-    return _dataset(file, named, "extra/speaker")[:] if "extra/speaker" in file else None
-
-
-def _speaker_names(file: h5py.File, named: Path, speakers: NDArray[Any] | None) -> list[str]:
-    names = _names(file, named, "speaker_names")
-    if names and speakers is not None and not 0 <= int(speakers.max(initial=0)) < len(names):
-        raise DataError(f"{named}: extra/speaker names number {speakers.max()} of {len(names)} speaker_names")
-    return names
-
-
-def _names(file: h5py.File, named: Path, which: str) -> list[str]:
-    if f"extra/{which}" not in file:
-        return []
-    try:
-        return [key.decode() if isinstance(key, bytes) else str(key) for key in file[f"extra/{which}"][:]]
-    except (ValueError, TypeError):
-        one = {"keys": "class", "speaker_names": "speaker"}.get(which, "clip")
-        raise DataError(f"{named}: extra/{which} cannot be read (one UTF-8 name per {one} allowed)") from None
-
-
-def _check_clips(
-    named: Path,
-    times: h5py.Dataset,
-    units: h5py.Dataset,
-    labels: NDArray[Any],
-    speakers: NDArray[Any] | None,
-    classes: int,
-) -> None:
-    sizes = {"spikes/times": len(times), "spikes/units": len(units), "labels": len(labels)}
-    if speakers is not None:
-        sizes["extra/speaker"] = len(speakers)
-    if len(set(sizes.values())) > 1:
-        raise DataError(f"{named}: {', '.join(f'{name} has {n} clips' for name, n in sizes.items())} (equal allowed)")
-    if len(labels) == 0:
-        raise DataError(f"{named}: no clips (1 or more)")
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        clip = wrong[0]
-        raise DataError(f"{named}: labels[{clip}] is {labels[clip]} (0 ... {classes - 1} allowed)")
-
-
-def _count(
-    named: Path, number: int, time: NDArray[Any], unit: NDArray[Any], grid: Grid
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    if len(time) != len(unit):
-        raise DataError(f"{named}: clip {number} has {len(time)} times and {len(unit)} units (equal allowed)")
-    for name, values, good, allowed in (
-        ("times", time, np.isfinite(time) & (time >= 0), "finite, 0 s or later"),
-        ("units", unit, (unit >= 0) & (unit < grid.channels), f"0 ... {grid.channels - 1}"),
-    ):
-        if not good.all():
-            at = int(np.argmin(good))
-            raise DataError(f"{named}: spikes/{name}[{number}][{at}] is {values[at]} ({allowed} allowed)")
-    try:
-        return grid.count(time, unit)
-    except ValueError as error:
-        raise DataError(f"{named}: clip {number}: {error}") from None
+    Raises:
+        DataError: it is no recording.
+    """
+    return list(Recording.open(path).left_out)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
-from ranvier.data.hdf5 import _CLIPS_AT_ONCE, _MOST_CLASSES, _dataset, _names, _speaker_names, _speakers
-
-_NO_HDF5 = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # h5py's, for damage of many kinds
+from ranvier.data.recording import CHANNELS, Clips, Recording
+from ranvier.data.recording_rules import PER_SECOND, Fault, TimeUnit
 
 
 @dataclass(frozen=True)
@@ -60,17 +54,17 @@ class Inspection:
     """
 
     path: Path
-    clips: int
-    classes: tuple[tuple[str, int], ...]
-    speakers: tuple[tuple[str, int], ...]
-    duration_s: Spread | None
-    spikes: Spread | None
-    channels: int
-    first_channel: int | None
-    last_channel: int | None
-    silent: tuple[int, ...]
-    faults: tuple[str, ...]
-    notes: tuple[str, ...]
+    clips: int = 0
+    classes: tuple[tuple[str, int], ...] = ()
+    speakers: tuple[tuple[str, int], ...] = ()
+    duration_s: Spread | None = None
+    spikes: Spread | None = None
+    channels: int = 0
+    first_channel: int | None = None
+    last_channel: int | None = None
+    silent: tuple[int, ...] = ()
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""
@@ -82,172 +76,121 @@ def inspect_recording(
     *,
     channels: int | None = None,
     classes: int | None = None,
+    time_unit: TimeUnit | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
-    """Look through a recording in SHD's format, a few clips at a time, and go on after a fault.
+    """Look through a recording, a few clips at a time, and go on after a fault.
 
     Args:
-        path: ``.h5`` or ``.h5.gz``.
+        path: a recording, as :func:`ranvier.data.read_recording` takes it.
         channels: channels of the recording; unit ids lie in [0, channels). None takes what the ear that made it says of
             itself, else 700.
         classes: number of classes, where the file does not name them; None takes the largest label.
-        cache: folder that a ``.gz`` is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
+        time_unit: unit of the times; None takes what the file says, else seconds.
+        cache: folder that gzip is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips looked at, clips in all).
 
     Raises:
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such recording")
-    found = _Found(path, _ears(path, cache) or 700 if channels is None else channels)
-    with found.told(), h5py.File(unpacked(path, cache), "r") as file:
-        found.look(file, classes, progress)
-    return found.inspection()
-
-
-def _ears(path: Path, cache: str | os.PathLike[str] | None) -> int | None:
-    """Channels of the ear that made a recording."""
     try:
-        with h5py.File(unpacked(path, cache), "r") as file:
-            return int(json.loads(file.attrs["ear"])["channels"])
-    except (DataError, OSError, ValueError, KeyError, TypeError):
-        return None
+        recording = Recording.open(path, channels=channels, classes=classes, time_unit=time_unit, cache=cache)
+    except DataError as error:
+        return Inspection(path, faults=(str(error).removeprefix(f"{path}: "),))
+    spikes = _Spikes(recording)
+    for clips in recording.clips():
+        spikes.look(clips)
+        if progress is not None and clips.sizes is not None:
+            progress(clips.start + len(clips.sizes), recording.size)
+    per_class = _per_class(recording)
+    seen = np.flatnonzero(spikes.seen)
+    return Inspection(
+        path=path,
+        clips=recording.size,
+        classes=per_class,
+        speakers=_per_speaker(recording),
+        duration_s=Spread.of(spikes.durations),
+        spikes=Spread.of(spikes.counts),
+        channels=len(seen),
+        first_channel=int(seen[0]) if len(seen) else None,
+        last_channel=int(seen[-1]) if len(seen) else None,
+        silent=tuple(number for number, count in enumerate(spikes.counts) if not count),
+        faults=_counted([*recording.faults, *spikes.faults]),
+        notes=tuple(_notes(recording, per_class, spikes.unsorted)),
+    )
 
 
-class _Found:
-    """What has been found so far."""
+class _Spikes:
+    """What has been found in the spikes so far."""
 
-    def __init__(self, path: Path, channels: int) -> None:
-        self._path = path
-        self._channels = channels
-        self._faults: dict[str, list[str]] = {}
-        self._unsorted: list[int] = []
-        self._notes: list[str] = []
-        self._clips = 0
-        self._classes: list[tuple[str, int]] = []
-        self._speakers: list[tuple[str, int]] = []
-        self._durations: list[float] = []
-        self._counts: list[int] = []
-        self._seen = np.zeros(channels, bool)
+    def __init__(self, recording: Recording) -> None:
+        self.faults: list[Fault] = []
+        self.unsorted: list[int] = []
+        self.durations: list[float] = []
+        self.counts: list[int] = []
+        self.seen = np.zeros(recording.channels, bool)
 
-    @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
-        """A fault ends this part of the work, not the rest."""
-        try:
-            yield
-        except DataError as error:
-            self._fault(str(error).removeprefix(f"{self._path}: "))
-        except _NO_HDF5 as error:
-            self._fault(f"not a whole HDF5 file ({' '.join(str(error).split())})")
+    def look(self, clips: Clips) -> None:
+        """Count some clips."""
+        self.faults += clips.faults
+        if clips.times is not None and clips.units is not None:
+            self.counts += clips.times.sizes.tolist()
+        if clips.units is not None:
+            units = clips.units.values
+            self.seen[units[(units >= 0) & (units < len(self.seen))]] = True
+        for number, time in enumerate(() if clips.times is None else clips.times.clips(), clips.start):
+            good = time[np.isfinite(time) & (time >= 0)]
+            if len(good):
+                self.durations.append(float(good.max()) / PER_SECOND[clips.unit])
+            if (good[1:] < good[:-1]).any():
+                self.unsorted.append(number)
 
-    def look(self, file: h5py.File, classes: int | None, progress: Callable[[int, int], None] | None) -> None:
-        """Go through all parts of the file."""
-        parts: dict[str, Any] = {}
-        for name in ("spikes/times", "spikes/units", "labels"):
-            with self.told():
-                parts[name] = _dataset(file, self._path, name)
-        with self.told():
-            speakers = _speakers(file, self._path)
-            if speakers is not None:
-                parts["extra/speaker"] = speakers
-                self._look_at_speakers(file, speakers)
-        names: list[str] = []
-        with self.told():
-            names = _names(file, self._path, "keys")
-        sizes = {name: len(part) for name, part in parts.items()}
-        if len(set(sizes.values())) > 1:
-            self._fault(f"{', '.join(f'{name} has {n} clips' for name, n in sizes.items())} (equal allowed)")
-        self._clips = min(sizes.values(), default=0)
-        if sizes and not self._clips:
-            self._fault("no clips (1 or more)")
-        if "labels" in parts:
-            with self.told():
-                self._look_at_labels(np.asarray(parts["labels"][:]), names, classes)
-        with self.told():
-            self._look_at_spikes(parts.get("spikes/times"), parts.get("spikes/units"), progress)
 
-    def _look_at_speakers(self, file: h5py.File, speakers: NDArray[Any]) -> None:
-        names: list[str] = []
-        with self.told():
-            names = _speaker_names(file, self._path, speakers)
-        numbers, clips = np.unique_counts(speakers)
-        called = [names[number] if 0 <= number < len(names) else str(number) for number in numbers]
-        self._speakers = [(who, int(count)) for who, count in zip(called, clips, strict=True)]
+def _per_class(recording: Recording) -> tuple[tuple[str, int], ...]:
+    if recording.labels is None:
+        return ()
+    known = len(recording.classes)
+    good = (recording.labels >= 0) & (recording.labels < known)
+    clips = np.bincount(recording.labels[good].astype(np.int64), minlength=known)
+    return tuple((name, int(count)) for name, count in zip(recording.classes, clips, strict=True))
 
-    def _look_at_labels(self, labels: NDArray[Any], names: list[str], classes: int | None) -> None:
-        # as read_recording counts them: a damaged label must not name millions of classes
-        known = len(names) or classes or min(int(labels.max(initial=0)) + 1, _MOST_CLASSES)
-        good = (labels >= 0) & (labels < known)
-        for clip in np.flatnonzero(~good):
-            self._fault(f"labels[{clip}] is {labels[clip]} (0 ... {known - 1} allowed)", "labels")
-        per_class = np.bincount(labels[good].astype(np.int64), minlength=known)
-        called = names or [str(number) for number in range(known)]
-        self._classes = [(name, int(clips)) for name, clips in zip(called, per_class, strict=True)]
-        empty = [name for name, clips in self._classes if not clips]
-        if empty:
-            self._notes.append(f"{_some(empty)}: classes without a clip")
 
-    def _look_at_spikes(self, times: Any, units: Any, progress: Callable[[int, int], None] | None) -> None:
-        for start in range(0, self._clips, _CLIPS_AT_ONCE):
-            stop = min(start + _CLIPS_AT_ONCE, self._clips)
-            time = [None] * (stop - start) if times is None else times[start:stop]
-            unit = [None] * (stop - start) if units is None else units[start:stop]
-            for number, (when, where) in enumerate(zip(time, unit, strict=True), start):
-                self._look_at_clip(number, when, where)
-            if progress is not None:
-                progress(stop, self._clips)
+def _per_speaker(recording: Recording) -> tuple[tuple[str, int], ...]:
+    if recording.speakers is None:
+        return ()
+    numbers, clips = np.unique_counts(recording.speakers)
+    # names that do not fit are a fault: then numbers say more
+    fit = len(numbers) and numbers[0] >= 0 and numbers[-1] < len(recording.speaker_names)
+    return tuple(
+        (recording.speaker_names[number] if fit else str(number), int(count))
+        for number, count in zip(numbers.tolist(), clips.tolist(), strict=True)
+    )
 
-    def _look_at_clip(self, number: int, time: NDArray[Any] | None, unit: NDArray[Any] | None) -> None:
-        if time is not None and unit is not None:
-            self._counts.append(len(time))
-            if len(time) != len(unit):
-                self._fault(f"clip {number} has {len(time)} times and {len(unit)} units (equal allowed)", "lengths")
-        if time is not None:
-            good = np.isfinite(time) & (time >= 0)
-            self._values(number, "times", time, good, "finite, 0 s or later")
-            if good.any():
-                self._durations.append(float(time[good].max()))
-            if (np.diff(time[good].astype(np.float64)) < 0).any():
-                self._unsorted.append(number)
-        if unit is not None:
-            good = (unit >= 0) & (unit < self._channels)
-            self._values(number, "units", unit, good, f"0 ... {self._channels - 1}")
-            self._seen[unit[good]] = True
 
-    def _values(self, number: int, name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: str) -> None:
-        if not good.all():
-            at = int(np.argmin(good))
-            self._fault(f"spikes/{name}[{number}][{at}] is {values[at]} ({allowed} allowed)", name)
+def _notes(recording: Recording, per_class: Sequence[tuple[str, int]], unsorted: Sequence[int]) -> Iterator[str]:
+    empty = [name for name, clips in per_class if not clips]
+    if empty:
+        yield f"{_some(empty)}: classes without a clip"
+    if unsorted:
+        yield f"clip {_some(unsorted)}: events are not in the order of time"
+    if recording.own_channels not in (None, CHANNELS):
+        yield f"made by an inner-ear model with {recording.own_channels} channels"
+    if recording.left_out:
+        yield f"left out when it was made: {_some(recording.left_out)}"
 
-    def _fault(self, line: str, kind: str = "") -> None:
-        # a line alone is a kind of its own; of others the first is told and the rest counted
-        self._faults.setdefault(kind or line, []).append(line)
 
-    def inspection(self) -> Inspection:
-        """The report."""
-        notes = list(self._notes)
-        if self._unsorted:
-            notes.append(f"clip {_some(self._unsorted)}: events are not in the order of time")
-        seen = np.flatnonzero(self._seen)
-        return Inspection(
-            path=self._path,
-            clips=self._clips,
-            classes=tuple(self._classes),
-            speakers=tuple(self._speakers),
-            duration_s=Spread.of(self._durations),
-            spikes=Spread.of(self._counts),
-            channels=len(seen),
-            first_channel=int(seen[0]) if len(seen) else None,
-            last_channel=int(seen[-1]) if len(seen) else None,
-            silent=tuple(number for number, count in enumerate(self._counts) if not count),
-            faults=tuple(
-                lines[0] if len(lines) == 1 or kind == lines[0] else f"{lines[0]}; so in {len(lines)} clips"
-                for kind, lines in self._faults.items()
-            ),
-            notes=tuple(notes),
-        )
+def _counted(faults: Sequence[Fault]) -> tuple[str, ...]:
+    """One line for each kind of fault: the first of the kind, and in how many clips it is."""
+    kinds: dict[str, list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(fault.kind or fault.text, []).append(fault)
+    lines = []
+    for same in kinds.values():
+        clips = sum(fault.clips for fault in same)
+        lines.append(same[0].text if clips == 1 or not same[0].kind else f"{same[0].text}; so in {clips} clips")
+    return tuple(lines)
 
 
 def _some(things: Sequence[Any], most: int = 3) -> str:

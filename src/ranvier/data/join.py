@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from ranvier.data.cache import unpacked
 from ranvier.data.class_names import match_classes, plain_name
 from ranvier.data.dataset import DataError
-from ranvier.data.hdf5 import read_files
 from ranvier.data.hdf5_write import write_clips
 from ranvier.data.inspection import inspect_recording
+from ranvier.data.recording import CHANNELS, Recording
 from ranvier.names import split_names
 
-CHANNELS = 700
 _SMOOTH = (
     45  # channels over which a colour is averaged: wider than a formant's peak, narrower than a microphone's slope
 )
@@ -51,20 +48,26 @@ class Joined:
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
-    path: Path
-    file: Path
+    recording: Recording
     labels: NDArray[np.int64]
     speakers: NDArray[np.int64]
-    classes: tuple[str, ...]
     speaker_names: tuple[str, ...]
     files: tuple[str, ...]
 
+    @property
+    def path(self) -> Path:
+        return self.recording.path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.recording.classes
+
     def clips(self, chosen: NDArray[np.int64]) -> Iterator[_Clip]:
-        """Seconds and channel of the events of some clips."""
-        with h5py.File(self.file, "r") as file:
-            times, units = file["spikes/times"], file["spikes/units"]
-            for clip in chosen.tolist():
-                yield times[clip], np.asarray(units[clip], np.int64)
+        """Seconds and channel of the events of some clips, in their order."""
+        wanted = np.isin(np.arange(len(self.labels)), chosen)
+        for (times, units), taken in zip(self.recording.events(), wanted, strict=True):
+            if taken:
+                yield times, units.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,20 +165,15 @@ def _told(clips: Iterator[_Clip], total: int, progress: Progress) -> Iterator[_C
 
 
 def _open(path: Path) -> _Recording:
-    about = inspect_recording(path, channels=CHANNELS)
-    if about.faults:
-        raise DataError(f"{path}: {about.faults[0]} (ranvier data check {path} tells all)")
-    file = unpacked(path, None)
-    with h5py.File(file, "r") as recording:
-        labels = np.asarray(recording["labels"][:], np.int64)
-        speakers = np.asarray(recording["extra/speaker"][:] if "extra/speaker" in recording else 0 * labels, np.int64)
-        named = "extra/speaker_names" in recording
-        names = [name.decode() for name in recording["extra/speaker_names"][:]] if named else []
-    if not names:
-        names = [str(number) for number in range(int(speakers.max(initial=0)) + 1)]
-    files = read_files(path) or [f"{path.name}#{clip}" for clip in range(len(labels))]
-    classes = tuple(name for name, _ in about.classes)
-    return _Recording(path, file, labels, speakers, classes, tuple(names), tuple(files))
+    faults = inspect_recording(path, channels=CHANNELS).faults
+    if faults:
+        raise DataError(f"{path}: {faults[0]} (ranvier data check {path} tells all)")
+    recording = Recording.open(path, channels=CHANNELS)
+    labels = np.asarray(recording.labels, np.int64)
+    speakers = 0 * labels if recording.speakers is None else recording.speakers.astype(np.int64)
+    names = recording.speaker_names or tuple(str(number) for number in range(int(speakers.max(initial=0)) + 1))
+    files = recording.files or tuple(f"{path.name}#{clip}" for clip in range(len(labels)))
+    return _Recording(recording, labels, speakers, names, files)
 
 
 def _choose(first: _Recording, others: Sequence[_Recording]) -> list[_Part]:

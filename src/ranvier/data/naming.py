@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ranvier.data.class_names import plain_name
 from ranvier.data.dataset import DataError
-from ranvier.data.sound_files import composed
+from ranvier.names import normal_name
 
 # of well-known collections, all of which name class and speaker in the file's name
 KNOWN = {
@@ -58,12 +58,12 @@ class Naming:
             label = folders[-1] if folders else ""
             found = None
         else:
-            found = re.search(composed(self.label), path)
+            found = re.search(normal_name(self.label), path)
             if found is None:
                 raise DataError(f"{path}: the label pattern {self.label!r} is not found in its name")
             label = _group(found, "label")
         if self.speaker is not None:
-            spoken = re.search(composed(self.speaker), path)
+            spoken = re.search(normal_name(self.speaker), path)
             if spoken is None:
                 raise DataError(f"{path}: the speaker pattern {self.speaker!r} is not found in its name")
             return label, _group(spoken, "speaker")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ranvier.data.dataset import DataError
+from ranvier.names import normal_name
 
 NOISE = "_background_noise_"
 """Folder of Google Speech Commands that holds noise, not words."""
@@ -57,11 +57,6 @@ class SoundFiles:
     notes: tuple[str, ...] = ()
 
 
-def composed(name: str) -> str:
-    """``name`` in composed Unicode: macOS decomposes the letters of file names, and the two forms are one name."""
-    return unicodedata.normalize("NFC", name)
-
-
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is hidden: .DS_Store, or the companion ``._NAME`` that macOS writes beside a file."""
     return name.startswith(".")
@@ -82,7 +77,7 @@ def find_sounds(places: Sequence[Path]) -> SoundFiles:
     for place in places:
         top = place.absolute()
         if place.is_file():
-            found[place] = composed(f"{top.parent.name}/{place.name}")
+            found[place] = normal_name(f"{top.parent.name}/{place.name}")
         elif place.is_dir():
             _search(place, top.name, found, skipped, notes)
         else:
@@ -101,7 +96,7 @@ def _search(place: Path, top: str, found: dict[Path, str], skipped: list[tuple[s
     other: Counter[str] = Counter()
     for folder, folders, files in _walk(place):
         below = folder.relative_to(place)
-        name = composed((top / below).as_posix()) if below.parts else composed(top)
+        name = normal_name((top / below).as_posix()) if below.parts else normal_name(top)
         if folder.name == NOISE and below.parts:
             notes.append(f"{name}: {len(files)} files of background noise are not encoded")
             continue
@@ -109,17 +104,17 @@ def _search(place: Path, top: str, found: dict[Path, str], skipped: list[tuple[s
         for path in files:
             reason = _refusal(path)
             if reason is None:
-                found[path] = f"{name}/{composed(path.name)}"
+                found[path] = f"{name}/{normal_name(path.name)}"
                 sounds += 1
             elif reason:
-                skipped.append((f"{name}/{composed(path.name)}", reason))
+                skipped.append((f"{name}/{normal_name(path.name)}", reason))
             else:
                 other[path.suffix.lower() or "without an ending"] += 1
         if not sounds and not folders and below.parts:
             notes.append(f"{name}: holds no sound file")
     if other:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(other.items()))
-        notes.append(f"{composed(top)}: {other.total()} files are not sound ({kinds})")
+        notes.append(f"{normal_name(top)}: {other.total()} files are not sound ({kinds})")
 
 
 def _walk(place: Path) -> Iterator[tuple[Path, list[str], list[Path]]]:
@@ -135,6 +130,11 @@ def _walk(place: Path) -> Iterator[tuple[Path, list[str], list[Path]]]:
         yield Path(folder), folders, [Path(folder, name) for name in sorted(files) if not is_hidden(name)]
         if Path(folder).name == NOISE and Path(folder) != place:
             folders.clear()
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a file is taken for sound, by its ending or its first bytes."""
+    return _refusal(path) is None
 
 
 def _refusal(path: Path) -> str | None:

@@ -8,23 +8,25 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid, time_to_steps
-from ranvier.data.hdf5 import _CLIPS_AT_ONCE, _MOST_CLASSES, _check_clips, _dataset, _names
+from ranvier.data.recording import Recording
+from ranvier.data.recording_rules import MOST_CLASSES
 from ranvier.names import normal_name
 
 EVENTS = np.dtype([("t", "<i8"), ("x", "<i8"), ("p", "<i8")])
 """A clip's events: microseconds, channel, polarity."""
 
 _MOST_S = 2.0**33  # in microseconds, float64 still tells this from its neighbours
+_CLIPS_AT_ONCE = 256
+_MOST_CHANNELS = 2**31  # of a recording that does not say
 
 
 class EventClips(Protocol):
@@ -139,24 +141,16 @@ def to_tonic(
 
 
 def _clips(path: Path, cache: str | os.PathLike[str] | None) -> Iterator[tuple[NDArray[np.void], int]]:
-    try:
-        with h5py.File(unpacked(path, cache), "r") as file:
-            times, units, labels = (_dataset(file, path, name) for name in ("spikes/times", "spikes/units", "labels"))
-            label = np.asarray(labels[:])
-            known = len(_names(file, path, "keys")) or min(int(label.max(initial=0)) + 1, _MOST_CLASSES)
-            _check_clips(path, times, units, label, None, known)
-            for start in range(0, len(label), _CLIPS_AT_ONCE):
-                part = slice(start, start + _CLIPS_AT_ONCE)
-                for number, (time, unit) in enumerate(zip(times[part], units[part], strict=True), start):
-                    try:
-                        events = to_tonic_events(time, unit)
-                    except DataError as error:
-                        raise DataError(f"{path}: clip {number}: {error}") from None
-                    yield events, int(label[number])
-    except DataError:
-        raise
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py's, for damage of many kinds
-        raise DataError(f"{path}: not a whole HDF5 file ({error})") from None
+    recording = Recording.open(path, cache=cache)
+    if recording.own_channels is None:
+        recording = replace(recording, channels=_MOST_CHANNELS)
+    for number, (times, units) in enumerate(recording.events()):
+        assert recording.labels is not None
+        try:
+            events = to_tonic_events(times, units)
+        except DataError as error:
+            raise DataError(f"{path}: clip {number}: {error}") from None
+        yield events, int(recording.labels[number])
 
 
 def _count(number: int, events: Any, grid: Grid) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -211,7 +205,7 @@ def _class_names(classes: Any, given: list[int | str]) -> list[str]:
     if isinstance(given[0], str):
         return sorted({normal_name(str(label)) for label in given})
     most = max(int(label) for label in given) + 1
-    return [str(number) for number in range(min(most, _MOST_CLASSES))]
+    return [str(number) for number in range(min(most, MOST_CLASSES))]
 
 
 def _numbers(given: list[int | str], names: list[str]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from ranvier.models import Feedforward, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
 from ranvier.recipes.sections import CoincidenceData, DetectorModel, DigitsData, GSCData
 from ranvier.recipes.speech_commands import EAR_GRID
-from ranvier.recipes.splits import Part, Splits
+from ranvier.recipes.splits import Part, Splits, build_grid
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Feedforward:
@@ -100,5 +100,5 @@ def build_input(config: Config) -> network.Input:
         return network.Input(data.channels)
     if isinstance(data, GSCData) and data.input != "ear":
         return network.Input(140)
-    grid = DIGITS_GRID if isinstance(data, DigitsData) else EAR_GRID if isinstance(data, GSCData) else data
+    grid = DIGITS_GRID if isinstance(data, DigitsData) else EAR_GRID if isinstance(data, GSCData) else build_grid(data)
     return network.Input(grid.channels, grid.pool, grid.alignment)

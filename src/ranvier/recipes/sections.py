@@ -77,7 +77,12 @@ class _Recorded(Section):
     """Recordings in SHD's format."""
 
     root: OptionalText = Field(None, description="folder that holds the recording")
-    channels: int = Field(ge=1, le=65535, description="channels of the recording")
+    channels: OptionalInteger = Field(
+        None, ge=1, le=65535, description="channels of the recording, none takes what it says of itself, else 700"
+    )
+    time_unit: Literal["recording", "s", "ms", "us"] = Field(
+        "recording", description="unit of the recording's times; recording: what it says of itself, else seconds"
+    )
     pool: int = Field(ge=1, description="neighbouring channels summed into one input")
     dt_ms: float = Field(gt=0, le=1000, description="length of a step [ms]")
     alignment: Literal["zero", "first_event"] = Field(description="where step 0 begins")

@@ -17,10 +17,13 @@ from ranvier.data.cache import cache_folder
 from ranvier.data.class_names import with_classes
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
+from ranvier.data.event_files import find_event_files
 from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import partition
-from ranvier.data.hdf5 import read_files, read_left_out
+from ranvier.data.hdf5 import read_files, read_left_out, require_recording
 from ranvier.data.lock import alone
+from ranvier.data.recording import CHANNELS, own_channels
+from ranvier.data.sound_files import is_sound
 from ranvier.data.split import missing_classes, split_clips
 from ranvier.names import name_fault, natural_order, split_names, unknown_names
 from ranvier.recipes.config import Config, ConfigError, steps
@@ -197,19 +200,16 @@ def _coincidence(config: Config, data: CoincidenceData) -> Splits:
 
 
 def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Splits:
-    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
-    train_file, test_file = find_recording(root, "shd_train"), find_recording(root, "shd_test")
-    if train_file is None:
-        raise DataError(f"{root}: neither shd_train.h5 nor shd_train.h5.gz is there")
+    train_file, test_file = require_recording(root, "shd_train"), find_recording(root, "shd_test")
     if config.protocol == "paper" and test_file is None:
         raise DataError(
             f"{root}: neither shd_test.h5 nor shd_test.h5.gz is there (protocol = paper chooses the epoch on it; with "
             "--protocol honest data.validation says on what)"
         )
-    dataset = read_recording(train_file, grid, progress=progress)
+    dataset = _read(data, train_file, progress)
 
     def read_test() -> Part | None:
-        return None if test_file is None else _like(dataset, test_file, grid, progress)
+        return None if test_file is None else _like(dataset, data, test_file, progress)
 
     if config.protocol == "paper":
         test = read_test()
@@ -219,24 +219,20 @@ def _shd(config: Config, data: SHDData, root: Path, progress: Progress) -> Split
 
 def _ssc(config: Config, data: SSCData, root: Path, progress: Progress) -> Splits:
     _no_paper(config)
-    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
-    files = {name: find_recording(root, f"ssc_{name}") for name in ("train", "valid", "test")}
-    for name in ("train", "valid"):
-        if files[name] is None:
-            raise DataError(f"{root}: neither ssc_{name}.h5 nor ssc_{name}.h5.gz is there")
+    files = {name: require_recording(root, f"ssc_{name}") for name in ("train", "valid")}
+    test = find_recording(root, "ssc_test")
+    files |= {} if test is None else {"test": test}
 
     def read(name: str) -> Part | None:
-        file = files[name]
-        return None if file is None else _like(train, file, grid, progress)
+        return _like(train, data, files[name], progress) if name in files else None
 
-    assert files["train"] is not None
-    train = read_recording(files["train"], grid, progress=progress)
+    train = _read(data, files["train"], progress)
     return Splits(_whole(train), read("valid"), None, lambda: read("test"))
 
 
-def _like(train: SpikeDataset, file: Path, grid: Grid, progress: Progress) -> Part:
+def _like(train: SpikeDataset, data: SHDData | SSCData, file: Path, progress: Progress) -> Part:
     """Another file of the same data set: its labels count by the training file's classes."""
-    dataset = read_recording(file, grid, classes=len(train.classes), progress=progress)
+    dataset = _read(data, file, progress, classes=len(train.classes))
     try:
         return _whole(with_classes(dataset, train.classes)[0])
     except DataError as error:
@@ -259,8 +255,7 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
             f"data.validation_speakers: {', '.join(sorted(both, key=natural_order))} are test speakers already"
         )
     recording = _recording(data, root, progress)
-    grid = Grid(data.channels, data.pool, data.dt_ms, data.alignment)
-    dataset = read_recording(recording, grid, progress=progress)
+    dataset = _read(data, recording, progress)
     generator = np.random.default_rng(data.split_seed)
     speakers: Sequence[int] = ()
     if data.test == "fsdd":
@@ -294,7 +289,7 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     from ranvier.data.sound_files import find_sounds
 
     patterns = (data.label_pattern, data.speaker_pattern)
-    if not root.is_dir():
+    if not root.is_dir() or _holds_events(root):
         if patterns != (None, None):
             raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
         return root
@@ -306,6 +301,43 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
         if not out.exists():
             encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
     return out
+
+
+def _holds_events(folder: Path) -> bool:
+    """Whether a folder holds clips of events (.npz, .npy, .csv) and no sound."""
+    events, others = find_event_files(folder)
+    return bool(events) and not any(is_sound(other) for other in others)
+
+
+def _read(
+    data: SHDData | SSCData | FolderData, recording: Path, progress: Progress, *, classes: int | None = None
+) -> SpikeDataset:
+    unit = None if data.time_unit == "recording" else data.time_unit
+    return read_recording(recording, build_grid(data), classes=classes, time_unit=unit, progress=progress)
+
+
+def build_grid(data: SHDData | SSCData | FolderData) -> Grid:
+    """The grid that a recording is counted on; without ``data.channels`` it has the recording's own, else 700."""
+    channels = data.channels
+    if channels is None and data.root is not None:
+        name = "" if isinstance(data, FolderData) else f"{data.kind}_train"
+        file = find_recording(data.root, name) if name else Path(data.root)
+        channels = None if file is None else own_channels(file)
+    return Grid(channels or CHANNELS, data.pool, data.dt_ms, data.alignment)
+
+
+def with_channels(config: Config) -> Config:
+    """The configuration with the recording's own channels where it names none and they are not 700.
+
+    So a run knows them when its recording has been moved.
+    """
+    data = config.data
+    if not isinstance(data, SHDData | SSCData | FolderData) or data.channels is not None:
+        return config
+    channels = build_grid(data).channels
+    if channels == CHANNELS:
+        return config
+    return config.model_copy(update={"data": data.model_copy(update={"channels": channels})})
 
 
 def _fsdd(recording: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -28,7 +28,7 @@ from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_folder import check_folder, make_folder, once, only_process, read_config, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
-from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data
+from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data, with_channels
 from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 
@@ -54,6 +54,7 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
             had ended.
     """
     check_folder(folder, force=force)
+    config = with_channels(config)
     _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
         with only_process(folder):

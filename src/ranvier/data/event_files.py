@@ -1,0 +1,172 @@
+"""Clips in files of their own: ``.npz``, ``.npy`` or ``.csv`` of events (t, x)."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data.dataset import DataError
+from ranvier.data.file_kind import file_kind
+
+SUFFIXES = (".npz", ".npy", ".csv")
+_TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
+_CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
+_ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
+_MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
+_SMALL = 1 << 20
+
+Events = tuple[NDArray[Any], NDArray[Any]]
+"""Times and channels of one clip."""
+
+
+def find_event_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of events at or below a folder, in the order of their paths, and the other files; names that begin with a
+    dot are neither."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    events = [path for path in files if path.suffix.lower() in SUFFIXES]
+    return events, [path for path in files if path.suffix.lower() not in SUFFIXES]
+
+
+def read_events(path: Path) -> Events:
+    """Times, in the file's own unit, and channels of one clip; what they may be is not looked at.
+
+    Args:
+        path: ``.npz`` (lauscher's ``arr_0`` [2, events], or arrays named t and x), ``.npy`` ([events, 2], [2, events],
+            or structured with t and x) or text with t and x in each line, separated by commas.
+
+    Raises:
+        DataError: it is none of these; the message does not name the file.
+        OSError: it cannot be read.
+    """
+    kind, what = file_kind(path)
+    if kind == "text":
+        return _read_text(path)
+    try:
+        if kind == "npy":
+            with path.open("rb") as file:
+                return _pair(_array(file, path.stat().st_size))
+        if kind == "npz":
+            return _read_npz(path)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"not a whole NumPy file ({' '.join(str(error).split())[:300]})") from None
+    raise DataError(f"{'' if kind == 'unknown' else 'is '}{what} (.npz, .npy or .csv of events allowed)")
+
+
+def _read_npz(path: Path) -> Events:
+    most = path.stat().st_size * _MOST_PACKED + _SMALL
+    with zipfile.ZipFile(path) as archive:
+        arrays = {}
+        for member in archive.infolist():
+            if member.file_size > most:
+                raise DataError(f"{member.filename!r} declares {member.file_size} bytes, more than the file can hold")
+            with archive.open(member) as file:
+                arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+    if len(arrays) == 1:
+        return _pair(next(iter(arrays.values())))
+    return _named(arrays, list(arrays))
+
+
+def _array(file: IO[bytes], size: int) -> NDArray[Any]:
+    """An array, no larger than the bytes that there are of it."""
+    version = np.lib.format.read_magic(file)
+    reads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in reads:
+        raise DataError(f"is a NumPy file of version {version} ((1, 0) and (2, 0) allowed)")
+    shape, fortran, dtype = reads[version](file)
+    count = int(np.prod(shape, dtype=object))
+    if dtype.hasobject or count < 0 or count * dtype.itemsize > size:
+        raise DataError(f"declares {dtype} of shape {shape}, which a file of {size} bytes cannot hold")
+    content = file.read(count * dtype.itemsize)
+    array = np.frombuffer(content, dtype, count)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _pair(array: NDArray[Any]) -> Events:
+    if array.dtype.names is not None and array.ndim == 1:
+        return _named(array, array.dtype.names)
+    if array.dtype.kind not in "iuf" or array.ndim != 2 or 2 not in array.shape:
+        frames = "; dense frames? make events of them" if array.ndim == 2 and array.size > 4 else ""
+        raise DataError(f"holds {array.dtype} of shape {array.shape} ({_ALLOWED} allowed{frames})")
+    ways = [way for way, length in ((array, array.shape[0]), (array.T, array.shape[1])) if length == 2]
+    if len(ways) == 2:  # two events: channels are whole numbers
+        whole = [way for way in ways if (way[1] == np.round(way[1])).all()]
+        if len(whole) != 1:
+            raise DataError(
+                "holds two events, and which are times and which channels is not to be seen (t and x named)"
+            )
+        ways = whole
+    return _native(ways[0][0]), _whole(ways[0][1])
+
+
+def _named(arrays: Any, names: Sequence[str]) -> Events:
+    found = [[name for name in names if name.lower() in known] for known in (_TIMES, _CHANNELS)]
+    if any(len(name) != 1 for name in found):
+        raise DataError(f"holds {', '.join(names[:8])} ({_ALLOWED} allowed)")
+    times, channels = (np.asarray(arrays[name[0]]) for name in found)
+    for name, values in zip(found, (times, channels), strict=True):
+        if values.ndim != 1 or values.dtype.kind not in "iuf":
+            raise DataError(f"{name[0]} is {values.dtype} of shape {values.shape} (one number per event allowed)")
+    return _native(times), _whole(channels)
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+
+
+def _whole(values: NDArray[Any]) -> NDArray[Any]:
+    """Channels as integers; they often share an array with times."""
+    if values.dtype.kind in "iu":
+        return _native(values)
+    good = np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**31)
+    if not good.all():
+        at = int(np.argmin(good))
+        raise DataError(f"event {at} is on channel {values[at]:g} (whole numbers allowed)")
+    return values.astype(np.int64)
+
+
+def _read_text(path: Path) -> Events:
+    columns = (0, 1)
+    rows: list[tuple[float, float]] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                if not row or (len(row) == 1 and not row[0].strip()):
+                    continue
+                if not rows and number == 1 and not _numeric(row):
+                    names = [name.strip().lstrip("# ").lower() for name in row]
+                    found = [[at for at, name in enumerate(names) if name in known] for known in (_TIMES, _CHANNELS)]
+                    if any(len(at) != 1 for at in found):
+                        raise DataError(
+                            f"is a text file, its first line {','.join(row)[:60]!r} (t,x and numbers allowed)"
+                        )
+                    columns = (found[0][0], found[1][0])
+                    continue
+                try:
+                    rows.append((float(row[columns[0]]), float(row[columns[1]])))
+                except (ValueError, IndexError):
+                    raise DataError(f"line {number} is {','.join(row)[:60]!r} (t,x allowed)") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"is a text file that cannot be read ({error})") from None
+    events = np.array(rows, np.float64).reshape(-1, 2)
+    return np.ascontiguousarray(events[:, 0]), _whole(events[:, 1])
+
+
+def _numeric(row: Sequence[str]) -> bool:
+    try:
+        [float(part) for part in row]
+    except ValueError:
+        return False
+    return True

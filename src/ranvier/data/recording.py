@@ -1,0 +1,347 @@
+"""A recording: what a file holds, read by its content whatever its name, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.data.cache import unpacked
+from ranvier.data.dataset import DataError
+from ranvier.data.event_files import SUFFIXES, find_event_files, read_events
+from ranvier.data.file_kind import file_kind
+from ranvier.data.hdf5_process import Answer, read_hdf5
+from ranvier.data.recording_rules import (
+    PER_SECOND,
+    Fault,
+    Lists,
+    TimeUnit,
+    check_channels,
+    check_clips,
+    check_labels,
+    check_names,
+    check_sizes,
+    check_speakers,
+    count_classes,
+)
+
+CHANNELS = 700
+"""Of a recording that does not say."""
+
+_ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy or .csv"
+_EVENTS = ("npz", "npy", "text")
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Some clips in a row.
+
+    Attributes:
+        start: number of the first.
+        times, units: of their events; None where the recording has none.
+        faults: what is wrong with them.
+        unit: of the times.
+    """
+
+    start: int
+    times: Lists | None
+    units: Lists | None
+    faults: tuple[Fault, ...]
+    unit: TimeUnit
+
+    @property
+    def sizes(self) -> NDArray[np.int64] | None:
+        """``[clip]`` events."""
+        known = self.times or self.units
+        return None if known is None else known.sizes
+
+    def events(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Seconds and channel of the events of each clip. Times that are seconds keep their type."""
+        if self.times is None or self.units is None:
+            return
+        for times, units in zip(self.times.clips(), self.units.clips(), strict=True):
+            yield (times if self.unit == "s" else times / PER_SECOND[self.unit]), units
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A recording, without its spikes; :meth:`clips` reads these, a few clips at a time.
+
+    Attributes:
+        path: the file or folder.
+        size: clips.
+        labels: ``[clip]``; None where they cannot be read.
+        classes: names of the classes, or their numbers.
+        speakers: ``[clip]``; None where the recording does not say.
+        speaker_names: name of each speaker's number, where the recording says.
+        files: the file that each clip was made from, where the recording says.
+        left_out: why files were left out when it was made.
+        own_channels: channels that it says it has.
+        channels: channels that it is read with; units lie in [0, channels).
+        time_unit: of its times; None where nobody says, which means seconds.
+        faults: what is wrong with all this; of the spikes see :class:`Clips`.
+    """
+
+    path: Path
+    size: int
+    labels: NDArray[Any] | None
+    classes: tuple[str, ...]
+    speakers: NDArray[Any] | None
+    speaker_names: tuple[str, ...]
+    files: tuple[str, ...]
+    left_out: tuple[str, ...]
+    own_channels: int | None
+    channels: int
+    time_unit: TimeUnit | None
+    faults: tuple[Fault, ...]
+    _source: Path | tuple[Path, ...]
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        channels: int | None = None,
+        classes: int | None = None,
+        time_unit: TimeUnit | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Recording:
+        """Find out what a file is, and read all but its spikes.
+
+        Args:
+            path: HDF5 in SHD's format, plain or as gzip; one clip of events (t, x) as ``.npz``, ``.npy`` or ``.csv``,
+                whose class is its folder's name; or a folder of such clips.
+            channels: channels to read it with; None takes its own, else 700.
+            classes: number of classes, where it does not name them; None takes the largest label.
+            time_unit: unit of its times; None takes what it says (attribute ``time_unit``), else seconds.
+            cache: folder that gzip is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: it is something else, or damaged so that nothing can be read; the message names the file.
+        """
+        path = Path(path)
+        if time_unit is not None and time_unit not in PER_SECOND:
+            raise DataError(f"time_unit: {time_unit!r} is not allowed ({', '.join(PER_SECOND)})")
+        if path.is_dir():
+            return _open_folder(cls, path, channels, time_unit)
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such recording")
+        kind, what = file_kind(path)
+        if kind in _EVENTS:
+            return _of_events(cls, path, [path], (), channels, time_unit)
+        file = path
+        if kind == "gzip":
+            file = unpacked(path, cache)
+            kind, what = file_kind(file)
+            what = f"gzip of {what}"
+        if kind == "unknown":
+            raise DataError(f"{path}: not a whole HDF5 file ({what}; {_ALLOWED} allowed){_packed_beside(path)}")
+        if kind != "hdf5":
+            raise DataError(f"{path}: is {what} ({_ALLOWED} allowed){_packed_beside(path)}")
+        try:
+            answer = next(pages := read_hdf5(file))
+            pages.close()
+            if "fault" in answer.values:
+                raise DataError(answer.values["fault"])
+        except DataError as error:
+            raise DataError(f"{path}: {error}{_packed_beside(path)}") from None
+        return _of_header(cls, path, file, answer, channels, classes, time_unit)
+
+    def clips(self) -> Iterator[Clips]:
+        """All clips in their order. After damage that HDF5 does not pass, there are no more; it is the last fault."""
+        if isinstance(self._source, tuple):
+            yield from self._files(self._source)
+            return
+        read, answers = 0, read_hdf5(self._source)
+        try:
+            next(answers)  # the header
+            for answer in answers:
+                if "fault" in answer.values:
+                    raise DataError(answer.values["fault"])
+                sizes, values = answer.arrays[::2], answer.arrays[1::2]
+                lists = {
+                    name: Lists(value, size)
+                    for name, size, value in zip(answer.values["lists"], sizes, values, strict=True)
+                }
+                start = answer.values["start"]
+                read = start + answer.values["clips"]
+                yield self._checked(start, lists.get("spikes/times"), lists.get("spikes/units"))
+        except DataError as error:
+            yield Clips(read, None, None, (Fault(str(error)),), self.time_unit or "s")
+        finally:
+            answers.close()
+
+    def refuse(self, faults: Sequence[Fault] | None = None) -> None:
+        """Raise the first fault, if there is one.
+
+        Raises:
+            DataError: there is one.
+        """
+        for fault in self.faults if faults is None else faults:
+            raise DataError(f"{self.path}: {fault.text}")
+
+    def events(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Seconds and channel of the events of each clip.
+
+        Raises:
+            DataError: the recording breaks a rule; raised where that is come upon.
+        """
+        self.refuse()
+        for clips in self.clips():
+            self.refuse(clips.faults)
+            yield from clips.events()
+
+    def _checked(self, start: int, times: Lists | None, units: Lists | None) -> Clips:
+        faults = check_clips(start, times, units, channels=self.channels, unit=self.time_unit)
+        return Clips(start, times, units, tuple(faults), self.time_unit or "s")
+
+    def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
+        for number, file in enumerate(files):
+            try:
+                times, units = read_events(file)
+            except (DataError, OSError) as error:
+                where = "" if file == self.path else f"{file.relative_to(self.path).as_posix()}: "
+                fault = Fault(f"{where}{error}", "files")
+                yield Clips(number, None, None, (fault,), self.time_unit or "s")
+                continue
+            lists = (Lists(values, np.array([len(values)], np.int64)) for values in (times, units))
+            yield self._checked(number, *lists)
+
+
+def own_channels(path: str | os.PathLike[str]) -> int:
+    """Channels that a recording says it has, else 700; also where it is damaged, which its reading tells.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        return Recording.open(path).channels
+    except (DataError, FileNotFoundError):
+        return CHANNELS
+
+
+def _packed_beside(path: Path) -> str:
+    """Told with a damaged file: a download that was unpacked in part often lies beside it."""
+    packed = path.with_name(f"{path.name}.gz")
+    if not packed.is_file():
+        return ""
+    return f"; {packed.name} lies beside it: remove {path.name}, and that is read"
+
+
+def _of_header(
+    cls: type[Recording],
+    path: Path,
+    file: Path,
+    answer: Answer,
+    channels: int | None,
+    classes: int | None,
+    time_unit: TimeUnit | None,
+) -> Recording:
+    told, arrays = answer.values, dict(zip(answer.values["arrays"], answer.arrays, strict=True))
+    faults = [Fault(text) for text in told["faults"].values()]
+    names, attributes = told["names"], told["attributes"]
+    keys, speaker_names, files = (tuple(names.get(part, ())) for part in ("keys", "speaker_names", "files"))
+    sizes = dict(told["clips"])
+    if files:
+        sizes["extra/files"] = len(files)
+    faults += check_sizes(sizes)
+    labels, speakers = arrays.get("labels"), arrays.get("extra/speaker")
+    faults += [*check_names("keys", keys), *check_names("speaker_names", speaker_names)]
+    known = count_classes(keys, classes, np.empty(0, np.int64) if labels is None else labels)
+    if labels is not None:
+        faults += check_labels(labels, known)
+    if speakers is not None:
+        faults += check_speakers(speakers, speaker_names)
+    own, unit = _own(attributes, faults)
+    channels = own or CHANNELS if channels is None else channels
+    faults += check_channels(own, channels)
+    return cls(
+        path=path,
+        size=min(sizes.values(), default=0),
+        labels=labels,
+        classes=keys or tuple(str(number) for number in range(known if labels is not None else 0)),
+        speakers=speakers,
+        speaker_names=speaker_names,
+        files=files,
+        left_out=_left_out(attributes.get("left_out", "[]")),
+        own_channels=own,
+        channels=channels,
+        time_unit=time_unit or unit,
+        faults=tuple(faults),
+        _source=file,
+    )
+
+
+def _own(attributes: Mapping[str, str], faults: list[Fault]) -> tuple[int | None, TimeUnit | None]:
+    """Channels and unit of the times, as the recording says itself."""
+    own = None
+    if "ear" in attributes:
+        try:
+            own = json.loads(attributes["ear"])["channels"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            own = 0
+        if not isinstance(own, int) or isinstance(own, bool) or not 1 <= own <= 65535:
+            faults.append(
+                Fault("attribute 'ear' does not say the number of channels (JSON with channels, 1 ... 65535)")
+            )
+            own = None
+    unit = attributes.get("time_unit")
+    for known in get_args(TimeUnit):
+        if unit == known:
+            return own, known
+    if unit is not None:
+        faults.append(Fault(f"attribute 'time_unit' is {unit[:20]!r} ({', '.join(PER_SECOND)} allowed)"))
+    return own, None
+
+
+def _left_out(text: str) -> tuple[str, ...]:
+    try:
+        reasons = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else ()
+
+
+def _open_folder(cls: type[Recording], path: Path, channels: int | None, time_unit: TimeUnit | None) -> Recording:
+    files, others = find_event_files(path)
+    if not files:
+        raise DataError(
+            f"{path}: is a folder without event files ({', '.join(SUFFIXES)}), not a recording ({_ALLOWED} allowed)"
+        )
+    left_out = tuple(f"{other.relative_to(path).as_posix()}: no event file" for other in others)
+    return _of_events(cls, path, files, left_out, channels, time_unit)
+
+
+def _of_events(
+    cls: type[Recording],
+    path: Path,
+    files: Sequence[Path],
+    left_out: tuple[str, ...],
+    channels: int | None,
+    time_unit: TimeUnit | None,
+) -> Recording:
+    """Clips in files of their own: the class is the name of the folder that holds the file."""
+    folders = [file.absolute().parent.name or "/" for file in files]
+    classes = tuple(sorted(set(folders), key=lambda name: (not name.isdecimal(), name.zfill(9), name)))
+    return cls(
+        path=path,
+        size=len(files),
+        labels=np.array([classes.index(folder) for folder in folders], np.int64),
+        classes=classes,
+        speakers=None,
+        speaker_names=(),
+        files=tuple(file.name if file == path else file.relative_to(path).as_posix() for file in files),
+        left_out=left_out,
+        own_channels=None,
+        channels=channels or CHANNELS,
+        time_unit=time_unit,
+        faults=(),
+        _source=tuple(files),
+    )
