@@ -211,7 +211,7 @@ def _cp(options: argparse.Namespace) -> int:
     if options.file.suffix != ".toml":
         raise ConfigError(f"{options.file}: is not a .toml file's name")
     try:
-        with options.file.open("x") as file:
+        with options.file.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
         raise ConfigError(f"{options.file}: exists already") from None

@@ -59,7 +59,7 @@ def read_recording(
         raise FileNotFoundError(f"{path}: no such recording")
     dataset = load_cached(path, grid, classes, cache)
     if dataset is None:
-        dataset = _read(path, unpacked(path, cache), grid, classes, progress)
+        dataset = _read(path, unpacked(path, cache, progress), grid, classes, progress)
         store_cached(dataset, path, grid, classes, cache)
     return dataset
 

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
-from ranvier.data.cache import cache_folder
+from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
 from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out
-from ranvier.data.lock import alone
 from ranvier.data.sound import SUFFIXES
 from ranvier.data.split import split_clips
 from ranvier.recipes.config import Config, ConfigError, steps
@@ -224,10 +223,10 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     naming = None if patterns == (None, None) else Naming(*patterns)
     key = fingerprint(find_sounds([root], SUFFIXES), asdict(Ear()), patterns, data.ear_seed)
     out = cache_folder(None) / f"sound-{key[:16]}.h5"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with alone(out.with_suffix(".wait")):
-        if not out.exists():
-            encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
+    if not out.exists():
+        with cache_lock(out, "the ear's spikes"):
+            if not out.exists():
+                encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
     return out
 
 
