@@ -16,7 +16,7 @@ import soundfile
 
 from ranvier.cli import main
 from ranvier.data import write_clips
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
 from ranvier.data.speak import speak
 
 
@@ -62,7 +62,7 @@ def test_encode_and_check(sounds: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_encode_refuses_to_make_what_another_process_is_making(sounds: Path) -> None:
     call = [sys.executable, "-m", "ranvier", "encode", "sounds", "--out", "out.h5", "--channels", "8"]
-    with alone(sounds.parent / "out.h5.lock"):
+    with file_lock(sounds.parent / "out.h5.lock"):
         refused = subprocess.run(call, capture_output=True, text=True, timeout=60)
         assert (refused.returncode, refused.stderr) == (2, "ranvier: out.h5: another process is making it\n")
         assert {path.name for path in sounds.parent.iterdir()} == {"sounds", "out.h5.lock"}

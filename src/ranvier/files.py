@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
+_NUMBERS = count()  # so that two threads never share a temporary
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]*)\.(?P<pid>\d+)-\d+\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -29,18 +33,21 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         OSError: the file cannot be written; ``filename`` is always ``path``. A full disk says which and how much is
-            free.
+            free. A device or a pipe is refused: the new file would take its place.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        number = errno.EISDIR if path.is_dir() else errno.EINVAL
+        raise OSError(number, "is a folder" if path.is_dir() else "is not a regular file", str(path))
     _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}-{next(_NUMBERS)}.tmp")
     try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise _named(error, path, temporary) from error
+        with name_errors(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have gone, or have become read-only
+            temporary.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -49,15 +56,36 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def free_bytes(folder: Path) -> int:
+    """How many bytes are free on a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+@contextmanager
+def name_errors(path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """An OSError of the block names ``path`` in place of ``temporary`` or of nothing, and the disk where it is full."""
+    try:
+        yield
+    except OSError as error:
+        raise _named(error, Path(path), Path(temporary or path)) from error
+
+
+def is_abandoned(temporary: Path) -> bool:
+    """Whether a file is what a process of this machine that has ended left of :func:`write_atomically`."""
+    match = _TEMPORARY.fullmatch(temporary.name)
+    return match is not None and match["host"] == _HOST and not _is_running(int(match["pid"]))
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is a temporary of :func:`write_atomically`, of any machine."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def _remove_abandoned(path: Path) -> None:
-    for temporary in path.parent.glob(f".{_literal(path.name)}.{_HOST}.*.tmp"):
-        pid = temporary.name.split(".")[-2]
-        if pid.isdigit() and not _is_running(int(pid)):
-            temporary.unlink(missing_ok=True)
-
-
-def _literal(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+    with suppress(OSError):
+        for temporary in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}.*.tmp"):
+            if is_abandoned(temporary):
+                temporary.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:
@@ -74,13 +102,15 @@ def _is_running(pid: int) -> bool:
 
 def _named(error: OSError, path: Path, temporary: Path) -> OSError:
     """The same error, with the file's own name in place of the temporary's or none, and the disk where it is full."""
+    if error.errno is None and type(error) is not OSError:
+        return error  # of what is read meanwhile, such as gzip's BadGzipFile
     # HDF5 raises without errno, and says it in its text
     number = error.errno or (errno.ENOSPC if f"errno = {errno.ENOSPC}" in str(error) else 0)
     if number == errno.ENOSPC:
         free = 0
         with suppress(OSError):
-            free = shutil.disk_usage(path.parent).free
-        message = f"the disk that holds {path.parent} is full ({free / 1e6:.0f} MB free)"
+            free = free_bytes(path.parent)
+        message = f"the disk that holds {path.parent.absolute()} is full ({free / 1e6:.0f} MB free)"
         return OSError(number, message, str(path))
     if error.filename in (None, str(temporary)):
         return OSError(number or errno.EIO, error.strerror or str(error), str(path))

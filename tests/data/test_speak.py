@@ -17,7 +17,7 @@ import soundfile
 
 from ranvier.data import DataError
 from ranvier.data.kokoro import VOICES, Kokoro
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
 from ranvier.data.naming import guess_naming
 from ranvier.data.sound import trimmed
 from ranvier.data.speak import SpokenVoice, Utterance, _make, speak, spoken_voices, utterances
@@ -216,7 +216,7 @@ def test_what_was_killed_at_its_very_beginning_is_begun_again(kokoro: Sequence[P
 
 
 def test_two_processes_do_not_make_the_same_folder(kokoro: Sequence[Path], tmp_path: Path) -> None:
-    with alone(tmp_path / "a.lock"), pytest.raises(DataError, match="a: another process is making it"):
+    with file_lock(tmp_path / "a.lock"), pytest.raises(DataError, match="a: another process is making it"):
         speak(["yes", "no"], tmp_path / "a", **CALL)
     assert not (tmp_path / "a.part").exists()
 
@@ -244,12 +244,12 @@ def test_a_full_disk_is_told_in_a_line(kokoro: Sequence[Path], tmp_path: Path, m
     write = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
-        if path.name.startswith("yes"):
+        if "yes" in path.name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(DataError, match=r"a: cannot be written \(No space left on device\)$"):
+    with pytest.raises(DataError, match=r"a: cannot be written \(the disk that holds .*a\.part is full"):
         speak(["yes", "no"], tmp_path / "a", **CALL)
     assert [file.name for file in tmp_path.iterdir()] == ["a.part"]
 

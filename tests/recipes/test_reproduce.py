@@ -23,7 +23,7 @@ from ranvier.cli.show import show_table
 from ranvier.models import feedforward
 from ranvier.recipes.config import Config, ConfigError, load_values
 from ranvier.recipes.reproduce import RowResult, Run, carry_out, collect, comparisons, plan, write_tables
-from ranvier.recipes.run_folder import make_folder, only_process
+from ranvier.recipes.run_folder import make_folder, run_lock
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.tables import Row, load_table, table_names
 
@@ -170,7 +170,7 @@ def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_run_that_another_command_trains_is_waited_for(table: Path, tmp_path: Path) -> None:
     runs = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=dict(s.split("=") for s in SMALL[1::2]))
     make_folder(runs[0].folder, runs[0].config, force=False)
-    with only_process(runs[0].folder):
+    with run_lock(runs[0].folder):
         waiting = threading.Thread(target=carry_out, args=(runs, Quiet()))
         waiting.start()
         deadline = time.monotonic() + 60

@@ -30,7 +30,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config, load_value
 from ranvier.recipes.evaluate import evaluate, evaluate_file
 from ranvier.recipes.fit import DivergedError, Training, predict
 from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.run_folder import only_process
+from ranvier.recipes.run_folder import run_lock
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
@@ -336,13 +336,13 @@ def test_a_replaced_folders_lock_is_anothers(tmp_path: Path) -> None:
     for folder in (first, second):
         folder.mkdir()
     with ExitStack() as before:
-        before.enter_context(only_process(first))
+        before.enter_context(run_lock(first))
         shutil.rmtree(first)  # as --force does
         second.rename(first)
-        with only_process(first):
+        with run_lock(first):
             before.close()
             with pytest.raises(ConfigError, match="another process"):
-                only_process(first).__enter__()
+                run_lock(first).__enter__()
     assert not list(first.iterdir())
 
 
@@ -354,7 +354,7 @@ def test_a_finished_run_is_told_where_nothing_can_be_written(
     def refuse(lock: Path, *, wait: bool = True) -> Any:
         raise OSError(errno.EROFS, "Read-only file system", str(lock))
 
-    monkeypatch.setattr(run_folder, "alone", refuse)
+    monkeypatch.setattr(run_folder, "file_lock", refuse)
     assert resume(tmp_path / "run", Quiet()) == result
 
 

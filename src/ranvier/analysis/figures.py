@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engine import Events, run
+from ranvier.files import write_atomically
 from ranvier.network import Network
 
 if TYPE_CHECKING:
@@ -33,11 +33,9 @@ def _figure(rows: int, columns: int, width: float, height: float, **options: Any
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a PNG, under a temporary name first."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
+    """Write a PNG; see :func:`ranvier.files.write_atomically`."""
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
 
 
 def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float) -> Figure:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,10 +14,12 @@ from typing import Any, NoReturn
 import ranvier
 from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
+from ranvier.cli.output import output_streams, say
 from ranvier.cli.probe import add_probe, run_probe
 from ranvier.cli.report import add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.watch import add_watch, run_watch
+from ranvier.escape import escape_controls
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,29 +30,56 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 done, 2 bad input, 130 stopped by the user."""
-    from ranvier.cli.threads import let_idle_threads_sleep
+    """Run the command; returns its exit code: 0 done, 1 a fault of Ranvier's own, 2 bad input, 130 stopped by the user.
+
+    Every error is one line; ``RANVIER_DEBUG=1`` prints the traceback before it.
+    """
+    try:
+        with output_streams():
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except OSError as error:  # standard output is on a full disk
+        _fail(f"{error.filename}: {error.strerror}")
+
+
+def _run(given: list[str]) -> int:
+    try:
+        from ranvier.cli.threads import let_idle_threads_sleep
+
+        let_idle_threads_sleep()
+        return _dispatch(given)
+    except KeyboardInterrupt:
+        print("\nranvier: stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        message, code = _explain(error)
+        if os.environ.get("RANVIER_DEBUG", "0") not in ("", "0"):
+            traceback.print_exc()
+        _fail(message, code)
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """An error in one line, and the exit code."""
     from ranvier.data import DataError
     from ranvier.network import NetworkError
     from ranvier.recipes.config import ConfigError
 
-    let_idle_threads_sleep()
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return _dispatch(given)
-    except (ConfigError, DataError, NetworkError) as error:
-        _fail(str(error))
-    except OSError as error:
+    if isinstance(error, (ConfigError, DataError, NetworkError)):
+        return str(error), 2
+    if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}")
-    except KeyboardInterrupt:
-        print("\nranvier: stopped", file=sys.stderr)
-        return 130
+        return f"{place}{error.strerror or error}", 2
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory {error}".rstrip(), 1
+    return (
+        f"{type(error).__name__}: {error} (this is a fault of Ranvier's: please report it, with what the same command "
+        "prints with RANVIER_DEBUG=1)",
+        1,
+    )
 
 
-def _fail(message: str) -> NoReturn:
-    print(f"ranvier: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(2)
+def _fail(message: str, code: int = 2) -> NoReturn:
+    print(f"ranvier: {escape_controls(' '.join(message.split()))}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 def _dispatch(given: list[str]) -> int:
@@ -142,7 +173,7 @@ def _train(given: list[str]) -> int:
                 result = train(config, folder, progress, force=options.force)
     except KeyboardInterrupt:
         hint = f": ranvier train --resume {folder} continues it" if (folder / "config.toml").exists() else ""
-        print(f"\nranvier: stopped{hint}", file=sys.stderr)
+        print(f"\nranvier: stopped{escape_controls(hint)}", file=sys.stderr)
         return 130
     show_result(result, folder)
     return 0
@@ -211,9 +242,9 @@ def _cp(options: argparse.Namespace) -> int:
     if options.file.suffix != ".toml":
         raise ConfigError(f"{options.file}: is not a .toml file's name")
     try:
-        with options.file.open("x") as file:
+        with options.file.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
         raise ConfigError(f"{options.file}: exists already") from None
-    print(f"{options.file} written; train it with: ranvier train {options.file}")
+    say(f"{options.file} written; train it with: ranvier train {options.file}")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.cli.encode import count, whole
+from ranvier.cli.output import say
 
 
 def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None:
@@ -157,8 +158,8 @@ def _fetch(options: argparse.Namespace) -> int:
     with ClipProgress("downloading") as progress:
         files = fetch(options.name, folder, progress=progress.clips)
     for file in files:
-        print(file)
-    print(f"train with: ranvier train {options.name} --data-root {folder}")
+        say(str(file))
+    say(f"train with: ranvier train {options.name} --data-root {folder}")
     return 0
 
 
@@ -200,8 +201,8 @@ def _join(options: argparse.Namespace) -> int:
         )
     for part in parts:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
-        print(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
-    print(f"{options.out} written: {sum(part.clips for part in parts)} clips")
+        say(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
+    say(f"{options.out} written: {sum(part.clips for part in parts)} clips")
     return 0
 
 
@@ -229,8 +230,8 @@ def _speak(options: argparse.Namespace) -> int:
             terms=Terms(progress.clips),
         )
     voices = len({row.voice.name for row in rows})
-    print(f"{options.out} written: {len(rows)} files of {voices} voices")
-    print(f"hear them with: ranvier encode {options.out} --out {options.out.name}.h5")
+    say(f"{options.out} written: {len(rows)} files of {voices} voices")
+    say(f"hear them with: ranvier encode {options.out} --out {options.out.name}.h5")
     return 0
 
 
@@ -246,5 +247,5 @@ def _make_digits(options: argparse.Namespace) -> int:
             options.out, seed=options.seed, wav=options.wav, workers=options.workers, progress=progress.clips
         )
     size = options.out.stat().st_size / 1e6
-    print(f"{options.out} written: {len(digits.labels)} clips of {len(digits.names)} voices, {size:.1f} MB")
+    say(f"{options.out} written: {len(digits.labels)} clips of {len(digits.names)} voices, {size:.1f} MB")
     return 0

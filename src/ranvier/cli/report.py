@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ranvier.cli.output import say
+
 
 def add_report(commands: Any) -> None:
     """Its options."""
@@ -32,5 +34,5 @@ def run_report(options: argparse.Namespace) -> int:
 
     with ClipProgress("running clips") as progress:
         file = write_report(options.runs, options.out, data=options.data, progress=progress.clips)
-    print(f"{file} written")
+    say(f"{file} written")
     return 0

@@ -11,12 +11,23 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from ranvier.escape import escape_controls
+
 if TYPE_CHECKING:
     from ranvier.data.encode import Encoded
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
     from ranvier.recipes.probe import Probed
     from ranvier.recipes.reproduce import RowResult
+
+
+def _text(text: str) -> Text:
+    """Names are the user's: no markup, no control characters."""
+    return Text(escape_controls(text))
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(_text(text), soft_wrap=True)
 
 
 class ClipProgress:
@@ -65,7 +76,7 @@ class TrainingProgress(ClipProgress):
         if self.training is not None:
             self.bar.remove_task(self.training)
         self.epochs = epochs
-        self.console.print(f"{title}: {epochs} epoch{'s' if epochs > 1 else ''}", highlight=False)
+        _line(self.console, f"{title}: {epochs} epoch{'s' if epochs > 1 else ''}")
         self.training = self.bar.add_task("epoch 1", total=1.0)
 
     def step(self, share: float) -> None:
@@ -80,11 +91,12 @@ class TrainingProgress(ClipProgress):
             if key in row:
                 facts.append(f"{name} {100 * row[key]:.1f}%")
         if "sigma_ms" in row:
-            facts.append(f"σ {row['sigma_ms']:.2f} ms")
+            sigma = "σ" if self.console.encoding.startswith("utf") else "sigma"
+            facts.append(f"{sigma} {row['sigma_ms']:.2f} ms")
         assert self.training is not None
         self.bar.update(self.training, description=" ".join(facts))
         if not self.console.is_terminal:
-            self.console.print("  ".join(["epoch", *facts, f"{row['seconds']:.0f} s"]), highlight=False, soft_wrap=True)
+            _line(self.console, "  ".join(["epoch", *facts, f"{row['seconds']:.0f} s"]))
 
 
 def _percent(accuracy: Mapping[str, Any]) -> str:
@@ -111,11 +123,11 @@ def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Ta
         "clips": [str(accuracy["clips"]) for _, accuracy in rows],
     }
     shown = {name: cells for name, cells in columns.items() if name != "over speakers" or any(cells)}
-    table = Table(title=title, title_justify="left")
+    table = Table(title=_text(title), title_justify="left")
     for name in shown:
         table.add_column(name, justify="right" if name else "left")
     for row in zip(*shown.values(), strict=True):
-        table.add_row(*map(Text, row))  # names are the user's: no markup
+        table.add_row(*map(_text, row))  # names are the user's: no markup
     return table
 
 
@@ -137,7 +149,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         if split == "validation":
             rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
     if result.get("left_out"):
-        console.print(f"{len(result['left_out'])} sound files were left out: result.json says why", highlight=False)
+        _line(console, f"{len(result['left_out'])} sound files were left out: result.json says why")
     for speaker, fold in result.get("folds", {}).items():
         rows.append((f"  speaker {speaker}, left out", fold["accuracy"]["validation"]))
     console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
@@ -159,27 +171,27 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         split = "test" if "test" in result["accuracy"] else "validation"
         console.print(_accuracy_table(f"what the delays are worth ({split})", [p for p in parts if p[1] is not None]))
     if (found := result.get("delays_found")) is not None:
-        console.print(
+        _line(
+            console,
             f"{found['found']} of {found['decisive']} decisive delays found within ±1 step "
             f"({found['at_start']} before training)",
-            highlight=False,
         )
     if (start := result.get("start")) is not None:
         known = f"its output neurons for {', '.join(start['classes'])}" if start["classes"] else "new output neurons"
         kept = f", and averaged with it at the end ({100 * share:g}% of it)" if (share := start.get("share")) else ""
-        console.print(Text(f"started from {start['run']} ({start['recipe']}), with {known}{kept}"), soft_wrap=True)
+        _line(console, f"started from {start['run']} ({start['recipe']}), with {known}{kept}")
     if result["protocol"] == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
     trainings = result.get("comparison", {"": result}).values()
     seconds = sum(part["seconds"] for part in trainings)
-    console.print(
+    _line(
+        console,
         f"{result['parameters']:,} parameters, epoch {result.get('best_epoch', '-')} of {result['epochs']} chosen, "
         f"{seconds:.0f} s of training",
-        highlight=False,
     )
-    console.print(f"run: {folder}", highlight=False, soft_wrap=True)
+    _line(console, f"run: {folder}")
     if (folder / "report.html").exists():
-        console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+        _line(console, f"report: {folder / 'report.html'}")
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
@@ -190,19 +202,19 @@ def show_evaluation(evaluation: Evaluation) -> None:
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
     for true, predicted, clips in evaluation.worst_pairs():
-        pairs.add_row(Text(true), Text(predicted), str(clips))
+        pairs.add_row(_text(true), _text(predicted), str(clips))
     console.print(pairs if pairs.row_count else "no mistakes")
     rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
-    console.print(f"mean spikes per neuron and clip: {rates}", highlight=False)
+    _line(console, f"mean spikes per neuron and clip: {rates}")
     if evaluation.by_number:
-        console.print("classes were matched by number: the recording or the network does not name them")
+        _line(console, "classes were matched by number: the recording or the network does not name them")
 
 
 def show_names(summaries: Mapping[str, str]) -> None:
     """Names and what they are."""
     table = Table(box=None, show_header=False)
     for name, summary in summaries.items():
-        table.add_row(name, summary)
+        table.add_row(_text(name), _text(summary))
     Console().print(table)
 
 
@@ -210,11 +222,10 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
     """Where the time of a training step goes, and how its delayed currents are computed."""
     console = Console()
     settings = cost["settings"]
-    console.print(
+    _line(
+        console,
         f"a training step of 140-{settings['hidden']}-{settings['hidden']}-20: {settings['time']} steps of time, "
         f"{settings['batch']} clips, longest delay {settings['max_delay']} steps",
-        highlight=False,
-        soft_wrap=True,
     )
     table = Table()
     for name, justify in (("", "left"), ("ms", "right"), ("share", "right")):
@@ -225,13 +236,12 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
     console.print(table)
     for layer in cost["layers"]:
         text = f"{layer['sources']} → {layer['targets']}: {layer['way']} ({layer['why']})"
-        console.print(text, highlight=False, soft_wrap=True)
+        _line(console, text)
     peak = "not known here" if cost["peak_mb"] is None else f"{cost['peak_mb']:.0f} MB"
-    console.print(
+    _line(
+        console,
         f"median of {settings['repeats']} steps; memory at most {peak}; {cost['machine']}, {cost['threads']} threads, "
         f"torch {cost['versions']['torch']}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -240,7 +250,7 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     from ranvier.recipes.reproduce import cells, comparisons, remarks
 
     console = Console()
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
     names = ("model", "published", "ours [%]", "speakers", "clips'", "heard", "seeds")  # the files have the rest
     rows = []
     for result in results:
@@ -252,26 +262,23 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
         name = names[place]
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
-        table.add_row(*(Text(row[place]) for place in told))
+        table.add_row(*(_text(row[place]) for place in told))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
         heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
         over = any(result.over_speakers is not None for result in results)
         speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
-        console.print(
-            f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}",
-            highlight=False,
-        )
+        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}")
     for remark in remarks(results):
-        console.print(remark, highlight=False, soft_wrap=True, markup=False)
+        _line(console, remark)
     for sentence in comparisons(results):
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+        _line(console, sentence)
     if any(result.protocol == "paper" for result in results):
-        console.print("† epoch chosen on the test set, as published: optimistic", highlight=False)
+        _line(console, "† epoch chosen on the test set, as published: optimistic")
     for reason in dict.fromkeys(result.missing for result in results if result.missing):
-        console.print(f"no data: {reason}", highlight=False, soft_wrap=True, markup=False)
+        _line(console, f"no data: {reason}")
     if (folder / "table.md").exists():
-        console.print(f"table.md, .csv, .tex, .png, and every run: {folder}", highlight=False, soft_wrap=True)
+        _line(console, f"table.md, .csv, .tex, .png, and every run: {folder}")
 
 
 def show_probe(found: Sequence[Probed], what: str, figure: Path | None) -> None:
@@ -279,34 +286,32 @@ def show_probe(found: Sequence[Probed], what: str, figure: Path | None) -> None:
     console = Console()
     console.print(_accuracy_table(what, [(probed.name, probed.accuracy.as_dict()) for probed in found]))
     if figure is not None:
-        console.print(f"figure: {figure}", highlight=False, soft_wrap=True, markup=False)
+        _line(console, f"figure: {figure}")
 
 
 def show_encoded(encoded: Encoded, most: int = 10) -> None:
     """What became of the sound files."""
     console = Console()
     speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""
-    console.print(
+    _line(
+        console,
         f"{encoded.file} written: {encoded.clips} clips, {len(encoded.classes)} classes{speakers}, "
         f"{encoded.spikes / encoded.clips:,.0f} spikes a clip ({encoded.naming})",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
     )
     if encoded.left_out:
-        console.print(f"{len(encoded.left_out)} files were left out:", highlight=False)
+        _line(console, f"{len(encoded.left_out)} files were left out:")
         for _, reason in encoded.left_out[:most]:
-            console.print(f"  {reason}", highlight=False, soft_wrap=True, markup=False)
+            _line(console, f"  {reason}")
         if len(encoded.left_out) > most:
-            console.print(f"  ... and {len(encoded.left_out) - most} more", highlight=False)
+            _line(console, f"  ... and {len(encoded.left_out) - most} more")
     for note in encoded.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        _line(console, f"note: {note}")
 
 
 def show_inspection(inspection: Inspection, most: int = 40) -> None:
     """What a recording holds, and what is wrong with it."""
     console = Console()
-    console.print(f"{inspection.path}: {inspection.clips} clips", highlight=False, soft_wrap=True, markup=False)
+    _line(console, f"{inspection.path}: {inspection.clips} clips")
     table = Table(box=None, show_header=True)
     for column in ("", "smallest", "median", "mean", "largest"):
         table.add_column(column, justify="left" if not column else "right")
@@ -319,19 +324,19 @@ def show_inspection(inspection: Inspection, most: int = 40) -> None:
             table.add_row(name, *(form.format(value) for value in values))
     console.print(table)
     if inspection.channels:
-        console.print(
+        _line(
+            console,
             f"{inspection.channels} channels with spikes, {inspection.first_channel} ... {inspection.last_channel}"
             f"; {len(inspection.silent)} silent clips",
-            highlight=False,
         )
     for title, parts in (("classes", inspection.classes), ("speakers", inspection.speakers)):
         if parts:
             named = ", ".join(f"{member} {clips}" for member, clips in parts[:most])
             rest = f", ... and {len(parts) - most} more" if len(parts) > most else ""
-            console.print(f"{len(parts)} {title}: {named}{rest}", highlight=False, soft_wrap=True, markup=False)
+            _line(console, f"{len(parts)} {title}: {named}{rest}")
     for note in inspection.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        _line(console, f"note: {note}")
     for fault in inspection.faults:
-        console.print(f"fault: {fault}", highlight=False, soft_wrap=True, markup=False)
+        _line(console, f"fault: {fault}")
     if not inspection.faults:
         console.print("no faults")

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.escape import escape_controls
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -64,10 +66,11 @@ def show_state(state: RunState, console: Console) -> RenderableType:
 
     current = state.current
     plain = "utf" not in console.encoding.lower()
-    lines: list[RenderableType] = [Text(_headline(state), style="bold")]
+    lines: list[RenderableType] = [Text(escape_controls(_headline(state)), style="bold")]
     done = [training for training in state.trainings if training is not current and training.result is not None]
     lines += [
-        Text(f"  {training.name or state.recipe}: finished{_accuracy(training)}", style="dim") for training in done
+        Text(escape_controls(f"  {training.name or state.recipe}: finished{_accuracy(training)}"), style="dim")
+        for training in done
     ]
     lines.append(Text(_where(current)))
     width = max(10, min(len(current.rows) * 2, console.width - 34, 100))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
-import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.file_kind import file_kind
+from ranvier.data.lock import NoLockError, file_lock
+from ranvier.data.unpack import unpack, unpacked_size
+from ranvier.files import free_bytes, write_atomically
 
 _CACHE_VERSION = 3  # of how events are counted too
 _ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
@@ -42,36 +45,96 @@ def kept_array(name: str, make: Callable[[], NDArray[Any]], cache: str | os.Path
         mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         return mapped
     array = make()
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     with suppress(OSError):
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as out:
-                np.save(out, array)
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(file) as temporary, temporary.open("wb") as out:
+            np.save(out, array)
     return array
 
 
-def unpacked(path: Path, cache: str | os.PathLike[str] | None) -> Path:
-    """``path`` itself, or for gzip, whatever its name, its content in the cache, unpacked once."""
+def make_cache_folder(folder: Path, content: str) -> None:
+    """Make a folder of the cache, for what cannot do without.
+
+    Raises:
+        DataError: it cannot be made or written to; the message says which variable names another.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unusable(folder, content, error.strerror or str(error)) from None
+
+
+@contextmanager
+def cache_lock(file: Path, content: str) -> Iterator[None]:
+    """Only one process at a time makes a file of the cache; the others wait. Its folder is made if need be.
+
+    Args:
+        file: of the cache.
+        content: what is kept there, in words.
+
+    Raises:
+        DataError: the folder cannot be written to or has no locks; the message says which variable names another.
+    """
+    make_cache_folder(file.parent, content)
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(file.with_name(f"{file.name}.wait")))
+        except NoLockError as error:
+            raise DataError(f"{error} (RANVIER_CACHE=FOLDER names another cache)") from None
+        except OSError as error:
+            raise _unusable(file.parent, content, error.strerror or str(error)) from None
+        yield
+
+
+def _unusable(folder: Path, content: str, reason: str) -> DataError:
+    return DataError(
+        f"{folder}: the cache, which keeps {content}, cannot be written ({reason}): RANVIER_CACHE=FOLDER names another"
+    )
+
+
+def unpacked(
+    path: Path, cache: str | os.PathLike[str] | None, progress: Callable[[int, int], None] | None = None
+) -> Path:
+    """``path`` itself, or for gzip, whatever its name, its content in the cache, unpacked once.
+
+    Args:
+        path: a recording.
+        cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).
+        progress: called with (bytes read, bytes of the packed file) while it is unpacked.
+
+    Raises:
+        DataError: the file is damaged or holds too much, the disk has no room, or the cache cannot be written.
+    """
     if file_kind(path)[0] != "gzip":
         return path
     target = cache_folder(cache) / f"{pooch.file_hash(str(path))[:16]}-{path.stem}"
     if _is_whole(target, path):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    with cache_lock(target, f"what {path.name} unpacks to"):
+        if not _is_whole(target, path):  # another process may have unpacked it in the meantime
+            _unpack(path, target, progress)
+    return target
+
+
+def _unpack(path: Path, target: Path, progress: Callable[[int, int], None] | None) -> None:
+    needed, free, stored = unpacked_size(path), free_bytes(target.parent), path.stat().st_size
+    if needed > free:
+        raise DataError(
+            f"{target.parent}: {path.name} unpacks to {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free on this "
+            "disk (RANVIER_CACHE=FOLDER names another cache)"
+        )
     try:
-        with gzip.open(path) as packed, temporary.open("wb") as plain:
-            shutil.copyfileobj(packed, plain, 1 << 20)
-        temporary.replace(target)
+        with (
+            write_atomically(target) as temporary,
+            path.open("rb") as packed,
+            gzip.open(packed) as content,
+            temporary.open("wb") as plain,
+        ):
+            unpack(content, plain, path, None if progress is None else lambda: progress(packed.tell(), stored))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: not a whole gzip file ({error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
 
 
 def _is_whole(file: Path, packed: Path) -> bool:
@@ -94,8 +157,6 @@ def _cache_file(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[
 def load_cached(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None) -> SpikeDataset | None:
     """The counted data set of an earlier reading, or None."""
     file = _cache_file(path, grid, settings, cache)
-    if not file.exists():
-        return None
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return SpikeDataset(
@@ -106,20 +167,16 @@ def load_cached(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[
                 dt_ms=grid.dt_ms,
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None  # a damaged cache is made again
+        return None  # it is not there yet, or damaged: the recording is read
 
 
 def store_cached(
     dataset: SpikeDataset, path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None
 ) -> None:
-    """Keep a counted data set for the next reading."""
+    """Keep a counted data set for the next reading; where the cache cannot be written, it is counted again then."""
     file = _cache_file(path, grid, settings, cache)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            names = {"classes": np.array(dataset.classes), "speaker_names": np.array(dataset.speaker_names, np.str_)}
+    names = {"classes": np.array(dataset.classes), "speaker_names": np.array(dataset.speaker_names, np.str_)}
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(file) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, **names, **{name: getattr(dataset, name) for name in _ARRAYS})
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

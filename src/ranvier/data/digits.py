@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
+from ranvier.files import write_atomically
 
 GRID = Grid(channels=700, pool=5, dt_ms=10.0)
 SPLITS = ("train", "validation", "test")
@@ -93,9 +94,5 @@ def write_digits(digits: Digits, path: Path) -> None:
     )
     # positions within a step say which channel a count belongs to; literals follow the neighbours
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with write_atomically(path) as temporary:
         temporary.write_bytes(lzma.compress(plain.getvalue(), filters=filters))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

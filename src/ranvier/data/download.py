@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,13 +13,9 @@ from typing import IO, Any
 import pooch
 
 from ranvier.data.dataset import DataError
+from ranvier.files import free_bytes, name_errors
 
 _CHUNK = 1 << 16
-
-
-def free_bytes(folder: Path) -> int:
-    """How many bytes are free on a folder's disk."""
-    return shutil.disk_usage(folder).free
 
 
 def silent(done: int, total: int) -> None:
@@ -62,17 +55,6 @@ def size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-@contextlib.contextmanager
-def temporary_file(target: Path) -> Iterator[Path]:
-    """A name beside the final one, free again afterwards."""
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class Download:
     """A file on its way.
 
@@ -100,8 +82,9 @@ class Download:
                 self._part.unlink(missing_ok=True)
                 continue
             except OSError as error:  # of the disk, or of the connection: those of pooch's library are all OSErrors
-                if error.errno == errno.ENOSPC:
-                    raise DataError(f"{self._part}: the disk is full") from None
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+                    with name_errors(self._part):
+                        raise
                 broke = reason(error)
             now = size(self._part)
             if now == self._total if self._total else broke is None:

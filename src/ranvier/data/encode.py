@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.hdf5_write import write_clips
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
 from ranvier.data.naming import Naming, guess_naming
 from ranvier.data.sound import LONGEST_S, read_sound
 from ranvier.data.sound_files import SoundFiles, find_sounds
+from ranvier.files import write_atomically, write_text
 
 _VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32
@@ -252,7 +253,7 @@ def _only_writer(out: Path, wait: bool) -> Iterator[None]:
     # the body is not under the try: a BlockingIOError of its own is not another process's lock
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(out.with_name(f"{out.name}.lock"), wait=wait))
+            held.enter_context(file_lock(out.with_name(f"{out.name}.lock"), wait=wait))
         except BlockingIOError:
             raise DataError(f"{out}: another process is making it") from None
         yield
@@ -265,25 +266,23 @@ def _work_folder(
     key = fingerprint(files, asdict(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE)
     work = out.with_name(f"{out.name}.part")
     mark = work / "settings"
-    if not (mark.exists() and mark.read_text() == key):
+    if not (mark.exists() and mark.read_text(encoding="utf-8") == key):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        mark.write_text(key)
+        write_text(mark, key)
     return work
 
 
 def _store(work: Path, number: int, rows: list[dict[str, Any]]) -> None:
     heard = [row for row in rows if "fault" not in row]
     facts = [{name: value for name, value in row.items() if name not in ("times", "units")} for row in rows]
-    temporary = work / f"{number}.tmp"
-    with temporary.open("wb") as file:
+    with write_atomically(work / f"{number}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             facts=np.array(json.dumps(facts)),
             times=np.concatenate([row["times"] for row in heard] or [np.empty(0, np.float16)]),
             units=np.concatenate([row["units"] for row in heard] or [np.empty(0, np.uint16)]),
         )
-    temporary.replace(work / f"{number}.npz")
 
 
 def _facts(work: Path, number: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gzip
 import os
 import shutil
@@ -18,11 +17,13 @@ import pooch
 
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Download, SourceError, SpoiledError, Terms, free_bytes, silent, size, temporary_file
+from ranvier.data.download import Download, SourceError, SpoiledError, Terms, silent, size
 from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5 import find_recording
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
 from ranvier.data.recording import Recording as SpikeRecording
+from ranvier.data.unpack import unpack, unpacked_size
+from ranvier.files import free_bytes, write_atomically
 
 _CHUNK = 1 << 16
 _PACKINGS = (".zip", ".gz")
@@ -112,7 +113,7 @@ def fetch(
     downloaded. A download is checked by its md5 before it is unpacked (the mirror's gzip files of SSC's training and
     test recordings have no published md5: there gzip's own checksum, the HDF5 header and the number of clips must do).
     It goes on where it was cut off, at the same source, at the next one or at the next call. Two calls for the same
-    folder at the same time wait for one another (not on Windows).
+    folder at the same time wait for one another.
 
     Args:
         name: ``shd`` (training, test) or ``ssc`` (training, validation, test).
@@ -146,7 +147,7 @@ def fetch(
         if kept is None:
             try:
                 root.mkdir(parents=True, exist_ok=True)
-                with alone(root / f"{recording.name}.h5.lock"):
+                with file_lock(root / f"{recording.name}.h5.lock"):
                     # another process may have brought it in the meantime
                     kept = _kept(root, recording) or _bring(recording, recordings, root, folders, terms)
             except OSError as error:
@@ -237,13 +238,12 @@ def _take(found: Path, recording: Recording, target: Path, terms: Terms) -> None
     fault = _fault(found, recording.clips)
     if fault is not None:
         raise SpoiledError(fault)
-    with temporary_file(target) as temporary:
+    with write_atomically(target) as temporary:
         try:
             os.link(found.resolve(), temporary)
         except OSError:  # another disk, or one without links
             terms.room(target.parent, f"a copy of {found}", found.stat().st_size)
             shutil.copyfile(found, temporary)
-        temporary.replace(target)
 
 
 def _from_source(source: Source, recording: Recording, part: Path, target: Path, terms: Terms) -> None:
@@ -266,33 +266,25 @@ def _from_source(source: Source, recording: Recording, part: Path, target: Path,
 
 def _unpack(packed: Path, packing: str, recording: Recording, target: Path, terms: Terms) -> None:
     """Unpack and check under another name; only what is right gets the final one."""
-    with temporary_file(target) as temporary:
+    with write_atomically(target) as temporary:
         try:
             with _content(packed, packing, target.name) as (content, size):
                 terms.room(target.parent, target.name, size)
                 with temporary.open("wb") as plain:
-                    shutil.copyfileobj(content, plain, 1 << 20)
+                    unpack(content, plain, packed)
         except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
             raise SpoiledError(f"not a whole {packing[1:]} file ({error})") from None
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DataError(f"{target}: the disk is full") from None
-            raise
         fault = _fault(temporary, recording.clips)
         if fault is not None:
             raise SpoiledError(fault)
-        temporary.replace(target)
 
 
 @contextlib.contextmanager
 def _content(packed: Path, packing: str, member: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int]]:
     """What a packed file holds, to be read, and how many bytes it is said to have."""
     if packing == ".gz":
-        with packed.open("rb") as file:
-            file.seek(max(0, packed.stat().st_size - 4))
-            size = int.from_bytes(file.read(4), "little")  # modulo 4 GiB; no recording has as much
         with gzip.open(packed) as content:
-            yield content, size
+            yield content, unpacked_size(packed)
     else:
         with zipfile.ZipFile(packed) as archive:
             names = archive.namelist()

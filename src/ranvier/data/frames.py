@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.data.cache import cache_folder
+from ranvier.data.cache import cache_folder, make_cache_folder
 from ranvier.data.dataset import check_clips
+from ranvier.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,11 +123,11 @@ def write_frames(file: Path, clips: Iterable[NDArray[Any]], *, steps: int, sourc
 
     Raises:
         ValueError: the clips have other shapes than was said.
+        DataError: the folder cannot be written to.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    make_cache_folder(file.parent, "frames")
     written = 0
-    try:
+    with write_atomically(file) as temporary:
         with temporary.open("wb", buffering=1 << 20) as out:
             header = {"descr": _KEPT.str, "fortran_order": False, "shape": (steps, sources)}
             np.lib.format.write_array_header_2_0(out, header)
@@ -137,9 +138,6 @@ def write_frames(file: Path, clips: Iterable[NDArray[Any]], *, steps: int, sourc
                 written += len(clip)
         if written != steps:
             raise ValueError(f"{file}: the clips have {written} steps together ({steps} allowed)")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_frames(file: Path, *, steps: int, sources: int) -> NDArray[np.float16] | None:

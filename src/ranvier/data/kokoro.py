@@ -19,11 +19,12 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from ranvier.data.cache import cache_folder
+from ranvier.data.cache import cache_folder, make_cache_folder
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Download, SourceError, SpoiledError, Terms, reason, size, temporary_file
-from ranvier.data.lock import alone
+from ranvier.data.download import Download, SourceError, SpoiledError, Terms, reason, size
+from ranvier.data.lock import file_lock
 from ranvier.data.sound import Sound
+from ranvier.files import write_atomically
 
 _STYLES = 510  # of a voice, one for each number of phonemes
 _WIDTH = 256
@@ -153,9 +154,9 @@ class UnreachableError(DataError):
 
 
 def _bring(asset: Asset, folder: Path, terms: Terms) -> None:
+    make_cache_folder(folder, "the voices")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f"{asset.name}.lock"):
+        with file_lock(folder / f"{asset.name}.lock"):
             if not (folder / asset.name).is_file():  # another process may have brought it in the meantime
                 _download(asset, folder, terms)
     except OSError as error:
@@ -193,18 +194,20 @@ def _from_mirror(mirror: Mirror, asset: Asset, folder: Path, terms: Terms) -> No
             Download(part, terms).run(url)
         except SourceError as error:
             raise SourceError(f"{url}: {error}") from None
-    with temporary_file(folder / asset.name) as whole:
-        try:
+    try:
+        with write_atomically(folder / asset.name) as whole:
             fault = _assemble(mirror, parts, whole, asset)
-        finally:
-            for part in parts:
-                part.unlink(missing_ok=True)
-        if fault is None:
-            whole.replace(folder / asset.name)
-        elif not resumed:
-            raise SpoiledError(f"{mirror.urls[0]}: {fault}")
-    if fault is not None:  # what lay there may have been the beginning of another file
-        _from_mirror(mirror, asset, folder, terms)
+            if fault is not None:
+                raise SpoiledError(f"{mirror.urls[0]}: {fault}")
+    except SpoiledError:
+        if not resumed:
+            raise
+    else:
+        return
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    _from_mirror(mirror, asset, folder, terms)  # what lay there may have been the beginning of another file
 
 
 def _assemble(mirror: Mirror, parts: Sequence[Path], whole: Path, asset: Asset) -> str | None:

@@ -1,45 +1,66 @@
-"""One process at a time."""
+"""Locks between processes."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from filelock import BaseFileLock, FileLock, Timeout
+
+from ranvier.data.dataset import DataError
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
+class NoLockError(DataError):
+    """The file system has no locks."""
 
 
 @contextlib.contextmanager
-def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Nobody else in here; the system frees the lock of a process that dies.
+def file_lock(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Only one process, and only one thread of it, is in the block; the system frees the lock of a process that dies.
+
+    Args:
+        lock: the lock's file; its folder must exist. It is removed at the end.
+        wait: wait for whoever holds it.
 
     Raises:
-        BlockingIOError: somebody else is, and ``wait`` is False.
+        BlockingIOError: another process holds it, and ``wait`` is False.
+        NoLockError: the file system has no locks; nobody could be kept out.
+        OSError: the lock's file cannot be made.
     """
-    if sys.platform == "win32":
+    # a marker in place of a lock would outlive a killed process
+    held = FileLock(lock, timeout=-1 if wait else 0, thread_local=False, fallback_to_soft=False)
+    mine = _acquire(held, lock)
+    try:
         yield
-        return
+    finally:
+        # the folder may have been replaced meanwhile, and the file of that name be another process's
+        with contextlib.suppress(OSError):
+            if os.path.samestat(mine, lock.stat()):
+                lock.unlink()
+        held.release()
+
+
+def _acquire(held: BaseFileLock, lock: Path) -> os.stat_result:
+    """Acquire the lock; returns what its file is."""
     while True:
-        with lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
+        try:
+            held.acquire()
+            return lock.stat()
+        except Timeout:
+            raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(lock)) from None
+        except FileNotFoundError:
+            if not held.is_locked:
                 raise
-            except OSError:  # some network disks know no locks; whatever is written is written whole
-                pass
-            try:
-                if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                    continue
-            except FileNotFoundError:  # whoever held it has finished and taken it away
-                continue
-            try:
-                yield
-                return
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    # another's, if the folder was replaced meanwhile
-                    if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                        lock.unlink()
+            held.release()  # the folder was replaced between the two calls
+        except (NotImplementedError, OSError) as error:  # the former in versions before 4, for ENOSYS
+            if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                raise
+            reason = getattr(error, "strerror", None) or str(error)
+            raise NoLockError(
+                f"{lock.parent}: its file system has no file locks ({reason}): use a folder on another disk"
+            ) from None

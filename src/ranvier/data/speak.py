@@ -16,10 +16,11 @@ import numpy as np
 
 from ranvier.data.augment_sound import Colour, add_noise
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Terms, temporary_file
+from ranvier.data.download import Terms
 from ranvier.data.kokoro import VOICES, Kokoro, fetch_kokoro
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
 from ranvier.data.sound import resampled, trimmed
+from ranvier.files import write_atomically, write_text
 
 RATES = (8000, 48000)
 _SPEEDS = (0.9, 1.6)  # people who say single words are quicker than Kokoro, who reads
@@ -185,7 +186,7 @@ def speak(
     _refuse_homophones(words, kokoro)
     rows = utterances(words, voices=voices, takes=takes, seed=seed, noise=noise)
     try:
-        with alone(out.with_name(f"{out.name}.lock"), wait=False):
+        with file_lock(out.with_name(f"{out.name}.lock"), wait=False):
             _refuse_existing(out)
             _begin(part, plan)
             missing = [row for row in rows if not (part / row.file).exists()]
@@ -272,9 +273,7 @@ def _begin(part: Path, plan: dict[str, Any]) -> None:
     for left in part.glob("*.tmp"):
         left.unlink()
     if not (part / _PLAN).exists():
-        with temporary_file(part / _PLAN) as temporary:
-            temporary.write_text(json.dumps(plan), encoding="utf-8")
-            temporary.replace(part / _PLAN)
+        write_text(part / _PLAN, json.dumps(plan))
 
 
 def _make(row: Utterance, kokoro: Kokoro, folder: Path, rate: int) -> None:
@@ -290,6 +289,5 @@ def _make(row: Utterance, kokoro: Kokoro, folder: Path, rate: int) -> None:
     samples = sound.samples * (_PEAK / np.abs(sound.samples).max())
     file = io.BytesIO()
     soundfile.write(file, samples, sound.rate, format="WAV", subtype="PCM_16")
-    with temporary_file(folder / row.file) as temporary:
+    with write_atomically(folder / row.file) as temporary:
         temporary.write_bytes(file.getvalue())
-        temporary.replace(folder / row.file)

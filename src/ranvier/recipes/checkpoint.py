@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ranvier.files import write_atomically
 from ranvier.recipes.config import ConfigError
 
 
@@ -25,12 +26,10 @@ def start_file(folder: Path) -> Path:
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write under a temporary name, force it to the disk, rename: a kill at any moment leaves the one before."""
     file.parent.mkdir(exist_ok=True)
-    temporary = file.with_suffix(".tmp")
-    with temporary.open("wb") as out:
+    with write_atomically(file) as temporary, temporary.open("wb") as out:
         torch.save(state, out)
         out.flush()
         os.fsync(out.fileno())
-    temporary.replace(file)
 
 
 def load_checkpoint(file: Path) -> dict[str, Any] | None:

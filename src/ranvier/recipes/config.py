@@ -134,7 +134,7 @@ def recipe_text(name: str) -> str:
         near = difflib.get_close_matches(name, recipe_names(), 1, 0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(f"recipe {name!r} is not known ({hint}a name that ranvier ls lists, or a .toml file)")
-    return str((_recipes() / f"{name}.toml").read_text())
+    return str((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def load_values(recipe: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _read_values(recipe: str) -> dict[str, Any]:
     if not recipe.endswith(".toml"):
         return tomllib.loads(recipe_text(recipe))
     try:
-        return tomllib.loads(Path(recipe).read_text())
+        return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"recipe {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

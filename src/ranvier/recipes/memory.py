@@ -49,7 +49,8 @@ class PeakMemory:
         if platform.libc_ver()[0] == "glibc":
             ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, so that it counts when it is used again
         with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # the high-water mark falls to what is held now
+            # the high-water mark falls to what is held now
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
             self._before = _resident("VmRSS")
         return self
 
@@ -65,5 +66,5 @@ def _resident(name: str) -> int | None:
     status = Path("/proc/self/status")
     if not status.exists():
         return None
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
     return int(lines[name].split()[0]) * 1024 if name in lines else None

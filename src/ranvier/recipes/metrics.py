@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ranvier.files import name_errors, write_text
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.run_values import check_row, parse_json
 
 
 def append_metrics(folder: Path, row: dict[str, Any]) -> None:
     """Add an epoch."""
-    with (folder / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    file = folder / "metrics.jsonl"
+    with name_errors(file), file.open("a", encoding="utf-8", newline="\n") as lines:
+        lines.write(json.dumps(row) + "\n")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -36,8 +38,5 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 def keep_metrics(folder: Path, epochs: int) -> None:
     """Drop what a killed run wrote after its last checkpoint."""
-    file = folder / "metrics.jsonl"
-    temporary = file.with_suffix(".tmp")
     kept = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    temporary.replace(file)
+    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))

@@ -13,12 +13,13 @@ import numpy as np
 from ranvier.analysis.report import Observed, RunReport, render
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.class_names import with_classes
+from ranvier.files import write_text
 from ranvier.names import natural_order
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
-from ranvier.recipes.run_folder import read_config, read_result, write_whole
+from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.story import story
 
@@ -56,7 +57,7 @@ def write_report(
     reports = [
         read_run(run, name, data=data, progress=progress) for run, name in zip(runs, run_names(runs), strict=True)
     ]
-    write_whole(file, render(reports))
+    write_text(file, render(reports))
     return file
 
 

@@ -13,10 +13,11 @@ from ranvier.analysis import figures
 from ranvier.analysis.intervals import Mean, OverSpeakers, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
+from ranvier.files import write_text
 from ranvier.recipes.config import Config, ConfigError, flat_values
 from ranvier.recipes.fit import DivergedError, Watcher, read_diverged
-from ranvier.recipes.run_folder import BusyError, read_config, read_result, write_whole
+from ranvier.recipes.run_folder import BusyError, read_config, read_result
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
 from ranvier.recipes.train import resume, train
@@ -167,7 +168,7 @@ def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
                 continue
             run.folder.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with alone(run.folder.with_name(f"{run.folder.name}.lock"), wait=False):
+                with file_lock(run.folder.with_name(f"{run.folder.name}.lock"), wait=False):
                     if run.result() is None:
                         with suppress(DivergedError):  # the run's folder says so, and so does the table
                             _carry_out(run, watcher)
@@ -361,9 +362,9 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
         notes.append("heard voices: held-out clips of the speakers that were trained on.")
     said = [f"- {sentence}" for sentence in comparisons(results)]
     text = f"# {title}\n\n{as_markdown(HEADER, rows)}\n" + "\n\n".join([*notes, "\n".join(said)]).rstrip() + "\n"
-    write_whole(folder / "table.md", text)
-    write_whole(folder / "table.csv", as_csv(HEADER, rows))
-    write_whole(folder / "table.tex", as_latex(HEADER, rows))
+    write_text(folder / "table.md", text)
+    write_text(folder / "table.csv", as_csv(HEADER, rows))
+    write_text(folder / "table.tex", as_latex(HEADER, rows))
     figures.save(figures.plot_table(title, [_drawn(result) for result in results]), folder / "table.png")
 
 

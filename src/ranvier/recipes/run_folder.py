@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ from typing import Any
 
 import tomli_w
 
-from ranvier.data.lock import alone
+from ranvier.data.lock import file_lock
+from ranvier.files import write_text
 from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.run_values import check_result, check_whole, parse_json
 
@@ -69,7 +71,7 @@ def make_folder(folder: Path, config: Config, *, force: bool) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # made under another name: a run's folder is never without its configuration, so it can always be continued
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as made:
-            (Path(made) / "config.toml").write_text(text)
+            write_text(Path(made) / "config.toml", text)
             Path(made).chmod(0o755)
             if force and folder.exists():
                 shutil.rmtree(folder)
@@ -79,19 +81,23 @@ def make_folder(folder: Path, config: Config, *, force: bool) -> None:
 
 
 @contextmanager
-def only_process(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """No other process trains in this run's folder meanwhile; one that was killed does not count.
 
+    A folder that cannot be written to needs no lock: a finished run in it can be read.
+
     Raises:
-        BusyError: another process is at it.
+        BusyError: another process is training in it.
+        NoLockError: its file system has no locks.
     """
     with ExitStack() as held:
         try:
-            held.enter_context(alone(folder / "training.lock", wait=False))
+            held.enter_context(file_lock(folder / "training.lock", wait=False))
         except BlockingIOError:
             raise BusyError(f"{folder}: another process is training it (ranvier watch {folder} follows)") from None
-        except OSError:  # a folder that cannot be written to cannot be spoilt either; a finished run's may be read
-            pass
+        except OSError as error:
+            if error.errno != errno.EROFS and os.access(folder, os.W_OK):
+                raise
         yield
 
 
@@ -134,17 +140,10 @@ def read_result(folder: Path, *, whole: bool = False) -> dict[str, Any] | None:
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Write ``result.json``."""
-    write_whole(folder / "result.json", json.dumps(result, indent=2) + "\n")
+    write_text(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write under a temporary name and rename, so that the file is whole or not there."""
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(file)
-
-
-def once(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def load_or_run(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The folder's result if it is there, else that of ``work``, kept."""
     result = read_result(folder, whole=True)
     if result is None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ranvier.data import Grid, SpikeDataset, read_recording
-from ranvier.data.cache import cache_folder
+from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import Classes, Split, partition, read_gsc
-from ranvier.data.lock import alone
 from ranvier.data.mel import DEFAULT, PAPER
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.sections import GSCData
@@ -50,10 +49,11 @@ def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int
     classes, title = sorted({one.word for one in spoken}), "Google Speech Commands"
     key = fingerprint(files, asdict(Ear()), classes, data.ear_seed)
     out = cache_folder(None) / f"gsc-{split}-{key[:16]}.h5"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with alone(out.with_suffix(".wait")):
-        if not out.exists():
-            naming = Naming(label=KNOWN[title])
-            found = SoundFiles(tuple(files))
-            encode_files(found, out, naming=naming, how=title, classes=classes, seed=data.ear_seed, progress=progress)
+    if not out.exists():
+        with cache_lock(out, "the ear's spikes"):
+            if not out.exists():
+                encode_files(
+                    SoundFiles(tuple(files)), out, naming=Naming(label=KNOWN[title]), how=title, classes=classes,
+                    seed=data.ear_seed, progress=progress,
+                )  # fmt: skip
     return read_recording(out, EAR_GRID, progress=progress)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
-from ranvier.data.cache import cache_folder
+from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.class_names import with_classes
 from ranvier.data.coincidence import CoincidenceTask
 from ranvier.data.digits import read_digits
@@ -21,7 +21,6 @@ from ranvier.data.event_files import find_event_files
 from ranvier.data.frames import FrameDataset
 from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out, require_recording
-from ranvier.data.lock import alone
 from ranvier.data.recording import CHANNELS, own_channels
 from ranvier.data.sound_files import is_sound
 from ranvier.data.split import missing_classes, split_clips
@@ -296,10 +295,10 @@ def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     naming = None if patterns == (None, None) else Naming(*patterns)
     key = fingerprint(find_sounds([root]).files, asdict(Ear()), patterns, data.ear_seed)
     out = cache_folder(None) / f"sound-{key[:16]}.h5"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with alone(out.with_suffix(".wait")):
-        if not out.exists():
-            encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
+    if not out.exists():
+        with cache_lock(out, "the ear's spikes"):
+            if not out.exists():
+                encode([root], out, seed=data.ear_seed, naming=naming, progress=progress)
     return out
 
 

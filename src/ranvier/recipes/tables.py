@@ -72,11 +72,11 @@ def load_table(name: str) -> TableOfRecipes:
     """
     if name.endswith(".toml"):
         try:
-            text = Path(name).read_text()
+            text = Path(name).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"table {name}: {error.strerror}") from None
     elif name in table_names():
-        text = (_tables() / f"{name}.toml").read_text()
+        text = (_tables() / f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise ConfigError(f"table {name!r} is not known (there are: {', '.join(table_names())}; or a .toml file)")
     try:

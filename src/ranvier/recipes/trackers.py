@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import tomli_w
 
+from ranvier.files import write_text
 from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.run_folder import write_whole
 
 Log = Callable[[int, Mapping[str, Any]], None]
 _PROJECT = "ranvier"
@@ -167,5 +167,5 @@ def _name(folder: Path) -> str:
     file = folder / "tracker.txt"
     if not file.exists():
         parts = [part for part in folder.absolute().parts[-2:] if part != "runs"]
-        write_whole(file, re.sub(r"[^\w.-]", "-", f"{'-'.join(parts)}-{uuid4().hex[:8]}") + "\n")
-    return file.read_text().strip()
+        write_text(file, re.sub(r"[^\w.-]", "-", f"{'-'.join(parts)}-{uuid4().hex[:8]}") + "\n")
+    return file.read_text(encoding="utf-8").strip()

@@ -26,7 +26,7 @@ from ranvier.recipes.fit import DivergedError, Fitted, Watcher, fit, predict
 from ranvier.recipes.observed import keep_observed, observe
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
-from ranvier.recipes.run_folder import check_folder, make_folder, once, only_process, read_config, write_result
+from ranvier.recipes.run_folder import check_folder, load_or_run, make_folder, read_config, run_lock, write_result
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data, with_channels
 from ranvier.recipes.start import check_start
@@ -57,7 +57,7 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
     config = with_channels(config)
     _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
-        with only_process(folder):
+        with run_lock(folder):
             make_folder(folder, config, force=force)
     else:
         make_folder(folder, config, force=force)
@@ -71,14 +71,14 @@ def resume(folder: Path, watcher: Watcher) -> dict[str, Any]:
         ConfigError: the folder is not a run's, its checkpoint is damaged, or another process is training it.
     """
     config = read_config(folder)
-    with only_process(folder):
+    with run_lock(folder):
         return _resume(config, folder, watcher)
 
 
 def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     if _leaves_speakers_out(config):
-        return once(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
-    result = once(folder, lambda: _train_one(config, folder, watcher, config.name))
+        return load_or_run(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
+    result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name))
     if config.compare and "comparison" not in result:
         result = {**result, "comparison": _compare(config, folder, watcher, result)}
         write_result(folder, result)
@@ -276,8 +276,8 @@ def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
 def _part_run(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
     if not (folder / "config.toml").exists():
         make_folder(folder, config, force=folder.exists())
-    with only_process(folder):
-        return once(folder, lambda: _train_one(config, folder, watcher, title))
+    with run_lock(folder):
+        return load_or_run(folder, lambda: _train_one(config, folder, watcher, title))
 
 
 def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any]) -> dict[str, Any]:

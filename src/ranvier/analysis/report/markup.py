@@ -6,12 +6,14 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ranvier.escape import escape_controls
+
 LEFT_OUT = '<p class="note">Left out here to keep this file small; the report of this run alone has it.</p>'
 
 
 def text(value: Any) -> str:
-    """A value as text that may stand anywhere in HTML, in attributes too."""
-    return html.escape(str(value), quote=True)
+    """A value as text that may stand anywhere in HTML, in attributes too; control characters are shown escaped."""
+    return html.escape(escape_controls(str(value)), quote=True)
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, kind: str = "numbers") -> str:

@@ -15,6 +15,7 @@ from ranvier.analysis.report.drawings import drawings
 from ranvier.analysis.report.markup import text
 from ranvier.analysis.report.run_report import RunReport
 from ranvier.analysis.report.sections import run_sections
+from ranvier.escape import escape_controls
 
 LARGEST_BYTES = 4_900_000  # so that a report can be sent by mail
 # what can be left out, what is large first
@@ -82,9 +83,17 @@ def _leave_out(data: list[dict[str, Any]], place: int, names: Sequence[str]) -> 
 
 
 def as_json(data: Any) -> str:
-    """JSON that may stand inside a ``<script>``: nothing in it can end the element."""
-    plain = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    """JSON that may stand inside a ``<script>``: nothing in it can end the element; texts are shown as they are."""
+    plain = json.dumps(_shown(data), allow_nan=False, separators=(",", ":"))
     return plain.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _shown(data: Any) -> Any:
+    if isinstance(data, str):
+        return escape_controls(data)
+    if isinstance(data, Mapping):
+        return {key: _shown(value) for key, value in data.items()}
+    return [_shown(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def _file(name: str) -> str:
