@@ -1,0 +1,211 @@
+"""Every command in README.md runs, scaled down, on small stand-ins for the recordings that it names."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from ranvier.cli import _Parser, main
+from ranvier.cli.options import train_options
+from ranvier.data import write_clips
+from ranvier.data.digits import SPLITS, Digits, read_digits, write_digits
+from ranvier.data.fetch import PUBLISHED, Recording
+from ranvier.recipes.config import build_config, load_values
+from tests.data.server import serving
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SMALL_NETWORK = "--train.epochs 1 --train.batch-size 32 --model.hidden 12"
+SMALL_TABLE = "--seeds 1 --set train.epochs=1 --set train.batch_size=32 --set model.hidden=12"
+ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
+
+# What makes a command small, or complete where the text names only its first words; later options win. By the words
+# that a command begins with, the longest first. A command without a row here fails.
+CASES = {
+    "train": f"{SMALL_NETWORK} --data.file digits-small.npz.xz",
+    "train --resume": "",
+    "train --tracker": f"{SMALL_NETWORK} --data.file digits-small.npz.xz --out runs/tracked",
+    "train coincidence": "--train.epochs 1 --data.train-clips 32 --data.validation-clips 16 --data.test-clips 16",
+    "train shd": SMALL_NETWORK,
+    "train fsdd": SMALL_NETWORK,
+    "train folder": SMALL_NETWORK,
+    "eval": "",
+    "watch": "",
+    "probe": "",
+    "report": "",
+    "ls": "",
+    "cp": "",
+    "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
+    "encode": "",
+    "data check": "",
+    "data join": "",
+    "data speak": "",
+    "data fetch": "",
+    "data make-digits": "",
+    "data make-shd": "",
+    "reproduce shd": SMALL_TABLE,
+    "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
+}
+# Commands that the text names without the words that they need.
+COMPLETE = {
+    "ranvier probe": "RUN",
+    "ranvier encode FOLDER": "--out any.h5",
+    "ranvier data speak": "yes no --out any",
+    "ranvier data fetch": "shd",
+    "ranvier data make-shd AUDIO": "--out made",
+}
+PLACEHOLDERS = {"NAME": "theo", "RUN": "runs/digits", "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd"}
+
+
+def commands(text: str) -> list[str]:
+    """Every command line: of code blocks, and in backquotes in text and tables; each once, in order."""
+    found = re.findall(r"^    (?:.*&& )?(ranvier [^#\n]*)|`(ranvier [^`]+)`", text, re.MULTILINE)
+    return list(dict.fromkeys(" ".join((block or inline).split()) for block, inline in found))
+
+
+def case(command: str) -> str | None:
+    """The row of ``CASES`` that a command belongs to."""
+    words = command.split()[1:]
+    fits = [name for name in CASES if words[: len(name.split())] == name.split()]
+    return max(fits, key=len, default=None)
+
+
+def arguments(command: str) -> list[str]:
+    """What is run in its place."""
+    name = case(command)
+    assert name is not None
+    words = shlex.split(f"{command} {COMPLETE.get(command, '')}")[1:]
+    folder = "data/shd" if name in ("train shd", "reproduce shd", "reproduce ablation") else "sounds"
+    placeholders = {**PLACEHOLDERS, "FOLDER": folder}
+    more = shlex.split(CASES[name])
+    if "spoken-digits" in words:
+        more = more[: more.index("--model.hidden")]  # a start must have the network's own form
+    return [placeholders.get(word, word) for word in words] + more
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with all that the commands name, and nothing of the network or of the user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RANVIER_CACHE", str(tmp_path / "cache"))
+    for folder in ("home", "sounds", "audio", "data/shd"):
+        (tmp_path / folder).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    names = [f"sounds/{n}_{who}_{take}.wav" for n in (0, 1) for who in ("theo", "ann", "bob") for take in (0, 5, 6)]
+    names += [f"audio/lang-english_speaker-{who}_trial-0_digit-{n}.flac" for n in (0, 1) for who in ("00", "01", "05")]
+    for name in names:
+        soundfile.write(name, generator.standard_normal(800) / 10, 8_000)
+    for name in ("more.h5", "data/shd/shd_train.h5"):
+        recording(tmp_path / name)
+    small_digits(tmp_path / "digits-small.npz.xz")
+    stand_ins(monkeypatch)
+    with serving() as served:
+        content = recording(tmp_path / "served.h5").read_bytes()
+        source = served.offer("shd_train.h5.gz", gzip.compress(content))
+        monkeypatch.setitem(PUBLISHED, "shd", (Recording("shd_train", 40, (source,)),))
+        yield tmp_path
+
+
+def recording(path: Path) -> Path:
+    """Of SHD's form: two words by five speakers, two of whom recipes hold out."""
+    generator = np.random.default_rng(1)
+    clips = [(np.sort(generator.random(30)) * 0.2, generator.integers(0, 700, 30)) for _ in range(40)]
+    speakers = np.array([0, 1, 2, 10, 11])[np.arange(40) // 2 % 5]
+    write_clips(path, clips, np.arange(40) % 2, classes=("zero", "one"), speakers=speakers)
+    return path
+
+
+def small_digits(path: Path) -> None:
+    """A few of the package's clips: two voices to learn from, one to choose on, one to test on."""
+    whole = read_digits()
+    voices = [np.unique(whole.voices[whole.splits == split])[:most] for split, most in enumerate((2, 1, 1))]
+    chosen = np.flatnonzero(np.isin(whole.voices, np.concatenate(voices)))
+    ends = np.cumsum(whole.lengths)
+    counts = np.concatenate([whole.counts[ends[clip] - whole.lengths[clip] : ends[clip]] for clip in chosen])
+    parts = (values[chosen] for values in (whole.lengths, whole.labels, whole.voices, whole.splits))
+    write_digits(Digits(counts, *parts, whole.names), path)
+    assert len(SPLITS) == 3
+
+
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what needs voices of hundreds of megabytes, or minutes of speech."""
+
+    def speak(words: Sequence[str], out: Path, **options: Any) -> list[Any]:
+        assert len(words) >= 2
+        return [SimpleNamespace(voice=SimpleNamespace(name="af-heart")) for _ in words]
+
+    def make_digits(out: Path, *, seed: int, wav: Path | None, **options: Any) -> Digits:
+        shutil.copy("digits-small.npz.xz", out)
+        return read_digits(out)
+
+    monkeypatch.setattr("ranvier.data.speak.speak", speak)
+    monkeypatch.setattr("ranvier.data.make_digits.make_digits", make_digits)
+
+
+def failure(command: str) -> str | None:
+    """Why a command did not run, or None."""
+    words = arguments(command)
+    if "--out" in words and (out := Path(words[words.index("--out") + 1])).is_file():
+        out.unlink()  # commands of several sections write the same file
+    if words[:2] == ["data", "fetch"]:
+        shutil.rmtree("data/shd")  # it would be kept
+    try:
+        code = main(words)
+    except SystemExit as stopped:
+        code = int(str(stopped.code))
+    return None if code == 0 else f"{command} (run as: {shlex.join(words)}) ended with {code}"
+
+
+def test_every_command_has_a_case_and_every_case_a_command() -> None:
+    found = commands(README)
+    assert [command for command in found if case(command) is None] == []
+    assert set(CASES) == {case(command) for command in found}
+    assert set(COMPLETE) <= set(found)
+
+
+@pytest.mark.parametrize("command", [c for c in commands(README) if c.split()[1] == "train"])
+def test_a_training_can_be_read_as_it_stands(command: str) -> None:
+    words = shlex.split(command)[2:]
+    recipe = words.pop(0) if words and not words[0].startswith("-") else "digits"
+    values = load_values(recipe)
+    _, overrides = train_options(_Parser, recipe, values).parse(words)
+    assert build_config(values, overrides).name == recipe
+
+
+def test_every_command_runs_to_its_end(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failures = []
+    done: set[tuple[str, ...]] = set()
+    for command in commands(README):
+        if (words := tuple(arguments(command))) in done:
+            continue  # it differs only in its placeholders
+        done.add(words)
+        if (why := failure(command)) is not None:
+            failures.append(f"{why}: {capsys.readouterr().err.splitlines()[-1]}")
+        capsys.readouterr()
+    assert failures == []
+    assert sorted(path.name for path in (work / "runs").glob("digits*"))[:2] == ["digits", "digits-2"]
+    assert (work / "runs" / "folder" / "test.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ranvier trian",
+        "ranvier train shdd",
+        "ranvier train --train.epoch 8",
+        "ranvier bench stepp",
+        "ranvier data chek x",
+    ],
+)
+def test_a_command_that_does_not_exist_would_be_found(work: Path, command: str) -> None:
+    assert case(command) is None or failure(command) is not None
