@@ -61,7 +61,10 @@ def zipped(path: Path) -> None:
 
 
 def holding(content: bytes) -> Damage:
-    return lambda path: path.write_bytes(content) and None
+    def damage(path: Path) -> None:
+        path.write_bytes(content)
+
+    return damage
 
 
 @pytest.mark.parametrize(

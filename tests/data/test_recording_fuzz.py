@@ -66,7 +66,7 @@ def flipped(content: bytes, generator: np.random.Generator) -> bytes:
     out = np.frombuffer(content, np.uint8).copy()
     for at in generator.integers(0, len(out), int(generator.choice([1, 1, 2, 4, 16]))):
         out[at] ^= 1 << generator.integers(0, 8)
-    return out.tobytes()
+    return bytes(out)
 
 
 def truncated(content: bytes, generator: np.random.Generator) -> bytes:
@@ -116,7 +116,9 @@ def peak_bytes() -> int:
     """Of this process and of those that it has ended and waited for."""
     resource = pytest.importorskip("resource", reason="this system does not count a process's memory")
     unit = 1 if sys.platform == "darwin" else 1024
-    return max(resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return (
+        int(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))) * unit
+    )
 
 
 @pytest.mark.parametrize(("make", "mutate"), tuple(itertools.product((contiguous, chunked, events), MUTATIONS)))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
 
 from ranvier.data import DataError, FrameDataset, write_clips
 from ranvier.data.augment import Augmentation
+from ranvier.network import Network
 from ranvier.recipes.build import build_augmentation, build_input
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import fit
+from ranvier.recipes.run_folder import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
 
@@ -296,3 +300,47 @@ def test_speakers_left_out_of_shd_are_numbers(tmp_path: Path) -> None:
 def test_data_without_a_published_protocol_have_none(name: str) -> None:
     with pytest.raises(ConfigError, match="protocol: 'paper' is not allowed"):
         build_splits(build_config(load_values(name), {"protocol": "paper"}))
+
+
+@pytest.mark.parametrize("channels", [20, 64, 1400])
+def test_a_recording_brings_its_own_channels(tmp_path: Path, channels: int) -> None:
+    root = recording(tmp_path / "mine.h5")
+    with h5py.File(root, "a") as file:
+        file.attrs["ear"] = json.dumps({"channels": channels})
+        for clip in range(60):
+            file["spikes/units"][clip] = file["spikes/units"][clip] % channels
+    inputs = -(-channels // 5)
+    config = recipe("folder", root, **{"train.epochs": "1"})
+    assert build_splits(config).train.dataset.sources == inputs
+    assert build_input(config).channels == channels
+    train(config, tmp_path / "run", Quiet())
+    assert read_config(tmp_path / "run").data == config.data.model_copy(update={"channels": channels})
+    assert Network.read(tmp_path / "run" / "network.safetensors").layers[0].sources == inputs
+    with pytest.raises(DataError, match=rf"{channels} channels .* 700 "):
+        build_splits(recipe("folder", root, **{"data.channels": "700"}))
+
+
+def test_times_of_a_recording_may_be_milliseconds(tmp_path: Path) -> None:
+    root = recording(tmp_path / "mine.h5")
+    seconds = build_splits(recipe("folder", root)).train.dataset.step.tolist()
+    with h5py.File(root, "a") as file:
+        times = [file["spikes/times"][clip].astype(float) * 1000 for clip in range(60)]
+        del file["spikes/times"]
+        lists = file.create_dataset("spikes/times", 60, h5py.vlen_dtype(float))
+        for clip in range(60):
+            lists[clip] = times[clip]
+    with pytest.raises(DataError, match="time_unit"):
+        build_splits(recipe("folder", root))
+    assert build_splits(recipe("folder", root, **{"data.time_unit": "ms"})).train.dataset.step.tolist() == seconds
+
+
+def test_a_folder_of_event_files_is_trained_on(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for clip in range(40):
+        place = tmp_path / "events" / "ab"[clip % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        events = np.stack([generator.random(20) * 0.3, generator.integers(0, 700, 20)])
+        np.savez(place / f"{clip}.npz", events)
+    splits = build_splits(recipe("folder", tmp_path / "events"))
+    assert splits.train.dataset.classes == ("a", "b")
+    assert len(splits.train.dataset) == 40
