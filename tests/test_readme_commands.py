@@ -132,8 +132,8 @@ def small_digits(path: Path) -> None:
     chosen = np.flatnonzero(np.isin(whole.voices, np.concatenate(voices)))
     ends = np.cumsum(whole.lengths)
     counts = np.concatenate([whole.counts[ends[clip] - whole.lengths[clip] : ends[clip]] for clip in chosen])
-    parts = (values[chosen] for values in (whole.lengths, whole.labels, whole.voices, whole.splits))
-    write_digits(Digits(counts, *parts, whole.names), path)
+    of_clips = {name: getattr(whole, name)[chosen] for name in ("lengths", "labels", "voices", "splits")}
+    write_digits(Digits(counts=counts, names=whole.names, **of_clips), path)
     assert len(SPLITS) == 3
 
 

@@ -16,7 +16,6 @@ import soundfile
 
 from ranvier.data import DataError, gsc
 from ranvier.data.gsc import (
-    NOISE,
     TEN_WORDS,
     Split,
     disagreements,
@@ -27,6 +26,7 @@ from ranvier.data.gsc import (
 )
 from ranvier.data.mel import DEFAULT, PAPER, MelSettings, log_mel
 from ranvier.data.sound import read_sound
+from ranvier.data.sound_files import NOISE
 from tests.conftest import DATA
 
 SPLITS: tuple[Split, ...] = get_args(Split)

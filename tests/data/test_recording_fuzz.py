@@ -80,7 +80,7 @@ def with_fields(content: bytes, generator: np.random.Generator) -> bytes:
     at = int(generator.choice(known))
     value = int(generator.choice([0, 1, 2, 3, 8, 16, 255, 4096, 2**16, 2**24, 2**31 - 1, 2**32 - 1, 2**40, 2**62]))
     new = (value % 256**width).to_bytes(width, "little")
-    return content[:at] + new + content[at + width :]
+    return bytes(content[:at] + new + content[at + width :])
 
 
 def moved(content: bytes, generator: np.random.Generator) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def tone(seed: int = 0, seconds: float = 0.1, rate: int = 8000) -> np.ndarray:
     )
 
 
-def save(path: Path, seed: int = 0, seconds: float = 0.1, **how: str) -> Path:
+def save(path: Path, seed: int = 0, seconds: float = 0.1, **how: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(seed, seconds), 8000, **how)
     return path
@@ -56,7 +57,7 @@ def names(folder: Path) -> list[str]:
     ],
 )  # fmt: skip
 def test_every_format_of_libsndfile_is_found_and_encoded(
-    words: Path, cache: Path, ending: str, how: dict[str, str]
+    words: Path, cache: Path, ending: str, how: dict[str, Any]
 ) -> None:
     save(words / "yes" / f"1{'.' if ending else ''}{ending}", 1, **how)
     result = encoded(words, cache)
@@ -119,7 +120,7 @@ def test_classes_and_speakers_that_are_numbers_are_in_their_order(tmp_path: Path
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "w64", "rf64"])
 def test_a_file_that_was_cut_short_is_refused(tmp_path: Path, ending: str) -> None:
-    how = {"opus": {"format": "OGG", "subtype": "OPUS"}, "rf64": {"format": "RF64"}}.get(ending, {})
+    how: dict[str, Any] = {"opus": {"format": "OGG", "subtype": "OPUS"}, "rf64": {"format": "RF64"}}.get(ending, {})
     seconds = 8.0  # several pages of Ogg
     file = save(tmp_path / f"a.{ending}", 0, seconds, **how)
     assert read_sound(file).seconds == pytest.approx(seconds, abs=0.1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ranvier.data import DataError, FrameDataset, write_clips
+from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
 from ranvier.data.augment import Augmentation
 from ranvier.network import Network
 from ranvier.recipes.build import build_augmentation, build_input
@@ -322,7 +322,13 @@ def test_a_recording_brings_its_own_channels(tmp_path: Path, channels: int) -> N
 
 def test_times_of_a_recording_may_be_milliseconds(tmp_path: Path) -> None:
     root = recording(tmp_path / "mine.h5")
-    seconds = build_splits(recipe("folder", root)).train.dataset.step.tolist()
+
+    def steps(**values: str) -> list[int]:
+        dataset = build_splits(recipe("folder", root, **values)).train.dataset
+        assert isinstance(dataset, SpikeDataset)
+        return [int(step) for step in dataset.step]
+
+    seconds = steps()
     with h5py.File(root, "a") as file:
         times = [file["spikes/times"][clip].astype(float) * 1000 for clip in range(60)]
         del file["spikes/times"]
@@ -331,7 +337,7 @@ def test_times_of_a_recording_may_be_milliseconds(tmp_path: Path) -> None:
             lists[clip] = times[clip]
     with pytest.raises(DataError, match="time_unit"):
         build_splits(recipe("folder", root))
-    assert build_splits(recipe("folder", root, **{"data.time_unit": "ms"})).train.dataset.step.tolist() == seconds
+    assert steps(**{"data.time_unit": "ms"}) == seconds
 
 
 def test_a_folder_of_event_files_is_trained_on(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def apportion(
         if not len(room):
             break
         counts[room[np.argmax(quota[room] - counts[room])]] += 1
-    return counts
+    return np.asarray(counts, np.int64)
 
 
 def _evenly(clips: Clips, speakers: NDArray[np.int64], generator: np.random.Generator) -> Clips:
