@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -278,6 +279,25 @@ def test_times_in_another_unit_are_asked_about_and_then_read(
     assert found.faults == ()
     assert found.duration_s is not None
     assert found.duration_s.largest == 1.5
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [("ms", "float16"), ("ms", "float32"), ("ms", "int32"), ("us", "float32"), ("us", "int64")]
+)
+def test_events_on_the_grid_are_in_their_step_in_every_unit_and_type(
+    recording: Path, unit: Literal["ms", "us"], dtype: str
+) -> None:
+    steps = np.arange(1, 205)
+    with h5py.File(recording, "a") as file:
+        for name, values, kind in (
+            ("times", steps * (10 if unit == "ms" else 10_000), dtype),
+            ("units", steps % 8, "u2"),
+        ):
+            del file[f"spikes/{name}"]
+            put(file, f"spikes/{name}", [values.tolist()] * len(TIMES), kind)
+    dataset = read_recording(recording, Grid(8, 1, 10.0), time_unit=unit)
+    np.testing.assert_array_equal(dataset.clip(0)[0], steps)
+    assert (dataset.clip(0)[2] == 1).all()
 
 
 def test_matrices_and_frames_are_called_so(recording: Path) -> None:

@@ -100,7 +100,7 @@ def _read(
     clips = []
     for times, units in recording.events():
         try:
-            clips.append(grid.count(times, units))
+            clips.append(grid.count(times, units, per_second=recording.per_second))
         except ValueError as error:
             raise DataError(f"{path}: clip {len(clips)}: {error}") from None
         if progress is not None and (len(clips) % _CLIPS_AT_ONCE == 0 or len(clips) == recording.size):

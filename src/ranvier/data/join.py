@@ -65,7 +65,7 @@ class _Recording:
     def clips(self, chosen: NDArray[np.int64]) -> Iterator[_Clip]:
         """Seconds and channel of the events of some clips, in their order."""
         wanted = np.isin(np.arange(len(self.labels)), chosen)
-        for (times, units), taken in zip(self.recording.events(), wanted, strict=True):
+        for (times, units), taken in zip(self.recording.seconds(), wanted, strict=True):
             if taken:
                 yield times, units.astype(np.int64)
 

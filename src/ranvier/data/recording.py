@@ -62,11 +62,9 @@ class Clips:
         return None if known is None else known.sizes
 
     def events(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Seconds and channel of the events of each clip. Times that are seconds keep their type."""
-        if self.times is None or self.units is None:
-            return
-        for times, units in zip(self.times.clips(), self.units.clips(), strict=True):
-            yield (times if self.unit == "s" else times / PER_SECOND[self.unit]), units
+        """Time, as it is stored, and channel of the events of each clip."""
+        if self.times is not None and self.units is not None:
+            yield from zip(self.times.clips(), self.units.clips(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +185,18 @@ class Recording:
         for fault in self.faults if faults is None else faults:
             raise DataError(f"{self.path}: {fault.text}")
 
+    @property
+    def per_second(self) -> int:
+        """Units of its times in a second."""
+        return PER_SECOND[self.time_unit or "s"]
+
+    def seconds(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """As :meth:`events`, with times in seconds; those that are seconds keep their type."""
+        for times, units in self.events():
+            yield (times if self.per_second == 1 else times.astype(np.float64) / self.per_second), units
+
     def events(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Seconds and channel of the events of each clip.
+        """Time, as it is stored, ``per_second`` units in a second, and channel of the events of each clip.
 
         Raises:
             DataError: the recording breaks a rule; raised where that is come upon.

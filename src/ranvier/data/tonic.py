@@ -144,7 +144,7 @@ def _clips(path: Path, cache: str | os.PathLike[str] | None) -> Iterator[tuple[N
     recording = Recording.open(path, cache=cache)
     if recording.own_channels is None:
         recording = replace(recording, channels=_MOST_CHANNELS)
-    for number, (times, units) in enumerate(recording.events()):
+    for number, (times, units) in enumerate(recording.seconds()):
         assert recording.labels is not None
         try:
             events = to_tonic_events(times, units)
