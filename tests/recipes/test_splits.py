@@ -322,7 +322,7 @@ def test_a_recording_brings_its_own_channels(tmp_path: Path, channels: int) -> N
 
 def test_times_of_a_recording_may_be_milliseconds(tmp_path: Path) -> None:
     root = recording(tmp_path / "mine.h5")
-    seconds = build_splits(recipe("folder", root)).train.dataset.step.tolist()
+    seconds = build_splits(recipe("folder", root)).train.dataset.lengths.tolist()
     with h5py.File(root, "a") as file:
         times = [file["spikes/times"][clip].astype(float) * 1000 for clip in range(60)]
         del file["spikes/times"]
@@ -331,7 +331,7 @@ def test_times_of_a_recording_may_be_milliseconds(tmp_path: Path) -> None:
             lists[clip] = times[clip]
     with pytest.raises(DataError, match="time_unit"):
         build_splits(recipe("folder", root))
-    assert build_splits(recipe("folder", root, **{"data.time_unit": "ms"})).train.dataset.step.tolist() == seconds
+    assert build_splits(recipe("folder", root, **{"data.time_unit": "ms"})).train.dataset.lengths.tolist() == seconds
 
 
 def test_a_folder_of_event_files_is_trained_on(tmp_path: Path) -> None:
