@@ -63,9 +63,9 @@ def events(path: Path) -> Path:
 
 def flipped(content: bytes, generator: np.random.Generator) -> bytes:
     """Some bits, most often a few."""
-    out = np.frombuffer(content, np.uint8).copy()
+    out = bytearray(content)
     for at in generator.integers(0, len(out), int(generator.choice([1, 1, 2, 4, 16]))):
-        out[at] ^= 1 << generator.integers(0, 8)
+        out[at] ^= 1 << int(generator.integers(0, 8))
     return bytes(out)
 
 

@@ -141,8 +141,8 @@ def _check_unit(start: int, times: Lists, good: NDArray[np.bool_]) -> Iterator[F
         last = float(times.values[late][latest])
         yield Fault(
             f"clip {start + clips[latest]} ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or "
-            f"microseconds ({last / 1e6:.4g} s)? Over {LONGEST_S:g} s it has to be said (time_unit s, "
-            "ms or us, as an option or as the file's attribute)",
+            f"microseconds ({last / 1e6:.4g} s)? Over {LONGEST_S:g} s it has to be said "
+            "(time_unit s, ms or us, as an option or as the file's attribute)",
             "duration",
             len(np.unique(clips)),
         )
