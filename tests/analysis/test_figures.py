@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,21 @@ def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
     assert np.asarray(hidden.collections[0].get_offsets()).tolist() == [[20, 0], [20, 1], [60, 0], [60, 1]]
     assert len(np.asarray(output.lines[0].get_xdata())) == 5 + 3
     assert "class a" in inputs.get_title()
+
+
+def test_any_name_is_drawn_without_a_word_from_matplotlib(tmp_path: Path) -> None:
+    names = ("水 zwölf \u202e\x1b σ", r"$\frac$ a$b$c")
+    figure = figures.plot_raster(
+        replace(network(), classes=names), (np.array([0]), np.array([0]), np.array([1])), 5, names[0]
+    )
+    assert r"class \u6c34 zwölf \u202e\x1b σ:" in figure.axes[0].get_title()
+    figures.save(figure, tmp_path / "raster.png")  # a warning is an error here
+    row = {"accuracies": [80.0], "mean": 80.0, "half": None, "published": None, "published_half": None}
+    table = figures.plot_table(names[0], [{**row, "name": name} for name in names])
+    assert table.axes[0].get_title() == r"\u6c34 zwölf \u202e\x1b σ"
+    figures.save(table, tmp_path / "table.png")
+    assert all(imread(file).std() > 0.01 for file in tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_table_is_drawn_as_it_is(tmp_path: Path) -> None:

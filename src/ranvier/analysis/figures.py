@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engine import Events, run
+from ranvier.escape import escape_controls
 from ranvier.files import write_atomically
 from ranvier.network import Network
 
@@ -36,6 +37,23 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a PNG; see :func:`ranvier.files.write_atomically`."""
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
+
+
+def _name(name: str) -> str:
+    """A name as matplotlib draws it: no formula, letters that no font in use has as ``\\u6c34``.
+
+    The fonts are those of ``font.family`` in matplotlibrc, DejaVu Sans alone by default.
+    """
+    from matplotlib import font_manager
+
+    families = font_manager.FontProperties().get_family()
+    properties = [font_manager.FontProperties(family=[family]) for family in families]
+    fonts = [font_manager.get_font(font_manager.findfont(one)) for one in properties]
+    drawn = "".join(
+        letter if any(font.get_char_index(ord(letter)) for font in fonts) else letter.encode("unicode_escape").decode()
+        for letter in escape_controls(name)
+    )
+    return drawn.replace("$", r"\$")
 
 
 def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float) -> Figure:
@@ -154,8 +172,8 @@ def plot_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
             row["mean"], place, xerr=row["half"], color=_AFTER, marker="|", markersize=13, markeredgewidth=2, capsize=4,
             linestyle="none", zorder=3, label="mean" if row["half"] is None else "mean, 95% t-interval over seeds",
         )  # fmt: skip
-    ax.set(title=title, xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
-    ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    ax.set(title=_name(title), xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
+    ax.set_yticks(range(len(rows)), [_name(row["name"]) for row in rows])
     ax.grid(axis="x", color=_BEFORE, alpha=0.35, linewidth=0.7)
     shown = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     if shown:
@@ -208,11 +226,11 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
             color=_AFTER if chosen else _BEFORE,
             linewidth=1.8 if chosen else 0.7,
             zorder=2 if chosen else 1,
-            label=f"says {name}" if chosen else None,
+            label=f"says {_name(name)}" if chosen else None,
         )
     last.axvline(length * network.dt_ms, color=_INK, linestyle=":", linewidth=1)
     last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
     last.set(ylabel="output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
-    axes[0, 0].set_title(f"a clip of class {label}: {heard}, through the frozen network")
+    axes[0, 0].set_title(f"a clip of class {_name(label)}: {heard}, through the frozen network")
     return figure

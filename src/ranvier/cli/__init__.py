@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ranvier
 from ranvier.cli.data import add_data, run_data
@@ -20,6 +20,9 @@ from ranvier.cli.report import add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.watch import add_watch, run_watch
 from ranvier.escape import escape_controls
+
+if TYPE_CHECKING:
+    from ranvier.cli.show import TrainingProgress
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,27 +153,48 @@ def _train(given: list[str]) -> int:
     from ranvier.recipes.config import ConfigError, build_config, load_values
 
     named = bool(given) and not given[0].startswith("-")
+    if not named and any(word.partition("=")[0] == "--resume" for word in given):
+        return _resume(given)
     recipe = given.pop(0) if named else "digits"
     values = load_values(recipe)
     options, overrides = train_options(_Parser, recipe, values).parse(given)
-    if options.resume is not None and (named or overrides or options.out or options.force):
-        _fail("--resume takes the run as it is: no recipe and no other option goes with it")
+    if options.resume is not None:
+        _fail(_RESUMED)
     try:
         config = build_config(values, overrides)
     except ConfigError as error:
         raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
-    from ranvier.cli.show import TrainingProgress, show_result
     from ranvier.recipes.run_folder import free_folder
-    from ranvier.recipes.train import resume, train
+    from ranvier.recipes.train import train
 
-    folder = options.resume or options.out or free_folder(config.name)
+    folder = options.out or free_folder(config.name)
+    return _show_training(folder, lambda progress: train(config, folder, progress, force=options.force))
+
+
+_RESUMED = "--resume takes the run as it is: no recipe and no other option but --data-root goes with it"
+
+
+def _resume(given: list[str]) -> int:
+    parser = _Parser(prog="ranvier train", allow_abbrev=False)
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue a stopped run to the same end")
+    parser.add_argument("--data-root", type=Path, metavar="ROOT", help="where its data are now")
+    options, more = parser.parse_known_args(given)
+    if more:
+        _fail(_RESUMED)
+
+    from ranvier.recipes.train import resume
+
+    folder = options.resume
+    return _show_training(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
+
+
+def _show_training(folder: Path, work: Callable[[TrainingProgress], dict[str, Any]]) -> int:
+    from ranvier.cli.show import TrainingProgress, show_result
+
     try:
         with TrainingProgress() as progress:
-            if options.resume is not None:
-                result = resume(folder, progress)
-            else:
-                result = train(config, folder, progress, force=options.force)
+            result = work(progress)
     except KeyboardInterrupt:
         hint = f": ranvier train --resume {folder} continues it" if (folder / "config.toml").exists() else ""
         print(f"\nranvier: stopped{escape_controls(hint)}", file=sys.stderr)

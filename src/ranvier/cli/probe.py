@@ -23,6 +23,9 @@ def add_probe(commands: Any) -> None:
         help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the test clips of the run, or "
         "else its validation clips)",
     )  # fmt: skip
+    parser.add_argument(
+        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
+    )
     parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="seed of what is drawn (default: 0)")
     parser.add_argument(
         "--figure", metavar="FILE", type=Path, help="PNG to write (default: probe.png in the run's folder)"
@@ -42,7 +45,7 @@ def run_probe(options: argparse.Namespace) -> int:
     figure: Path | None = options.figure or (options.network / "probe.png" if options.network.is_dir() else None)
     if figure is not None and (figure.suffix != ".png" or not figure.absolute().parent.is_dir()):
         raise ConfigError(f"--figure: {figure} is not a .png file's name in a folder that is there")
-    network, dataset, clips, what = find_clips(options.network, options.data)
+    network, dataset, clips, what = find_clips(options.network, options.data, options.data_root)
     with ClipProgress("running clips") as progress:
         found = probe(network, dataset, clips, seed=options.seed, progress=progress.clips)
     if figure is not None:

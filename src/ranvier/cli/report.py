@@ -25,6 +25,9 @@ def add_report(commands: Any) -> None:
         "--out", metavar="FILE", type=Path, help="file to write (default: RUN/report.html, report.html for several)"
     )
     report.add_argument("--data", metavar="FILE", type=Path, help="recording in SHD's format to take clips from")
+    report.add_argument(
+        "--data-root", metavar="FOLDER", type=Path, help="where the runs' data are now (default: where they were)"
+    )
 
 
 def run_report(options: argparse.Namespace) -> int:
@@ -33,6 +36,8 @@ def run_report(options: argparse.Namespace) -> int:
     from ranvier.recipes.report import write_report
 
     with ClipProgress("running clips") as progress:
-        file = write_report(options.runs, options.out, data=options.data, progress=progress.clips)
+        file = write_report(
+            options.runs, options.out, data=options.data, data_root=options.data_root, progress=progress.clips
+        )
     say(f"{file} written")
     return 0

@@ -128,8 +128,15 @@ def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) ->
     return replace(made, lengths=lengths)  # a clip is as long as it was, whatever is left in it
 
 
-def find_clips(place: Path, data: Path | None) -> tuple[Network, SpikeDataset, NDArray[np.int64], str]:
+def find_clips(
+    place: Path, data: Path | None, data_root: Path | None = None
+) -> tuple[Network, SpikeDataset, NDArray[np.int64], str]:
     """The network of a file or of a run's folder, and clips for it: of ``data``, or what the run was not trained on.
+
+    Args:
+        place: of the network.
+        data: recording in SHD's format.
+        data_root: where the run's data are now; None means where they were.
 
     Returns:
         Network, data set, indices of the clips, and what they are, in words.
@@ -149,7 +156,7 @@ def find_clips(place: Path, data: Path | None) -> tuple[Network, SpikeDataset, N
         return network, dataset, np.arange(len(dataset)), what
     if not place.is_dir():
         raise ConfigError(f"{place}: is a network alone: --data FILE says what to run it on")
-    splits = build_splits(read_config(place))
+    splits = build_splits(read_config(place, data_root))
     for name, part in (("test", splits.read_test()), ("validation", splits.validation)):
         if part is not None:
             if not isinstance(part.dataset, SpikeDataset):

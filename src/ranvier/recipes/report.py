@@ -32,7 +32,12 @@ Progress = Callable[[int, int], None] | None
 
 
 def write_report(
-    folders: Sequence[Path], out: Path | None = None, *, data: Path | None = None, progress: Progress = None
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    data: Path | None = None,
+    data_root: Path | None = None,
+    progress: Progress = None,
 ) -> Path:
     """Write one HTML file about a run, or comparing several.
 
@@ -41,6 +46,7 @@ def write_report(
         out: the file; None means ``report.html`` in the only folder, or here for several.
         data: recording in SHD's format to run the networks on; None takes the run's own test clips, else its
             validation clips. What came of it is kept beside the run.
+        data_root: where the runs' data are now; None means where they were.
         progress: called with (clips run, clips in all).
 
     Returns:
@@ -55,7 +61,8 @@ def write_report(
         raise ConfigError(f"--out: {file} is a folder (a file's name is needed)")
     runs = list(dict.fromkeys(run.resolve() for folder in folders for run in trainings(folder)))
     reports = [
-        read_run(run, name, data=data, progress=progress) for run, name in zip(runs, run_names(runs), strict=True)
+        read_run(run, name, data=data, data_root=data_root, progress=progress)
+        for run, name in zip(runs, run_names(runs), strict=True)
     ]
     write_text(file, render(reports))
     return file
@@ -94,9 +101,11 @@ def trainings(folder: Path) -> list[Path]:
     return [file.parent for file in folds] or [folder]
 
 
-def read_run(folder: Path, name: str, *, data: Path | None = None, progress: Progress = None) -> RunReport:
+def read_run(
+    folder: Path, name: str, *, data: Path | None = None, data_root: Path | None = None, progress: Progress = None
+) -> RunReport:
     """Everything that a report tells of a run under that name; the rest is as in :func:`write_report`."""
-    config, result, rows = read_config(folder), read_result(folder, whole=True), read_metrics(folder)
+    config, result, rows = read_config(folder, data_root), read_result(folder, whole=True), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
     notes: list[str] = list((result or {}).get("notes", ()))

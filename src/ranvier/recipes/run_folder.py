@@ -66,18 +66,27 @@ def make_folder(folder: Path, config: Config, *, force: bool) -> None:
         ConfigError: see :func:`check_folder`.
     """
     check_folder(folder, force=force)
-    text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # made under another name: a run's folder is never without its configuration, so it can always be continued
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as made:
-            write_text(Path(made) / "config.toml", text)
+            _write_config(Path(made), config)
             Path(made).chmod(0o755)
             if force and folder.exists():
                 shutil.rmtree(folder)
             Path(made).replace(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error.strerror or error})") from None
+
+
+def _write_config(folder: Path, config: Config) -> None:
+    write_text(folder / "config.toml", tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
+
+
+def move_data(folder: Path, data_root: Path) -> None:
+    """Note in a run, and in its parts, where its data are now."""
+    for file in (folder / "config.toml", *folder.glob("*/config.toml")):
+        _write_config(file.parent, read_config(file.parent, data_root))
 
 
 @contextmanager
@@ -101,8 +110,12 @@ def run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, data_root: Path | None = None) -> Config:
     """The resolved configuration of a run.
+
+    Args:
+        folder: of the run.
+        data_root: where its data are now; None means where they were.
 
     Raises:
         ConfigError: the folder is not a run's, or its configuration is damaged.
@@ -111,7 +124,8 @@ def read_config(folder: Path) -> Config:
     if not file.is_file():
         raise ConfigError(f"{folder}: is not a run's folder (no config.toml)")
     try:
-        return build_config(tomllib.loads(file.read_text("utf-8")))
+        moved = {} if data_root is None else {"data.root": str(data_root)}
+        return build_config(tomllib.loads(file.read_text(encoding="utf-8")), moved)
     except (ValueError, ArithmeticError, RecursionError) as error:  # TOML's, Unicode's and ours are ValueErrors
         raise ConfigError(f"{file}: {str(error)[:_MOST_TEXT]}") from None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def split_text(value: object) -> object:
@@ -16,6 +17,10 @@ def split_text(value: object) -> object:
 
 def _none(value: object) -> object:
     return None if value == "none" else value
+
+
+def _absolute(value: str | None) -> str | None:
+    return str(Path(value).absolute()) if value else value
 
 
 def _text(value: object) -> object:
@@ -31,6 +36,8 @@ def _names(value: object) -> object:
 
 # leaves out a value that a recipe has; TOML has no null
 OptionalText = Annotated[str | None, BeforeValidator(_none)]
+# a relative path is one from the working directory, in a .toml file too; a run is used from other folders
+OptionalPath = Annotated[str | None, BeforeValidator(_none), AfterValidator(_absolute)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_none)]
 OptionalInteger = Annotated[int | None, BeforeValidator(_none)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(split_text)]
@@ -65,7 +72,7 @@ class DigitsData(Section):
     """Spoken digits that come with the package: zero to nine in English and German, synthetic voices."""
 
     kind: Literal["digits"]
-    file: OptionalText = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
+    file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
 
     @property
     def dt_ms(self) -> float:
@@ -76,7 +83,7 @@ class DigitsData(Section):
 class _Recorded(Section):
     """Recordings in SHD's format."""
 
-    root: OptionalText = Field(None, description="folder that holds the recording")
+    root: OptionalPath = Field(None, description="folder that holds the recording")
     channels: OptionalInteger = Field(
         None, ge=1, le=65535, description="channels of the recording, none takes what it says of itself, else 700"
     )
@@ -139,7 +146,7 @@ class GSCData(Section):
     """Google Speech Commands v0.02, folders of words, as log-mel frames or as an ear's spikes."""
 
     kind: Literal["gsc"]
-    root: OptionalText = Field(None, description="folder that holds the folders of words")
+    root: OptionalPath = Field(None, description="folder that holds the folders of words")
     words: Annotated[Literal["35", "12"], BeforeValidator(_text)] = Field(
         description="classes: all 35 words, or ten, unknown and silence"
     )

@@ -145,6 +145,8 @@ def _build(config: Config, progress: Progress) -> Splits:
     if data.root is None:
         raise ConfigError(f"data.root: no folder given (--data-root FOLDER: {_WANTED[data.kind]})")
     root = Path(data.root)
+    if not root.exists():
+        raise DataError(f"data.root: {root} is not there (--data-root FOLDER: {_WANTED[data.kind]})")
     if isinstance(data, SHDData):
         return _shd(config, data, root, progress)
     if isinstance(data, FolderData):

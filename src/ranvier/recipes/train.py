@@ -26,7 +26,15 @@ from ranvier.recipes.fit import DivergedError, Fitted, Watcher, fit, predict
 from ranvier.recipes.observed import keep_observed, observe
 from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.report import OWN, write_report
-from ranvier.recipes.run_folder import check_folder, load_or_run, make_folder, read_config, run_lock, write_result
+from ranvier.recipes.run_folder import (
+    check_folder,
+    load_or_run,
+    make_folder,
+    move_data,
+    read_config,
+    run_lock,
+    write_result,
+)
 from ranvier.recipes.sections import FeedforwardModel, FolderData
 from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data, with_channels
 from ranvier.recipes.start import check_start
@@ -64,15 +72,36 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
     return resume(folder, watcher)
 
 
-def resume(folder: Path, watcher: Watcher) -> dict[str, Any]:
+def resume(folder: Path, watcher: Watcher, *, data_root: Path | None = None) -> dict[str, Any]:
     """Continue a run to the end that it would have come to without the stop; a finished run only tells its result.
 
+    Args:
+        folder: of the run.
+        watcher: is told how it goes.
+        data_root: where its data are now, which the run then notes; None means where they were.
+
     Raises:
-        ConfigError: the folder is not a run's, its checkpoint is damaged, or another process is training it.
+        ConfigError: the folder is not a run's, its checkpoint is damaged, another process is training it, or
+            ``data_root`` holds other data.
+        DataError: the data are not there.
     """
-    config = read_config(folder)
+    config = read_config(folder, data_root)
     with run_lock(folder):
+        if data_root is not None:
+            _check_same_data(folder, data_root, watcher)
+            move_data(folder, data_root)
         return _resume(config, folder, watcher)
+
+
+def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
+    """Compare the data with those of a training of the run that has begun; one is enough, they share the data."""
+    for file in (folder / "config.toml", *folder.glob("*/config.toml")):
+        saved = load_checkpoint(checkpoint_file(file.parent))
+        if saved is not None:
+            splits = build_splits(read_config(file.parent, data_root), progress=watcher.clips)
+            if splits.fingerprint() != saved.get("data"):
+                raise ConfigError(f"--data-root: {data_root} does not hold the data that {folder} was trained on")
+            return
 
 
 def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
