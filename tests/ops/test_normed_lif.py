@@ -114,7 +114,7 @@ def test_what_is_not_finite_shows(name: str, bad: float) -> None:
     for function in (
         scan.normed_lif_scan,
         lambda *a: reference.normed_lif(*a[:-3], eps=a[-3], surrogate=a[-2], alpha=a[-1]),
-    ):  # type: ignore[arg-type]
+    ):
         with poisoned_memory():
             spikes, _, _ = function(*inputs.values(), 1e-5, "triangle", 2.0)
             (gradient,) = torch.autograd.grad(spikes.sum(), inputs["current"])

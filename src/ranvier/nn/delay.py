@@ -133,7 +133,7 @@ class DelayLinear(WithSettings):
         setattr(self.delay, _LAYER, self.max_delay)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._mark()  # a copied parameter has lost its mark
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
