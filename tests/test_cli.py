@@ -817,7 +817,7 @@ def test_cp_refuses(refused: Refused, work: Path, arguments: list[str], said: li
         assert part in line
 
 
-class Accepted(Exception):  # noqa: N818 - ends a command, is no error
+class Accepted(BaseException):
     """The command would now train."""
 
 

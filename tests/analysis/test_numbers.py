@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import norm, ttest_1samp
 
 from ranvier.analysis.delays import found_delays
-from ranvier.analysis.intervals import Accuracy, wilson_interval
+from ranvier.analysis.intervals import Accuracy, OverSpeakers, wilson_interval
 
 
 @pytest.mark.parametrize(("correct", "clips"), [(0, 1), (1, 1), (7, 10), (870, 1787), (2129, 2264), (0, 50), (50, 50)])
 @pytest.mark.parametrize("level", [0.95, 0.8])
-def test_wilson_interval_is_scipys(correct: int, clips: int, level: float) -> None:
-    expected = binomtest(correct, clips).proportion_ci(level, method="wilson")
-    assert wilson_interval(correct, clips, level) == pytest.approx((expected.low, expected.high), abs=1e-9)
+def test_wilson_interval_ends_where_the_score_test_does(correct: int, clips: int, level: float) -> None:
+    z, share = norm.ppf((1 + level) / 2), correct / clips
+    for end in wilson_interval(correct, clips, level):
+        if abs(end - share) > 1e-12:  # all right, or all wrong
+            assert abs(share - end) / np.sqrt(end * (1 - end) / clips) == pytest.approx(z)
+    low, high = wilson_interval(correct, clips, level)
+    assert 0 <= low <= share <= high <= 1
+
+
+FSDD = {"george": 0.734, "jackson": 0.886, "lucas": 0.848, "nicolas": 0.772, "theo": 0.802, "yweweler": 0.866}
+
+
+def test_the_interval_over_speakers_is_students() -> None:
+    over = OverSpeakers.of(FSDD.values())
+    expected = ttest_1samp(list(FSDD.values()), 0).confidence_interval()
+    assert (over.low, over.high) == pytest.approx((expected.low, expected.high))
+    assert (over.value, over.speakers) == (pytest.approx(0.818), 6)
+    assert (over.high - over.low) / 2 == pytest.approx(0.062, abs=5e-4)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("shares", "ends"), [([0.5], None), ([0.7, 0.7, 0.7], None), ([0.5, 0.9], (0.0, 1.0))])
+def test_few_speakers_say_little(shares: list[float], ends: tuple[float, float] | None) -> None:
+    over = OverSpeakers.of(shares)
+    assert (over.low, over.high) == (ends or (None, None))
+    assert over.as_dict()["speakers"] == len(shares)
 
 
 def test_accuracy_counts() -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
-from ranvier.analysis.report import Example, page, render
+from ranvier.analysis.report import Example, RunReport, page, render
+from ranvier.analysis.report.accuracy import accuracies, interval_bar
+from ranvier.analysis.report.against_best import result_of
 from ranvier.analysis.report.drawings import STRONGEST, drawings
 from ranvier.engine import run
 
-from .reports import EVENTS, Reading, data_of, network, observed, report, rows, unpack
+from .reports import EVENTS, Reading, accuracy, data_of, network, observed, report, rows, unpack
 
 HOSTILE = "</script x </script><script>alert('x')</script><img src=x onerror=\"alert(1)\"> & <!-- \u2028\u202e\x1b"
 
@@ -220,3 +223,51 @@ def test_the_sample_of_synapses_is_drawn_from_a_seed() -> None:
 def test_no_run_is_refused() -> None:
     with pytest.raises(ValueError, match="reports: none"):
         render([])
+
+
+def test_the_time_of_an_epoch_is_the_trainings_divided_by_its_epochs() -> None:
+    assert "8.0 s, 2.0 s an epoch" in Reading(render([report()])).text
+
+
+def held_out(speakers: dict[str, tuple[int, int]], **more: Any) -> RunReport:
+    """A run validated on speakers whom it did not train on."""
+    right, clips = (sum(values) for values in zip(*speakers.values(), strict=True))
+    by_name = {name: accuracy(*counts) for name, counts in speakers.items()}
+    result = {
+        **(report().result or {}),
+        "accuracy": {"validation": {**accuracy(right, clips), "speakers": by_name, **more}},
+    }
+    settings = {"data.kind": "shd", "data.validation": "speakers", "model.delays": "learned"}
+    return report(result=result, settings=settings)
+
+
+def test_accuracy_on_unseen_speakers_has_the_interval_over_them() -> None:
+    found = held_out({"4": (8, 10), "5": (7, 10), "6": (9, 10)})
+    text = " ".join(Reading(render([found])).text.split())
+    low, high = ttest_1samp([0.8, 0.7, 0.9], 0).confidence_interval()
+    assert f"95% interval over speakers {100 * low:.1f} … {min(100, 100 * high):.1f}%" in text
+    assert "95% over speakers" in text
+    assert "clips' 95% interval 50.0 … 90.0%" in text
+    bar = interval_bar(accuracies(found)[0][1])
+    assert f"left:{100 * low:.2f}%;width:{100 - 100 * low:.2f}%" in bar
+    told = {"value": 0.8, "low": 0.61, "high": 0.99, "speakers": 3}
+    assert "61.0 … 99.0%" in Reading(render([held_out({"4": (8, 10)}, over_speakers=told)])).text
+
+
+def test_one_speaker_has_no_interval_over_speakers() -> None:
+    text = Reading(render([held_out({"4": (8, 10)})])).text
+    assert "none (one speaker)" in text
+    assert "one speaker gives no interval over speakers" in text
+    assert "over speakers" not in Reading(render([report()])).text, "nobody knows whose clips these are"
+
+
+def test_runs_that_leave_a_speaker_out_each_are_pooled_over_speakers() -> None:
+    runs = [replace(held_out({name: (right, 10)}), name=name) for name, right in (("4", 8), ("5", 7), ("6", 9))]
+    runs = [
+        replace(run, observed=None, settings={**run.settings, "data.validation_speakers": run.name}) for run in runs
+    ]
+    low, _ = ttest_1samp([0.8, 0.7, 0.9], 0).confidence_interval()
+    said = result_of(runs)
+    assert "none is the best" in said
+    assert f"over the three the mean is 80.0%, with a 95% interval (Student's t) of {100 * low:.1f} … 100.0%." in said
+    assert "the mean" not in result_of([runs[0], runs[0], runs[1]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from ranvier.data import SpikeDataset
+from ranvier.data import FrameDataset, SpikeDataset
 
 
 def drawn(clips: int = 9, steps: int = 40, sources: int = 6, seed: int = 0) -> SpikeDataset:
@@ -101,3 +103,35 @@ def test_speakers_that_are_not_named_are_minus_1() -> None:
         [(empty, empty, empty)] * 2, labels=np.zeros(2), speakers=None, classes=["a"], sources=1, dt_ms=1.0
     )
     assert dataset.speakers.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("part", ["step", "source", "count", "labels", "speakers", "lengths"])
+def test_the_fingerprint_covers_all_that_clips_hold(part: str) -> None:
+    dataset = drawn()
+    changed = getattr(dataset, part).copy()
+    changed[-1] += 1
+    assert replace(dataset, **{part: changed}).fingerprint != dataset.fingerprint
+    assert (
+        replace(
+            dataset, **{part: changed - np.eye(1, len(changed), len(changed) - 1, dtype=changed.dtype)[0]}
+        ).fingerprint
+        == dataset.fingerprint
+    )
+
+
+def test_the_fingerprint_does_not_ask_which_types_hold_the_clips() -> None:
+    dataset = drawn()
+    wide = replace(dataset, step=dataset.step.astype(np.int64), count=dataset.count.astype(np.int32))
+    assert wide.fingerprint == dataset.fingerprint
+
+
+def test_the_fingerprint_of_frames_covers_their_values() -> None:
+    generator = np.random.default_rng(0)
+    frames = FrameDataset(
+        generator.random((9, 3)).astype(np.float16), np.array([0, 4, 9]), *np.zeros((2, 2), np.int64), ("a",), 10.0
+    )
+    other = frames.frames.copy()
+    other[5, 1] += 1
+    assert replace(frames, frames=other).fingerprint != frames.fingerprint
+    assert replace(frames, frames=frames.frames.copy()).fingerprint == frames.fingerprint
+    assert replace(frames, labels=np.array([0, 1])).fingerprint != frames.fingerprint

@@ -181,6 +181,10 @@ def test_12_classes_are_ten_commands_unknown_and_silence(whole: Path, split: Spl
     unknown = [files.paths[clip] for clip in np.flatnonzero(files.labels == 10)]
     assert len(set(unknown)) == len(unknown) < len(others)
     assert set(unknown) < others
+    by_word = [sum(path.parent.name == word for path in unknown) for word in OTHER_WORDS]
+    there = [sum(path.parent.name == word for path in others) for word in OTHER_WORDS]
+    due = np.array(there) * len(unknown) / len(others)
+    assert (np.abs(by_word - due) < 1).all(), "every word gives its part"
     silent = files.labels == 11
     assert (np.isnan(files.start_s) == ~silent).all()
     assert (files.speakers[silent] == -1).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ranvier.data import DataError, SpikeDataset
-from ranvier.data.split import split_clips
+from ranvier.data.split import apportion, missing_classes, split_clips
 
 SPEAKERS = np.repeat([4, 0, 11, 7], [10, 30, 20, 40])
 
@@ -107,3 +107,62 @@ def test_random_shares_need_no_speakers() -> None:
 def test_something_must_be_left_to_train_on(speakers: Any, asked: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no clip is left to train on"):
         split_clips(spoken(speakers), **asked, generator=np.random.default_rng(0))
+
+
+def labelled(sizes: Sequence[int], speakers: int = 1) -> SpikeDataset:
+    empty, labels = np.empty(0, np.int64), np.repeat(np.arange(len(sizes)), sizes)
+    return SpikeDataset.pack(
+        [(empty, empty, empty)] * len(labels),
+        labels=labels,
+        speakers=np.arange(len(labels)) % speakers,
+        classes=[f"class {number}" for number in range(len(sizes))],
+        sources=1,
+        dt_ms=10.0,
+    )
+
+
+@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize(("test", "validation"), [(0.3, 0.2), (0.1, 0.1), (0.02, 0.9)])
+def test_every_class_of_three_clips_or_more_is_in_all_shares(seed: int, test: float, validation: float) -> None:
+    dataset, generator = labelled([60, 57, 3, 4]), np.random.default_rng(seed)
+    rest, tested, _ = split_clips(dataset, fraction=test, further=1, generator=generator)
+    train, validated, _ = split_clips(dataset, among=rest, fraction=validation, generator=generator)
+    for part in (train, validated, tested):
+        assert set(dataset.labels[part]) == {0, 1, 2, 3}
+    assert missing_classes(dataset, {"training": train, "validation": validated, "test": tested}) is None
+
+
+def test_rarer_classes_are_trained_on_first_and_named() -> None:
+    dataset, generator = labelled([50, 2, 1, 0]), np.random.default_rng(0)
+    rest, tested, _ = split_clips(dataset, fraction=0.2, further=1, generator=generator)
+    train, validated, _ = split_clips(dataset, among=rest, fraction=0.2, generator=generator)
+    counts = [np.bincount(dataset.labels[part], minlength=4)[1:3].tolist() for part in (train, validated, tested)]
+    assert counts == [[1, 1], [1, 0], [0, 0]]
+    note = missing_classes(dataset, {"training": train, "validation": validated, "test": tested})
+    assert note is not None
+    assert "\n" not in note
+    assert re.findall(r"class \d \([^)]*\)", note) == [
+        "class 1 (training 1, validation 1, test 0)",
+        "class 2 (training 1, validation 0, test 0)",
+    ]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_share_has_of_every_class_and_speaker_what_is_due(seed: int) -> None:
+    dataset = labelled([40, 80, 200], speakers=4)
+    train, _, seen = split_clips(dataset, seen_fraction=0.25, generator=np.random.default_rng(seed))
+    assert np.bincount(dataset.labels[seen]).tolist() == [10, 20, 50]
+    assert len(train) == 240
+    of_speaker = np.bincount(dataset.speakers[seen])
+    assert np.abs(of_speaker - 20).max() <= 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_remainders_are_rounded_so_that_the_sum_is_right(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    weights = generator.integers(0, 50, 9)
+    total = int(generator.integers(1, 40))
+    counts = apportion(weights, total, np.random.default_rng(seed))
+    assert counts.sum() == total
+    assert (np.abs(counts - total * weights / weights.sum()) < 1).all()
+    assert counts.tolist() == apportion(weights, total, np.random.default_rng(seed)).tolist()

@@ -36,6 +36,15 @@ from ranvier.recipes.config import ConfigError, build_config, decay, flat_values
             "model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms",
         ),
         ("nonsense", "1", "nonsense: no such field"),
+        ("data.dt_ms", "1e400", "data.dt_ms: '1e400' is not allowed (a number, above 0 ... 1000)"),
+        ("train.weight_lr", "nan", "train.weight_lr: 'nan' is not allowed (a number, above 0)"),
+        ("train.delay_lr_ms", "Infinity", "train.delay_lr_ms: 'Infinity' is not allowed"),
+        ("train.epochs", "٣", "train.epochs: '٣' is not allowed (a whole number, 1 ... 100000)"),
+        ("model.hidden", "8,٣", "model.hidden: '٣' is not allowed (whole numbers"),
+        ("train.class_weights", "equal", "train.class_weights: 'equal' is not allowed (none, balanced)"),
+        ("data.pool", "701", "data.pool: 701 is not allowed (1 ... 700, data.channels)"),
+        ("model.tail_ms", "1e15", "model.tail_ms: 1e+15 is not allowed (at most 1e+07 ms, 1000000 steps)"),
+        ("compare", "fixed, non", "compare: 'non' is not allowed (fixed, none)"),
     ],
 )
 def test_a_fault_names_the_field_the_value_and_what_is_allowed(field: str, value: str, message: str) -> None:
@@ -86,6 +95,37 @@ def test_yes_and_no_are_written_as_they_are_read() -> None:
     assert flat["model.learn_synapse_tau"] == "true"
     again = {field: value for field, value in flat.items() if field.startswith("model.") and field != "model.kind"}
     assert build_config(values, again) == config
+
+
+def test_a_long_value_is_not_told_whole() -> None:
+    with pytest.raises(ConfigError) as error:
+        build_config(load_values("shd"), {"train.epochs": "9" * 10_000})
+    assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("model.hidden", " 64 , 32", (64, 32)),
+        ("compare", "fixed, none", ("fixed", "none")),
+        ("data.validation_speakers", "10, 11", (10, 11)),
+        ("train.epochs", " 5 ", 5),
+    ],
+)
+def test_spaces_around_values_mean_nothing(field: str, text: str, value: object) -> None:
+    found: object = build_config(load_values("shd"), {field: text})
+    for name in field.split("."):
+        found = getattr(found, name)
+    assert found == value
+
+
+def test_names_stay_whole_until_it_is_known_who_there_is() -> None:
+    def speakers(given: object) -> tuple[str, ...]:
+        return build_config(load_values("folder"), {"data.test_speakers": given}).data.test_speakers  # type: ignore[union-attr]
+
+    assert speakers("Doe, Jane") == ("Doe, Jane",)
+    assert speakers(["Doe, Jane", 7]) == ("Doe, Jane", "7")
+    assert speakers("") == speakers("empty") == speakers([]) == ()
 
 
 def test_a_missing_field_is_named() -> None:

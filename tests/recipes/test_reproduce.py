@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,24 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
 from ranvier.models import feedforward
-from ranvier.recipes.config import Config, ConfigError, load_values
-from ranvier.recipes.reproduce import RowResult, Run, carry_out, collect, comparisons, plan, write_tables
-from ranvier.recipes.run_folder import make_folder, run_lock
+from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.reproduce import (
+    RowResult,
+    Run,
+    carry_out,
+    cells,
+    collect,
+    comparisons,
+    find_missing,
+    plan,
+    remarks,
+    write_tables,
+)
+from ranvier.recipes.run_folder import make_folder, run_lock, write_result
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.tables import Row, load_table, table_names
 
-from .conftest import Quiet
+from .conftest import Quiet, write_small_recording
 
 TABLE = """
 title = "toy"
@@ -71,11 +83,12 @@ def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.Cap
     assert main(command(table, out)[3:]) == 0
     said = capsys.readouterr().out
     header, learned, fixed = timeless(out)
-    assert header[:3] == ["model", "published [%]", "ours [%]"]
+    assert header[:5] == ["model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]"]
     assert learned[0] == "learned delays"
     assert learned[1] == "99.50 ± 0.25"
-    assert learned[4:8] == ["64 test", "", "2", "168"]
-    assert fixed[7] == "88"
+    assert learned[3] == ""  # nobody speaks
+    assert learned[5:9] == ["64 test", "", "2", "168"]
+    assert fixed[8] == "88"
     assert "random delays against learned delays: " in said
     assert "over 2 seeds" in (out / "table.md").read_text()
     assert "\\toprule" in (out / "table.tex").read_text()
@@ -162,9 +175,9 @@ def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*one, "--row", "random delays"]) == 0
     assert "learned delays" not in capsys.readouterr().out
     assert [run.parent.name for run in out.glob("*/seed-*")] == ["random-delays"]
-    assert [(row[0], row[6]) for row in timeless(out)[1:]] == [("learned delays", "0"), ("random delays", "1")]
+    assert [(row[0], row[7]) for row in timeless(out)[1:]] == [("learned delays", "0"), ("random delays", "1")]
     assert main([*one, "--row", "learned delays"]) == 0
-    assert [(row[0], row[6]) for row in timeless(out)[1:]] == [("learned delays", "1"), ("random delays", "1")]
+    assert [(row[0], row[7]) for row in timeless(out)[1:]] == [("learned delays", "1"), ("random delays", "1")]
 
 
 def test_a_run_that_another_command_trains_is_waited_for(table: Path, tmp_path: Path) -> None:
@@ -295,9 +308,15 @@ def test_the_mean_has_students_interval() -> None:
     low, high = stats.ttest_1samp(values, 0).confidence_interval()
     assert (mean.value - mean.half, mean.value + mean.half) == pytest.approx((low, high))  # type: ignore[operator]
     assert Mean.of([0.5]).half is None
-    assert Mean.of([0.5]).distinguishable is None
+    assert not Mean.of([0.5]).distinguishable
     assert Mean.of([1.0, 1.2, 1.1]).distinguishable
     assert not Mean.of([1.0, -1.2, 1.1]).distinguishable
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [0.9 - 0.8, 0.8 - 0.7, 0.7 - 0.6], [-1, -1, -1], [0.0, 0.0]])
+def test_values_without_a_spread_are_not_told_from_0(values: list[float]) -> None:
+    assert Mean.of(values).distinguishable is False
+    assert not Mean.of(values).half
 
 
 def result(name: str, accuracy: dict[int, float], against: str | None = None) -> RowResult:
@@ -315,13 +334,92 @@ def test_rows_are_compared_seed_by_seed() -> None:
     assert said[2] == "d against a: +10.00 points (one seed: no interval)."
 
 
+def test_the_same_difference_in_every_seed_is_no_evidence() -> None:
+    a, b = result("a", {0: 0.7, 1: 0.8}), result("b", {0: 0.8, 1: 0.9}, "a")
+    (said,) = comparisons([a, b])
+    assert "+10.00 points over 2 seeds, the same in each" in said
+    assert "not distinguishable" in said
+
+
+def test_rows_measured_on_different_clips_are_not_compared() -> None:
+    a, b = result("a", {0: 0.7, 1: 0.8}), result("b", {0: 0.8, 1: 0.92}, "a")
+    (said,) = comparisons([a, replace(b, split="validation")])
+    assert "not compared" in said
+    assert "points" not in said
+
+
+def finished(folder: Path, seed: int, value: float, data: dict[str, str] | None, *, tested: bool = True) -> Run:
+    """A run of which only the result is there: two speakers, right on ``value`` ± 0.1."""
+    config = build_config(load_values("shd"), {"train.seed": seed})
+    run = Run(Row(name="a", recipe="shd"), "honest", seed, config, folder / f"seed-{seed}")
+    speakers = {name: {"value": value + off, "correct": 1, "clips": 2} for name, off in (("10", -0.1), ("11", 0.1))}
+    accuracy = {"validation": {"value": value, "clips": 100, "speakers": speakers, "over_speakers": {}}}
+    if tested:
+        accuracy["test"] = {"value": value - 0.2, "clips": 50}
+    make_folder(run.folder, config, force=False)
+    write_result(
+        run.folder,
+        {"accuracy": accuracy, "parameters": 5, "seconds": 1.0, **({} if data is None else {"data": data})},
+    )
+    return run
+
+
+def test_runs_of_different_data_are_not_averaged(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, seed, 0.8, {"dataset": "x", "train": str(seed // 2)}) for seed in range(3)]
+    assert len(collect(runs[:2], {})[0].accuracy) == 2
+    with pytest.raises(ConfigError) as raised:
+        collect(runs, {})
+    assert "seed-0" in str(raised.value)
+    assert "seed-2" in str(raised.value)
+    assert "train clips" in str(raised.value)
+
+
+def test_results_that_do_not_say_what_their_data_were_are_named(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, seed, 0.8, {"dataset": "x"} if seed else None) for seed in range(2)]
+    rows = collect(runs, {})
+    assert rows[0].unknown_data == [0]
+    assert [said for said in remarks(rows) if "a (seed 0)" in said]
+    assert list(remarks(collect(runs[1:], {}))) == []
+
+
+def test_seeds_with_and_without_a_test_file_are_told(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, seed, 0.6 + seed / 10, {"dataset": "x"}, tested=seed != 1) for seed in range(3)]
+    (row,) = collect(runs, {})
+    assert (row.split, row.clips) == ("validation", 100)
+    assert row.accuracy == pytest.approx({0: 0.6, 1: 0.7, 2: 0.8})
+    (said,) = remarks([row])
+    assert "seeds 0, 2 had a test file, seed 1 had none" in said
+    (tested,) = collect([runs[0], runs[2]], {})
+    assert (tested.split, tested.accuracy) == ("test", pytest.approx({0: 0.4, 2: 0.6}))
+
+
+def test_the_interval_over_speakers_is_over_their_means_over_seeds(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, seed, 0.5 + seed / 10, {"dataset": "x"}, tested=False) for seed in range(3)]
+    (row,) = collect(runs, {})
+    assert row.over_speakers is not None
+    low, high = stats.ttest_1samp([0.5, 0.7], 0).confidence_interval()
+    assert (row.over_speakers.value, row.over_speakers.speakers) == (pytest.approx(0.6), 2)
+    assert (row.over_speakers.low, row.over_speakers.high) == (max(0.0, low), min(1.0, high))
+    assert cells(row)[3] == "0.0 to 100.0 (2)"
+
+
+def test_a_table_is_not_continued_with_other_data(small: Callable[..., Config], tmp_path: Path) -> None:
+    row = Row(name="a", recipe="shd")
+    runs = [Run(row, "honest", seed, small(train__epochs="1"), tmp_path / "a" / f"seed-{seed}") for seed in (0, 1)]
+    carry_out(runs[:1], Quiet())
+    assert find_missing(runs, Quiet()) == {}
+    write_small_recording(tmp_path / "data" / "shd_train.h5", 90, 1)  # the same labels, other events
+    with pytest.raises(ConfigError, match=r"seed-1 and .*seed-0: their data differ \(recording\)"):
+        find_missing(runs, Quiet())
+
+
 def test_accuracies_of_the_clips_that_chose_the_epoch_are_marked(tmp_path: Path) -> None:
     heard = {0: 0.98, 1: 0.99}
     row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, heard, 1, 1.0)
     write_tables("x", [row], tmp_path, "ranvier reproduce x")
     text = (tmp_path / "table.md").read_text()
     assert "validation: the clips that the epoch was chosen on" in text
-    assert "| 81.00 ± 12.71 | 72.2 to 87.5 | 100 validation | 98.50 ± 6.35 | 2 |" in text
+    assert "| 81.00 ± 12.71 |  | 72.2 to 87.5 | 100 validation | 98.50 ± 6.35 | 2 |" in text
     assert "heard voices: held-out clips" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+import tomli_w
+import torch
+import torch.nn.functional as F
 
+from ranvier.analysis.intervals import OverSpeakers
 from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
 from ranvier.data.augment import Augmentation
 from ranvier.network import Network
-from ranvier.recipes.build import build_augmentation, build_input
+from ranvier.recipes.build import build_augmentation, build_class_weights, build_input
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.fit import fit
+from ranvier.recipes.fit import Training, fit
+from ranvier.recipes.report import trainings
 from ranvier.recipes.run_folder import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
@@ -38,9 +44,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANVIER_CACHE", str(tmp_path / "cache"))
 
 
-def recording(path: Path, *, speakers: bool = True, files: bool = False, clips: int = 60) -> Path:
+def recording(path: Path, *, speakers: bool = True, files: bool = False, clips: int = 60, seed: int = 0) -> Path:
     """``clips`` clips of three classes by ann, bob and cat in turn."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     labels, who = np.arange(clips) % 3, np.arange(clips) // 3 % 3
     write_clips(
@@ -273,7 +279,8 @@ def test_only_training_clips_are_augmented(tmp_path: Path, monkeypatch: pytest.M
     assert sum(clips) == 2 * len(splits.train)
 
 
-def test_a_training_is_not_continued_with_other_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"clips": 63}, {"seed": 1}], ids=["clips", "events"])
+def test_a_training_is_not_continued_with_other_data(tmp_path: Path, change: dict[str, int]) -> None:
     root = recording(tmp_path / "mine.h5")
 
     class Stop(Quiet):
@@ -282,7 +289,7 @@ def test_a_training_is_not_continued_with_other_data(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(recipe("folder", root), tmp_path / "run", Stop())
-    recording(root, clips=63)
+    recording(root, **change)
     with pytest.raises(ConfigError, match="the data are not those it was trained on so far"):
         resume(tmp_path / "run", Quiet())
 
@@ -350,3 +357,120 @@ def test_a_folder_of_event_files_is_trained_on(tmp_path: Path) -> None:
     splits = build_splits(recipe("folder", tmp_path / "events"))
     assert splits.train.dataset.classes == ("a", "b")
     assert len(splits.train.dataset) == 40
+
+
+def named(path: Path, names: tuple[str, ...], labels: list[int] | None = None) -> Path:
+    """Two clips of each of two classes by each speaker, or the classes that are named."""
+    generator = np.random.default_rng(0)
+    clips = 4 * len(names) if labels is None else len(labels)
+    spikes = [(np.sort(generator.random(20)) * 0.3, generator.integers(0, 700, 20)) for _ in range(clips)]
+    speakers = np.arange(clips) % len(names)
+    known = np.arange(clips) // len(names) % 2 if labels is None else np.array(labels)
+    classes = ("a", "b", "c")[: known.max() + 1]
+    write_clips(path, spikes, known, classes=classes, speakers=speakers, speaker_names=names)
+    return path
+
+
+SPEAKERS = ("Doe, Jane", "Roe", "007", "Doe", "10")
+
+
+@pytest.mark.parametrize(
+    ("given", "tested"),
+    [
+        ("Doe, Jane", {"Doe, Jane"}),
+        ("Doe", {"Doe"}),
+        ("Roe,Doe, Jane", {"Roe", "Doe, Jane"}),
+        (" Roe , 007", {"Roe", "007"}),
+        (["Doe, Jane", "Roe"], {"Doe, Jane", "Roe"}),
+        ([10], {"10"}),
+    ],
+)
+def test_a_name_that_holds_commas_is_tried_whole(tmp_path: Path, given: Any, tested: set[str]) -> None:
+    fields = {"data.test": "speakers", "data.test_speakers": given, "data.validation": "none"}
+    config = recipe("folder", named(tmp_path / "n.h5", SPEAKERS), **fields)
+    for again in (
+        config,
+        build_config(tomllib.loads(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))),
+    ):
+        test = build_splits(again).read_test()
+        assert test is not None
+        assert set(test.by_speaker()) == tested
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("7", "'7' is not in the recording (there are 'Doe, Jane', Roe, 007, Doe, 10)"),
+        ("Roe, John", "'Roe, John' is not in the recording, nor are 'Roe' and 'John' (there are 'Doe, Jane', Roe"),
+    ],
+)
+def test_both_readings_of_a_name_are_said(tmp_path: Path, given: str, said: str) -> None:
+    fields = {"data.test": "speakers", "data.test_speakers": given, "data.validation": "none"}
+    with pytest.raises(ConfigError) as raised:
+        build_splits(recipe("folder", named(tmp_path / "n.h5", SPEAKERS), **fields))
+    assert said in str(raised.value)
+
+
+def test_classes_that_not_every_part_has_are_in_the_result(tmp_path: Path) -> None:
+    root = named(tmp_path / "rare.h5", ("ann", "bob"), [0] * 20 + [1] * 20 + [2])
+    fields = {"data.validation_fraction": "0.2", "data.test_fraction": "0.2", "train.epochs": "1"}
+    result = train(recipe("folder", root, **fields), tmp_path / "run", Quiet())
+    (note,) = result["notes"]
+    assert "c (training 1, validation 0, test 0)" in note
+    (tmp_path / "run" / "report.html").read_text(encoding="utf-8").index("c (training 1, validation 0, test 0)")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_class_of_three_clips_is_in_every_part(tmp_path: Path, seed: int) -> None:
+    root = named(tmp_path / "rare.h5", ("ann", "bob"), [0] * 60 + [1] * 57 + [2] * 3)
+    fields = {"data.validation_fraction": "0.2", "data.test_fraction": "0.3", "data.split_seed": str(seed)}
+    splits = build_splits(recipe("folder", root, **fields))
+    test, dataset = splits.read_test(), splits.train.dataset
+    assert test is not None
+    assert splits.validation is not None
+    assert [np.bincount(dataset.labels[part.clips])[2] for part in (splits.train, splits.validation, test)] == [1, 1, 1]
+    assert splits.notes == ()
+
+
+def test_speakers_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    write_clips(
+        tmp_path / "shd_train.h5",
+        [(np.arange(5) / 10, np.arange(5)) for _ in range(36)],
+        np.arange(36) % 3,
+        classes=("a", "b", "c"),
+        speakers=np.array([10, 9, 2])[np.arange(36) // 3 % 3],
+    )
+    config = recipe("shd", tmp_path, **{"data.validation": "leave-one-speaker-out", "train.epochs": "1"})
+    result = train(config, tmp_path / "run", Quiet())
+    assert list(result["folds"]) == ["2", "9", "10"]
+    assert [place.name for place in trainings(tmp_path / "run")] == ["speaker-2", "speaker-9", "speaker-10"]
+    shares = [fold["accuracy"]["validation"]["value"] for fold in result["folds"].values()]
+    over = result["accuracy"]["validation"]["over_speakers"]
+    assert (over["value"], over["speakers"]) == (pytest.approx(np.mean(shares)), 3)
+    assert {fold["data"]["dataset"] for fold in result["folds"].values()} == {result["data"]["dataset"]}
+    assert len({fold["data"]["validation"] for fold in result["folds"].values()}) == 3
+    alone = result["folds"]["9"]["accuracy"]
+    assert alone["validation"]["over_speakers"] == OverSpeakers.of([alone["validation"]["value"]]).as_dict()
+    assert "over_speakers" not in alone["seen"]
+    both = recipe("shd", tmp_path, **{"data.validation_speakers": "10,2", "train.epochs": "1"})
+    assert list(train(both, tmp_path / "both", Quiet())["accuracy"]["validation"]["speakers"]) == ["2", "10"]
+
+
+def test_classes_weigh_the_same_where_that_is_wanted(tmp_path: Path) -> None:
+    root = named(tmp_path / "rare.h5", ("ann", "bob"), [0] * 30 + [1] * 10)
+    fields = {"data.test": "none", "data.validation": "none", "train.class_weights": "balanced", "train.epochs": "1"}
+    config = recipe("folder", root, **fields)
+    splits = build_splits(config)
+    weights = build_class_weights(config, splits.train)
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([40 / 60, 40 / 20])
+    assert build_class_weights(recipe("folder", root), splits.train) is None
+    training = Training(config, splits)
+    x, lengths, labels = splits.train.dataset.batch(np.arange(25, 35))
+    training.model.eval()
+    with torch.no_grad():
+        each = F.cross_entropy(training.model.scores(x, lengths), labels, reduction="none")
+    expected = (each * weights[labels]).sum() / weights[labels].sum()
+    training.model.train = lambda mode=True: training.model  # type: ignore[method-assign,misc]
+    loss, _ = training.update(x, lengths, labels)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-3)

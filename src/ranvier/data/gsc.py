@@ -24,6 +24,7 @@ from ranvier.data.frames import FrameDataset, frames_file, open_frames, write_fr
 from ranvier.data.mel import DEFAULT, MelSettings, log_mel
 from ranvier.data.sound import SHORTEST_S, Sound, read_sound
 from ranvier.data.sound_files import NOISE, is_hidden
+from ranvier.data.split import apportion, draw
 from ranvier.names import normal_name
 
 Split = Literal["train", "validation", "test"]
@@ -151,10 +152,10 @@ def gsc_files(
         root: folder of the word folders.
         split: which one.
         classes: 35 takes every word that is there as a class of its own (35 in the published data), sorted by name.
-            12 takes the ten commands, ``unknown`` and ``silence``. Unknown are other words drawn at random, as many as
-            a command has clips on average, or all there are; silence are as many pieces of 1 s drawn from
-            ``_background_noise_``: from the first 80% of each file for training, the next 10% for validation, the
-            last 10% for test, so that no noise is in two splits.
+            12 takes the ten commands, ``unknown`` and ``silence``. Unknown are other words drawn at random, each word's
+            part of them, as many as a command has clips on average, or all there are; silence are as many pieces of 1 s
+            drawn from ``_background_noise_``, each file's part of them: from the first 80% of each file for training,
+            the next 10% for validation, the last 10% for test, so that no noise is in two splits.
         generator: randomness of the draws, for 12 classes.
 
     Raises:
@@ -185,7 +186,8 @@ def gsc_files(
     for kind, some in (("command", known), ("other word", others)):
         if not some:
             raise DataError(f"{root}: no {kind} is in the {split} split (12 classes need 1 or more)")
-    drawn = np.sort(generator.permutation(len(others))[:size])
+    voices = np.array([int(one.speaker, 16) for one in others])
+    drawn = draw(np.array([one.word for one in others]), voices, min(size, len(others)), generator)
     silence = _draw_silence(root / NOISE, split, size, generator)
     return _files(known + [others[place] for place in drawn], silence, (*TEN_WORDS, "unknown", "silence"))
 
@@ -310,7 +312,7 @@ def _draw_silence(folder: Path, split: Split, count: int, generator: np.random.G
     if not room.any():
         needed = _PIECE_S / (end - begin)
         raise DataError(f"{folder}: no file lasts long enough for {split} silence (above {needed:.3g} s needed)")
-    noise = generator.choice(len(noises), size=count, p=room / room.sum())
+    noise = np.repeat(np.arange(len(noises)), apportion(room, count, generator))
     starts = begin * seconds[noise] + generator.uniform(size=count) * room[noise]
     return sorted(zip((noises[number] for number in noise), starts.tolist(), strict=True))
 

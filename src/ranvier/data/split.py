@@ -67,16 +67,43 @@ def _share(
     """A share of every class; one with more than ``keep`` clips gives one at least and keeps that many."""
     clips, chosen = np.flatnonzero(pool), np.zeros_like(pool)
     total = round(fraction * len(clips))
-    if total in (0, len(clips)):
-        chosen[clips[:total]] = True
-        return chosen
-    classes, sizes = np.unique(dataset.labels[clips], return_counts=True)
+    if total == len(clips):
+        return pool
+    _, sizes = np.unique(dataset.labels[clips], return_counts=True)
     most = np.maximum(sizes - keep, 0)
-    counts = apportion(sizes, total, generator, least=np.minimum(most, 1), most=most)
-    for label, count in zip(classes, counts, strict=True):
-        of_class = clips[dataset.labels[clips] == label]
-        chosen[_evenly(of_class, dataset.speakers[of_class], generator)[:count]] = True
+    least = np.minimum(most, 1) if total else np.zeros_like(most)
+    places = draw(dataset.labels[clips], dataset.speakers[clips], total, generator, least=least, most=most)
+    chosen[clips[places]] = True
     return chosen
+
+
+def draw(
+    groups: NDArray[Any],
+    speakers: NDArray[np.int64],
+    total: int,
+    generator: np.random.Generator,
+    *,
+    least: NDArray[np.int64] | None = None,
+    most: NDArray[np.int64] | None = None,
+) -> Clips:
+    """Draw from every group its part of ``total``, and within a group from every speaker, as far as that goes.
+
+    Args:
+        groups: ``[clip]`` the class, or the word, that a clip belongs to.
+        speakers: ``[clip]`` who speaks.
+        total, least, most: as :func:`apportion` has them, for the groups in their order.
+        generator: randomness of the draw.
+
+    Returns:
+        Places of what was drawn, sorted.
+    """
+    names, sizes = np.unique(groups, return_counts=True)
+    counts = apportion(sizes, total, generator, least=least, most=sizes if most is None else most)
+    chosen = []
+    for name, count in zip(names, counts, strict=True):
+        places = np.flatnonzero(groups == name)
+        chosen.append(_evenly(places, speakers[places], generator)[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def apportion(

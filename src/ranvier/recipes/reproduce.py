@@ -294,7 +294,7 @@ def _of_speakers(over: OverSpeakers | None) -> str:
 
 
 def _in_percent(mean: Mean) -> str:
-    return f"{100 * mean.value:.2f}" + ("" if mean.half is None else f" ± {100 * mean.half:.2f}")
+    return f"{100 * mean.value:.2f}" + (f" ± {100 * mean.half:.2f}" if mean.half else "")
 
 
 def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
@@ -315,7 +315,7 @@ def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
         if mean.half is None:
             yield f"{pair} (one seed: no interval)."
         elif not mean.half:
-            yield f"{pair} in each of {len(seeds)} seeds (no spread, so no interval: not distinguishable)."
+            yield f"{pair} over {len(seeds)} seeds, the same in each (no interval): not distinguishable."
         else:
             verdict = "" if mean.distinguishable else ": not distinguishable"
             low, high = mean.value - mean.half, mean.value + mean.half

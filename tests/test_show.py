@@ -1,0 +1,58 @@
+"""The table at the end of a training."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ranvier.analysis.intervals import Accuracy, OverSpeakers
+from ranvier.cli.show import show_result
+
+
+def accuracy(correct: int, clips: int, *speakers: float) -> dict[str, Any]:
+    low, high = 0.5 * correct / clips, 0.5 + 0.5 * correct / clips
+    shown = Accuracy(correct / clips, low, high, correct, clips).as_dict()
+    return {**shown, "over_speakers": OverSpeakers.of(speakers).as_dict()} if speakers else shown
+
+
+def shown(capsys: pytest.CaptureFixture[str], **changes: Any) -> list[str]:
+    result = {
+        "recipe": "mine", "seed": 0, "protocol": "honest", "parameters": 5, "epochs": 2, "best_epoch": 1,
+        "seconds": 1.0, **changes,
+    }  # fmt: skip
+    show_result(result, Path("runs/mine"))
+    return [re.sub(r"\s*[│┃]\s*", "|", line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+
+
+def test_every_split_and_speaker_has_a_row_and_each_interval_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    of_each = {"2": accuracy(9, 10), "10": accuracy(7, 10)}
+    lines = shown(
+        capsys,
+        accuracy={
+            "validation": {**accuracy(16, 20, 0.9, 0.8, 0.7), "speakers": of_each},
+            "seen": accuracy(19, 20),
+            "test": accuracy(5, 10, 0.5),
+        },
+    )
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    assert rows[0] == ["accuracy", "over speakers", "clips' interval", "clips"]
+    assert rows[1] == ["validation", "80.00%", "55.2 ... 100.0 (3)", "40.00 ... 90.00", "20"]
+    assert [(row[0].split(",")[0], row[1]) for row in rows[2:]] == [
+        ("speaker 2", "90.00%"), ("speaker 10", "70.00%"), ("seen speakers", "95.00%"), ("test", "50.00%"),
+    ]  # fmt: skip
+    assert rows[5][2] == "one speaker: none"
+    assert any("one speaker: no interval over speakers" in line for line in lines)
+
+
+def test_without_unseen_speakers_there_is_no_interval_over_them(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, accuracy={"test": accuracy(5, 10)}, notes=["a note"])
+    assert not any("over speakers" in line for line in lines)
+    assert "note: a note" in lines
