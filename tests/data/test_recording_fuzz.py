@@ -70,7 +70,7 @@ def flipped(content: bytes, generator: np.random.Generator) -> bytes:
 
 
 def truncated(content: bytes, generator: np.random.Generator) -> bytes:
-    return content[: generator.integers(0, len(content))]
+    return content[: int(generator.integers(0, len(content)))]
 
 
 def with_fields(content: bytes, generator: np.random.Generator) -> bytes:
@@ -79,7 +79,7 @@ def with_fields(content: bytes, generator: np.random.Generator) -> bytes:
     known = [at for at in range(0, len(content) - 8, 4) if content[at : at + 8].strip(b"\0\xff")]
     at = int(generator.choice(known))
     value = int(generator.choice([0, 1, 2, 3, 8, 16, 255, 4096, 2**16, 2**24, 2**31 - 1, 2**32 - 1, 2**40, 2**62]))
-    new = (value % 256**width).to_bytes(width, "little")
+    new = (value % (1 << 8 * width)).to_bytes(width, "little")
     return content[:at] + new + content[at + width :]
 
 
