@@ -85,8 +85,11 @@ def _array(file: IO[bytes], size: int) -> NDArray[Any]:
     reads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in reads:
         raise DataError(f"is a NumPy file of version {version} ((1, 0) and (2, 0) allowed)")
-    shape, fortran, dtype = reads[version](file)
-    count = int(np.prod(shape, dtype=object))
+    try:
+        shape, fortran, dtype = reads[version](file)
+        count = int(np.prod(shape, dtype=object))
+    except Exception as error:  # NumPy takes the header for Python, which can be wrong in any way
+        raise DataError(f"has a damaged NumPy header ({type(error).__name__})") from None
     if dtype.hasobject or count < 0 or count * dtype.itemsize > size:
         raise DataError(f"declares {dtype} of shape {shape}, which a file of {size} bytes cannot hold")
     content = file.read(count * dtype.itemsize)
