@@ -48,6 +48,104 @@ def test_the_temporary_of_a_killed_process_is_removed_by_the_next_call(tmp_path:
     assert file.read_bytes() == b"whole"
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="folder") as refused:
+        write_text(tmp_path, "")
+    assert refused.value.filename == str(tmp_path)
+    with pytest.raises(OSError, match="not a regular file"):
+        write_text(os.devnull, "")
+    assert not Path(os.devnull).is_file()
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from ranvier.analysis import figures
+from ranvier.data import Grid, read_recording
+from ranvier.data.frames import write_frames
+from ranvier.recipes.checkpoint import save_checkpoint
+from ranvier.recipes.metrics import append_metrics, keep_metrics
+from ranvier.recipes.run_folder import write_result
+import torch
+folder, which = Path(sys.argv[1]), sys.argv[2]
+rows = [{**dict.fromkeys(("mean", "half", "published", "published_half")), "name": "a", "accuracies": []}]
+noise = np.random.default_rng(0).random((100, 100))
+write = {
+    "checkpoint": lambda: save_checkpoint(folder / "checkpoint" / "last.pt", {"a": torch.rand(10_000)}),
+    "figure": lambda: figures.save(figures.plot_table("a", rows), folder / "a.png"),
+    "metrics": lambda: append_metrics(folder, {"a": noise.ravel().tolist()}),
+    "result": lambda: write_result(folder, {"a": noise.ravel().tolist()}),
+    "frames": lambda: write_frames(folder / "a.npy", [noise], steps=100, sources=100),
+}[which]
+(folder / "checkpoint").mkdir(exist_ok=True)
+write()
+kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+try:
+    write()
+except OSError as error:
+    assert error.filename in [str(path) for path in kept], error
+    assert error.errno, error
+else:
+    raise SystemExit("written beyond the limit")
+after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+if which != "metrics":  # whose last line may be cut short
+    assert after == kept, sorted(after)
+assert after.keys() == kept.keys()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size there")
+@pytest.mark.parametrize("which", ["checkpoint", "figure", "metrics", "result", "frames"])
+def test_a_disk_that_takes_no_more_names_the_file_and_keeps_the_old_one(tmp_path: Path, which: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), which], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+ANYWHERE = """
+import sys, warnings
+warnings.filterwarnings("error", category=EncodingWarning, module=r"ranvier(\\.|$)")
+from ranvier.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+TINY = (
+    "--train.epochs", "1", "--data.train-clips", "20", "--data.validation-clips", "10", "--data.test-clips", "10",
+    "--compare", "empty",
+)  # fmt: skip
+
+
+def test_a_run_is_the_same_under_any_locale(tmp_path: Path) -> None:
+    plain = {
+        **os.environ,
+        "LC_ALL": "POSIX",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONWARNDEFAULTENCODING": "1",
+    }
+    ours = {**os.environ, "PYTHONUTF8": "1"}
+    for name, surroundings in (("plain", plain), ("ours", ours)):
+        (tmp_path / name).mkdir()
+        for words in (("train", "coincidence", *TINY, "--out", "run"), ("report", "run"), ("train", "--resume", "run")):
+            done = subprocess.run(
+                [sys.executable, "-c", ANYWHERE, *words], cwd=tmp_path / name, env=surroundings, capture_output=True,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr.decode(errors="replace")
+    files = [
+        sorted(str(path.relative_to(tmp_path / name)) for path in (tmp_path / name).rglob("*"))
+        for name in ("plain", "ours")
+    ]
+    assert files[0] == files[1]
+    assert not [name for name in files[0] if name.endswith(".tmp")]
+    assert (tmp_path / "plain" / "run" / "config.toml").read_bytes() == (
+        tmp_path / "ours" / "run" / "config.toml"
+    ).read_bytes()
+    (tmp_path / "plain" / "run" / "report.html").read_text(encoding="utf-8")
+
+
 def test_errors_name_the_file_and_a_full_disk(tmp_path: Path) -> None:
     file = tmp_path / "missing" / "a"
     with pytest.raises(OSError, match="No such file") as missing:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ranvier.cli.cache import add_cache, run_cache
 from ranvier.cli.encode import count, whole
 from ranvier.cli.output import say
 
@@ -61,6 +62,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "--seed", metavar="N", type=whole, default=0, help="of the nerve fibres and the division (default: 0)"
     )
     shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
+    add_cache(tasks)
     _add_join(tasks)
     _add_speak(tasks)
     digits = tasks.add_parser(
@@ -142,6 +144,7 @@ def run_data(options: argparse.Namespace) -> int:
     do = {
         "fetch": _fetch,
         "check": _check,
+        "cache": run_cache,
         "make-shd": _make_shd,
         "join": _join,
         "speak": _speak,

@@ -14,6 +14,7 @@ from rich.text import Text
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
+    from ranvier.data.cache_contents import CacheEntry
     from ranvier.data.encode import Encoded
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
@@ -306,6 +307,19 @@ def show_encoded(encoded: Encoded, most: int = 10) -> None:
             _line(console, f"  ... and {len(encoded.left_out) - most} more")
     for note in encoded.notes:
         _line(console, f"note: {note}")
+
+
+def show_cache(folder: Path, entries: Sequence[CacheEntry]) -> None:
+    """What the cache holds."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("file", "left"), ("MB", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for entry in entries:
+        table.add_row(_text(entry.path.name), f"{entry.size / 1e6:,.1f}", _text(entry.content))
+    if entries:
+        console.print(table)
+    _line(console, f"{folder}: {len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:,.1f} MB")
 
 
 def show_inspection(inspection: Inspection, most: int = 40) -> None:

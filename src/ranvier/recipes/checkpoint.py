@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -26,8 +27,10 @@ def start_file(folder: Path) -> Path:
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write under a temporary name, force it to the disk, rename: a kill at any moment leaves the one before."""
     file.parent.mkdir(exist_ok=True)
+    content = io.BytesIO()
+    torch.save(state, content)  # of a file that cannot be written, it would say that positions are unexpected
     with write_atomically(file) as temporary, temporary.open("wb") as out:
-        torch.save(state, out)
+        out.write(content.getbuffer())
         out.flush()
         os.fsync(out.fileno())
 
