@@ -50,6 +50,7 @@ def test_a_report_tells_what_was_trained_and_how_well() -> None:
         "ranvier train mine",
         "train.seed",
         "epoch 3, the best of 4 on the validation clips",
+        "8.0 s, 2.0 s an epoch",
     ):
         assert part in text, part
 

@@ -57,6 +57,12 @@ def test_numerals_are_digits_only_where_that_is_asked_for() -> None:
     assert plain_name(DECOMPOSED) == COMPOSED
 
 
+def test_classes_that_are_numbers_come_in_their_order() -> None:
+    from ranvier.data.encode import _names
+
+    assert _names(["10", "b", "2", "a", "1", "2"]) == ("1", "2", "10", "a", "b")
+
+
 def spoken(path: Path, said: Sequence[str], keys: Sequence[str]) -> None:
     """A clip per name, one event at ten times the name's place among the animals."""
     write_recording(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -213,6 +215,60 @@ def test_leaving_each_speaker_out_is_a_comparison(small: Make, tmp_path: Path) -
         assert fold["name"] == f"run, speaker {speaker}"
     assert len(trainings(tmp_path / "run")) == 3
     assert len(data_of(tmp_path / "run" / "report.html")) == 3
+
+
+def test_speakers_that_are_numbers_come_in_their_order(small: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "folds"
+    make_folder(folder, small(data__validation="leave-one-speaker-out"), force=False)
+    for speaker in (10, 9, 2, 11, 1):
+        make_folder(folder / f"speaker-{speaker}", small(), force=False)
+    assert [fold.name for fold in trainings(folder)] == [f"speaker-{speaker}" for speaker in (1, 2, 9, 10, 11)]
+
+
+def test_a_recording_with_its_classes_in_another_order_gives_the_same_report(run: Path, tmp_path: Path) -> None:
+    network = Network.read(run / "network.safetensors")
+    write_small_recording(tmp_path / "same.h5", 12, 5)
+    shutil.copy(tmp_path / "same.h5", tmp_path / "turned.h5")
+    with h5py.File(tmp_path / "turned.h5", "r+") as file:
+        file["labels"][:] = 2 - file["labels"][:]
+        file["extra/keys"][:] = [name.encode() for name in reversed(network.classes)]
+    same, turned = (read_run(run, "run", data=tmp_path / f"{name}.h5").observed for name in ("same", "turned"))
+    assert same is not None
+    assert turned is not None
+    np.testing.assert_array_equal(same.confusion, turned.confusion)
+    np.testing.assert_array_equal(same.right, turned.right)
+    assert [each.label for each in same.examples] == [each.label for each in turned.examples]
+    with h5py.File(tmp_path / "turned.h5", "r+") as file:
+        file["extra/keys"][:] = [b"x", b"y", b"z"]
+    with pytest.raises(DataError, match=r"turned\.h5: classes x, y, z .* a, b, c"):
+        read_run(run, "run", data=tmp_path / "turned.h5")
+
+
+@pytest.mark.parametrize("array", ["confusion", "right", "neuron_spikes_0", "step_0", "source_0", "about"])
+def test_what_was_kept_and_does_not_fit_the_network_is_made_anew(run: Path, array: str) -> None:
+    file = run / "observed.npz"
+    assert kept_observed(run, OWN) is not None
+    with np.load(file) as kept_arrays:
+        arrays = dict(kept_arrays)
+    if array == "about":
+        about = json.loads(str(arrays["about"]))
+        about["examples"][0]["label"] = 3
+        arrays["about"] = np.array(json.dumps(about))
+    else:
+        arrays[array] = arrays[array][..., :-1]
+    np.savez_compressed(file, **arrays)
+    assert kept_observed(run, OWN) is None
+
+
+def test_an_archive_that_unpacks_to_much_is_not_unpacked(run: Path) -> None:
+    with (
+        zipfile.ZipFile(run / "observed.npz", "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("frames_9.npy", "w", force_zip64=True) as part,
+    ):
+        for _ in range(300):
+            part.write(bytes(2**20))
+    assert (run / "observed.npz").stat().st_size < 2**20
+    assert kept_observed(run, OWN) is None
 
 
 def test_a_run_with_comparisons_shows_them(tmp_path: Path) -> None:
