@@ -18,7 +18,7 @@ import soundfile
 from ranvier.cli import _Parser, main
 from ranvier.cli.options import train_options
 from ranvier.data import write_clips
-from ranvier.data.digits import SPLITS, Digits, read_digits, write_digits
+from ranvier.data.digits import Digits, read_digits, write_digits
 from ranvier.data.fetch import PUBLISHED, Recording
 from ranvier.recipes.config import build_config, load_values
 from tests.data.server import serving
@@ -132,9 +132,17 @@ def small_digits(path: Path) -> None:
     chosen = np.flatnonzero(np.isin(whole.voices, np.concatenate(voices)))
     ends = np.cumsum(whole.lengths)
     counts = np.concatenate([whole.counts[ends[clip] - whole.lengths[clip] : ends[clip]] for clip in chosen])
-    of_clips = {name: getattr(whole, name)[chosen] for name in ("lengths", "labels", "voices", "splits")}
-    write_digits(Digits(counts=counts, names=whole.names, **of_clips), path)
-    assert len(SPLITS) == 3
+    write_digits(
+        Digits(
+            counts=counts,
+            lengths=whole.lengths[chosen],
+            labels=whole.labels[chosen],
+            voices=whole.voices[chosen],
+            splits=whole.splits[chosen],
+            names=whole.names,
+        ),
+        path,
+    )
 
 
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,9 +127,9 @@ def test_the_fingerprint_does_not_ask_which_types_hold_the_clips() -> None:
 
 def test_the_fingerprint_of_frames_covers_their_values() -> None:
     generator = np.random.default_rng(0)
-    frames = FrameDataset(
-        generator.random((9, 3)).astype(np.float16), np.array([0, 4, 9]), *np.zeros((2, 2), np.int64), ("a",), 10.0
-    )
+    none = np.zeros(2, np.int64)
+    values = generator.random((9, 3)).astype(np.float16)
+    frames = FrameDataset(values, np.array([0, 4, 9]), none, none, ("a",), 10.0)
     other = frames.frames.copy()
     other[5, 1] += 1
     assert replace(frames, frames=other).fingerprint != frames.fingerprint

@@ -128,7 +128,7 @@ def apportion(
     quota = total * weights / weights.sum()
     least = np.zeros(len(quota), np.int64) if least is None else least
     most = np.full(len(quota), total, np.int64) if most is None else most
-    counts = np.clip(np.floor(quota + 1e-9).astype(np.int64), least, most)
+    counts: NDArray[np.int64] = np.clip(np.floor(quota + 1e-9).astype(np.int64), least, most)
     order = generator.permutation(len(quota))
     for _ in range(total - int(counts.sum())):
         room = order[counts[order] < most[order]]
