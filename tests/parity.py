@@ -55,9 +55,10 @@ def count_differences(
         result = run(network, clip)
         parity.clips += 1
         parity.predictions += result.prediction == predicted[place]
-        theirs, ours = [], []
+        theirs: list[NDArray[np.bool_]] = []
+        ours: list[NDArray[np.bool_]] = []
         for spikes, raster in zip(result.spikes, rasters, strict=True):
-            dense = np.zeros((steps_of(network, length, len(ours)), raster.shape[2]), bool)
+            dense = np.zeros((steps_of(network, length, len(ours)), raster.shape[2]), np.bool_)
             dense[spikes[:, 0], spikes[:, 1]] = True
             ours.append(dense)
             theirs.append(raster[: len(dense), place].numpy() > 0)

@@ -84,8 +84,8 @@ def test_random_networks_freeze_spike_for_spike(
     x *= (torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1)
     with torch.no_grad():
         for block in model.hidden:
-            block.linear.weight *= 3  # so that they spike without any training
-            if block.norm is None:
+            block.linear.weight.mul_(3)  # so that they spike without any training
+            if block.linear.bias is not None:
                 block.linear.bias.uniform_(-0.2, 0.5, generator=generator)
         for _ in range(5):  # batch norm's running statistics away from their start
             model.train().scores(x, lengths)

@@ -33,6 +33,11 @@ def save(path: Path, seed: int = 0, seconds: float = 0.1, **how: Any) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
     for word in ("no", "yes"):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class Reader:
 
     def small(self, name: str) -> None:
         """One file, and now and then the whole folder."""
-        {"config.toml": read_config, "metrics.jsonl": read_metrics}.get(name, read_result)(self.folder)
+        readers: dict[str, Callable[[Path], object]] = {"config.toml": read_config, "metrics.jsonl": read_metrics}
+        readers.get(name, read_result)(self.folder)
         if self.used < USED:
             self.used += 1
             self.everything()
