@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -610,12 +611,23 @@ def test_eval_tells_what_the_engine_does(
     assert told["accuracy"]["high"] == pytest.approx(0.9699, abs=1e-4)
 
 
-def test_eval_names_a_cache_that_cannot_be_written(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch, work: Path, network: Path, orders: Path
+def test_eval_names_a_cache_that_cannot_be_written_where_it_needs_one(
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    work: Path,
+    network: Path,
+    orders: Path,
 ) -> None:
     (work / "file").touch()
     monkeypatch.setenv("RANVIER_CACHE", str(work / "file" / "cache"))
-    assert str(work / "file" / "cache") in refused("eval", network, "--data", orders)
+    assert main(["eval", str(network), "--data", str(orders)]) == 0
+    capsys.readouterr()
+    packed = work / "orders.h5.gz"
+    packed.write_bytes(gzip.compress(orders.read_bytes()))
+    said = refused("eval", network, "--data", packed)
+    assert str(work / "file" / "cache") in said
+    assert "RANVIER_CACHE" in said
 
 
 def test_eval_shows_tables(network: Path, orders: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -706,11 +718,11 @@ NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "infinite bias": (tensor("layers.1.bias", (0,), np.inf), ["layers.1.bias", "infinite", "finite"]),
     "NaN decay": (tensor("layers.0.decay", (0,), np.nan), ["layers.0.decay", "[0, 1]"]),
     "long delay": (tensor("layers.0.delay_steps", (0, 0, 0), 3), ["layers.0.delay_steps", "0 ... 2"]),
-    "NaN step": (header(dt_ms=float("nan")), ["dt_ms", "nan", "above 0"]),
-    "a step of text": (header(dt_ms="long"), ["malformed"]),
+    "NaN step": (header(dt_ms=float("nan")), ["dt_ms", "nan", "ms"]),
+    "a step of text": (header(dt_ms="long"), ["dt_ms", "long"]),
     "no classes": (header(classes=None), ["classes", "missing"]),
     "too many classes": (header(classes=["a", "b", "c"]), ["classes", "3 names for 2"]),
-    "too few layers": (header(layers=LAYERS[:1]), ["layers.0"]),
+    "too few layers": (header(layers=LAYERS[:1]), ["layers.1"]),
     "half a step of delay": (header(layers=[{"max_delay": 2.5, "reset": "hard"}, LAYERS[1]]), ["max_delay", "2.5"]),
     "half a step of silence": (header(readout={"tail_steps": 2.5, "tail": "clip"}), ["tail_steps", "2.5"]),
     "half a channel": (header(input={"channels": 2, "pool": 1.5, "alignment": "zero"}), ["pool", "1.5"]),
@@ -742,7 +754,10 @@ ORDERS: dict[str, tuple[Damage, list[str]]] = {
     ),
     "a long clip": (clip("spikes/times", 1, np.array([0.5, 660])), ["clip 1", "660", "0.66 s", "time_unit"]),
     "a label without class": (numbers("labels", np.array([0, 1, 2, 0, 0, 0])), ["labels[2] is 2", "0 ... 1 allowed"]),
-    "more classes than the network": (numbers("extra/keys", np.array([b"a", b"b", b"c"])), ["3 classes", "2"]),
+    "foreign classes": (
+        numbers("extra/keys", np.array([b"a", b"b", b"c"])),
+        ["a, b, c", "first, second"],
+    ),
 }
 
 

@@ -465,8 +465,10 @@ def test_a_kept_start_is_told_and_checked_by_the_recipe_of_the_run(further: Make
 def test_what_a_start_had_heard_is_not_forgotten(further: Make, first: Path, tmp_path: Path) -> None:
     """A run, started from one that came from a network which has heard SHD, has heard SHD as well."""
     result = json.loads((first / "result.json").read_text())
-    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "heard": ["folder"]}}))
+    (first / "result.json").write_text(
+        json.dumps({**result, "start": {"run": "x", "classes": [], "heard": ["folder"]}})
+    )
     with pytest.raises(ConfigError, match="first: learned from data of recipe folder"):
         train(further(), tmp_path / "run", Quiet())
-    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "heard": ["shd"]}}))
+    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "classes": [], "heard": ["shd"]}}))
     assert train(further(), tmp_path / "run", Quiet())["start"]["heard"] == ["shd"]

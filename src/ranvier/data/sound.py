@@ -17,8 +17,8 @@ SHORTEST_S = 0.02
 LONGEST_S = 16.0  # later times lie more than 10 ms apart in the half precision of SHD's format
 _EDGE = 0.02  # of the loudest sample: what is softer at both ends is silence
 _MARGIN_S = 0.02  # of it that stays
-# a mean of more than so much of the standard deviation is an offset; less changes a level by 0.1% at most
-_OFFSET = 0.05
+# a mean of more than so much of the standard deviation is an offset; less changes a level by 3% at most, 0.3 dB
+_OFFSET = 0.25
 # what libsndfile notes of a chunk that holds less than its header says: declared and real size in bytes
 _SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _OPEN_SIZE = 0x7FFF_F000  # sizes from here on stand for "not known yet": programs that write into a pipe
@@ -69,7 +69,9 @@ def read_sound(path: str | os.PathLike[str], *, longest_s: float = LONGEST_S) ->
                 _check_length(path, file.frames / rate, longest_s)
             frames: NDArray[Any] = file.read(dtype="float64", always_2d=True)
             is_ogg = file.format == "OGG"
-    except soundfile.SoundFileError as error:
+    except DataError:
+        raise
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:  # the latter of formats that cannot be sought in
         reason = getattr(error, "error_string", str(error)).strip().rstrip(".")
         raise DataError(f"{path}: is not a sound file that can be read ({reason})") from None
     if declared > len(frames):
@@ -87,7 +89,7 @@ def _declared_frames(file: Any) -> int:
         missing = int(declared) - int(real)
         if missing > _HEADER_ERROR and int(declared) < _OPEN_SIZE and int(real):
             return max(frames + 1, round(frames * int(declared) / int(real)))
-    return frames
+    return frames + 1 if "truncated" in file.extra_info else frames
 
 
 def _ends(path: Path) -> bool:
@@ -105,7 +107,7 @@ def _ends(path: Path) -> bool:
 def without_offset(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """The samples without a constant offset, which is not heard but would count as level.
 
-    An offset is a mean of more than 5% of the standard deviation; samples without one are returned as they are, to the
+    An offset is a mean of more than a quarter of the standard deviation; samples without one are returned as they are, to the
     bit.
     """
     mean = float(samples.mean())

@@ -214,7 +214,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         raise ConfigError(f"train.start_share: {config.train.start_share:g} is not allowed without train.start (0)")
     _check_lengths(config)
     pool, channels = getattr(config.data, "pool", 1), getattr(config.data, "channels", 1)
-    if pool > channels:
+    if channels is not None and pool > channels:  # else the recording says how many there are
         raise ConfigError(f"data.pool: {pool} is not allowed (1 ... {channels}, data.channels)")
     augment = config.augment
     for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
