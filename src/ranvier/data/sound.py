@@ -107,8 +107,8 @@ def _ends(path: Path) -> bool:
 def without_offset(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """The samples without a constant offset, which is not heard but would count as level.
 
-    An offset is a mean of more than a quarter of the standard deviation; samples without one are returned as they are, to the
-    bit.
+    An offset is a mean of more than a quarter of the standard deviation; samples without one are returned as they are,
+    to the bit.
     """
     mean = float(samples.mean())
     return samples - mean if abs(mean) > _OFFSET * float(samples.std()) else samples
