@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -150,11 +151,14 @@ def test_rarer_classes_are_trained_on_first_and_named() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_share_has_of_every_class_and_speaker_what_is_due(seed: int) -> None:
     dataset = labelled([40, 80, 200], speakers=4)
+    rare = np.where(np.arange(320) % 20 == 0, 0, 1 + np.arange(320) % 3)
+    dataset = replace(dataset, speakers=rare)
     train, _, seen = split_clips(dataset, seen_fraction=0.25, generator=np.random.default_rng(seed))
     assert np.bincount(dataset.labels[seen]).tolist() == [10, 20, 50]
     assert len(train) == 240
-    of_speaker = np.bincount(dataset.speakers[seen])
-    assert np.abs(of_speaker - 20).max() <= 3
+    due = np.bincount(rare) / 4
+    assert due[0] == 4
+    assert np.abs(np.bincount(rare[seen]) - due).max() <= 3
 
 
 @pytest.mark.parametrize("seed", range(20))
