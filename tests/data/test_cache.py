@@ -14,9 +14,8 @@ import pytest
 
 from ranvier.cli import main
 from ranvier.data import DataError, Grid, cache, read_recording, unpack, write_recording
-from ranvier.data.cache import cache_lock, unpacked
+from ranvier.data.cache import cache_lock, kept_array, unpacked
 from ranvier.data.cache_contents import cache_contents, empty_cache
-from ranvier.data.ear import membrane
 from ranvier.data.frames import write_frames
 from ranvier.data.unpack import unpacked_size
 from ranvier.files import write_atomically
@@ -58,7 +57,7 @@ def test_without_a_cache_plain_files_are_read_the_same(recording: Path, packed: 
         np.testing.assert_array_equal(getattr(here, name), getattr(usual, name))
     config = build_config(load_values("folder"), {"data.root": str(recording), "data.validation": "none"})
     assert len(build_splits(config).train.dataset) == 6
-    np.testing.assert_array_equal(membrane.kept_array("x", lambda: np.arange(3), None), [0, 1, 2])
+    np.testing.assert_array_equal(kept_array("x", lambda: np.arange(3), None), [0, 1, 2])
 
     for needs in (
         lambda: read_recording(packed, GRID),
@@ -149,7 +148,7 @@ def test_the_cache_is_shown_and_emptied_and_what_is_not_ours_stays(
     monkeypatch.setenv("RANVIER_CACHE", str(folder))
     assert cache_contents() == []
     read_recording(packed, GRID)
-    membrane.kept_array("membrane-1-8-low", lambda: np.zeros(8), None)
+    kept_array("membrane-1-8-low", lambda: np.zeros(8), None)
     sound = folder / "sound-0123456789abcdef.h5"
     (folder / "sound-0123456789abcdef.h5.part").mkdir()
     (folder / "sound-0123456789abcdef.h5.part" / "0.npz").write_bytes(b"12345")

@@ -59,7 +59,7 @@ def output_streams() -> Iterator[None]:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     # there is none where the command was started without
-    sys.stdout, sys.stderr = (None if stream is None else _Output(stream) for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = (None if stream is None else _Output(stream) for stream in before)
     try:
         yield
     finally:

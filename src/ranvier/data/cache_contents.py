@@ -68,7 +68,8 @@ def empty_cache(cache: str | os.PathLike[str] | None = None) -> tuple[Sequence[C
     Raises:
         OSError: something cannot be removed.
     """
-    removed, kept = [], []
+    removed: list[CacheEntry] = []
+    kept: list[CacheEntry] = []
     for entry in cache_contents(cache):
         (removed if _remove(entry.path) else kept).append(entry)
     return removed, kept
