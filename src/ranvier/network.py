@@ -319,7 +319,8 @@ def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_HEADER)
-            _require(text is not None, "not a Ranvier network (the file's header says nothing of one)")
+            if text is None:
+                raise NetworkError("not a Ranvier network (the file's header says nothing of one)")
             names = list(file.keys())
             for name in names:
                 dtype = file.get_slice(name).get_dtype()

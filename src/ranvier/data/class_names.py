@@ -19,7 +19,7 @@ _NUMERALS = {
     for number, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
 }
 
-Clips = TypeVar("Clips", SpikeDataset, FrameDataset)
+Clips = TypeVar("Clips", bound=SpikeDataset | FrameDataset)
 
 
 @dataclass(frozen=True, eq=False)
