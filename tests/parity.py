@@ -27,6 +27,7 @@ class Parity:
         differing: places (clip, layer, step, neuron) where one of the two spikes and the other does not.
         margins: of every first difference, ``|v - threshold|``; what differs later follows from it.
         clips, predictions: how many, and in how many of them both give the same class.
+        unexplained: clips whose class differs although no spike does.
     """
 
     spikes: int = 0
@@ -34,6 +35,7 @@ class Parity:
     margins: list[float] = field(default_factory=list)
     clips: int = 0
     predictions: int = 0
+    unexplained: int = 0
 
     def __str__(self) -> str:
         return (
@@ -67,6 +69,7 @@ def count_differences(
         parity.differing += differing
         parity.margins += first_margins(network, clip, ours, theirs)
         if not differing:
+            parity.unexplained += result.prediction != predicted[place]
             torch.testing.assert_close(
                 torch.from_numpy(result.voltage),
                 voltage[: len(result.voltage), place].double(),

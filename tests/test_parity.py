@@ -81,7 +81,7 @@ def test_random_networks_freeze_spike_for_spike(
     )  # fmt: skip
     x = torch.poisson(torch.full((41, 16, sources), 0.3), generator)
     lengths = torch.randint(1, 42, (16,), generator=generator)
-    x *= (torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1)
+    x = x.where((torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1), torch.zeros(()))
     with torch.no_grad():
         for block in model.hidden:
             block.linear.weight.mul_(3)  # so that they spike without any training
@@ -98,7 +98,7 @@ def test_random_networks_freeze_spike_for_spike(
     assert parity.spikes > 100
     assert all(margin < CLOSE for margin in parity.margins), str(parity)
     assert parity.margins or not parity.differing
-    assert parity.predictions == parity.clips or parity.differing
+    assert parity.unexplained == 0
 
 
 def test_a_difference_is_counted_and_its_first_margin_is_found() -> None:
@@ -145,7 +145,8 @@ def test_frozen_network_spikes_as_the_model_does(
     assert parity.differing <= 1e-5 * parity.spikes, str(parity)
     assert all(margin < CLOSE for margin in parity.margins), str(parity)
     assert parity.margins or not parity.differing
-    assert parity.predictions == CLIPS
+    assert parity.unexplained == 0
+    assert parity.predictions >= 0.99 * CLIPS
 
 
 @torch.no_grad()

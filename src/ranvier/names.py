@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 _LEFT_TO_RIGHT = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-_NOT_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of surrogate pairs, line and paragraph separators
+_NOT_TEXT = ("Cc", "Cs")  # control characters, halves of surrogate pairs
 
 
 def normal_name(name: str) -> str:

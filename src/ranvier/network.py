@@ -318,8 +318,9 @@ def _read_parts(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Header and tensors of a file; nothing larger than the file is made before its kind is known."""
     try:
         with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_HEADER, "")
-            _require(text != "", "not a Ranvier network (the file's header says nothing of one)")
+            text = (file.metadata() or {}).get(_HEADER)
+            if text is None:
+                raise NetworkError("not a Ranvier network (the file's header says nothing of one)")
             names = list(file.keys())
             for name in names:
                 dtype = file.get_slice(name).get_dtype()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ranvier.data import FrameDataset, SpikeDataset
+from ranvier.analysis.delays import found_delays
+from ranvier.data import DataError, FrameDataset, SpikeDataset
+from ranvier.data.disturb import delete_events, equalise_channels, move_events, reverse_time
 
 
 def drawn(clips: int = 9, steps: int = 40, sources: int = 6, seed: int = 0) -> SpikeDataset:
@@ -135,3 +138,70 @@ def test_the_fingerprint_of_frames_covers_their_values() -> None:
     assert replace(frames, frames=other).fingerprint != frames.fingerprint
     assert replace(frames, frames=frames.frames.copy()).fingerprint == frames.fingerprint
     assert replace(frames, labels=np.array([0, 1])).fingerprint != frames.fingerprint
+
+
+HERE = np.array([0, 3])
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        (HERE, HERE),
+        (HERE, HERE, HERE[:1]),
+        (HERE / 2, HERE, HERE),
+        (HERE, HERE / 2, HERE),
+        (HERE, HERE, HERE / 2),
+        (HERE - 1, HERE, HERE),
+        (HERE[None], HERE[None], HERE[None]),
+    ],
+)
+def test_what_is_no_clip_is_refused_by_packing_and_by_every_disturbance(clip: Any) -> None:
+    generator = np.random.default_rng(0)
+    one: dict[str, Any] = {"labels": np.array([0]), "speakers": None, "classes": ["a"], "sources": 4, "dt_ms": 1.0}
+    assert len(SpikeDataset.pack([(HERE, HERE, HERE)], **one)) == 1
+    for refused in (
+        lambda: SpikeDataset.pack([clip], **one),
+        lambda: reverse_time(clip, 9),
+        lambda: move_events(clip, 9, generator, sigma_steps=1.0),
+        lambda: delete_events(clip, generator, share=0.5),
+        lambda: equalise_channels(clip, generator),
+    ):
+        with pytest.raises(DataError, match=r"^(clip 0|events): "):
+            refused()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.array([0, 0])}, "labels: shape"),
+        ({"labels": np.array([1])}, "labels: 1"),
+        ({"labels": np.array([-1])}, "labels: -1"),
+        ({"speakers": np.array([])}, "speakers: shape"),
+        ({"sources": 3}, "source 3"),
+    ],
+)
+def test_labels_speakers_and_sources_have_to_fit_the_clips(change: dict[str, Any], message: str) -> None:
+    one: dict[str, Any] = {"labels": np.array([0]), "speakers": None, "classes": ["a"], "sources": 4, "dt_ms": 1.0}
+    with pytest.raises(DataError, match=message):
+        SpikeDataset.pack([(HERE, HERE, HERE)], **(one | change))
+
+
+@pytest.mark.parametrize("clips", [[9], [-1], [0.0], [True], [[0]], 0])
+def test_clips_that_are_not_there_are_refused(clips: Any) -> None:
+    frames = FrameDataset(
+        frames=np.zeros((9, 2), np.float32),
+        offsets=np.arange(10),
+        labels=np.zeros(9, np.int64),
+        speakers=np.zeros(9, np.int64),
+        classes=("a",),
+        dt_ms=1.0,
+    )
+    for dataset in (drawn(), frames):
+        with pytest.raises(DataError, match="clips: "):
+            dataset.batch(np.array(clips))
+
+
+@pytest.mark.parametrize("offsets", [np.zeros((2, 3)), np.zeros((3, 2), np.int64), np.zeros(3, np.int64)])
+def test_offsets_of_another_shape_or_type_are_refused(offsets: Any) -> None:
+    with pytest.raises(ValueError, match=r"(offsets|delay_steps): "):
+        found_delays(np.zeros((2, 3), np.int64), offsets)

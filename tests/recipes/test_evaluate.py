@@ -71,9 +71,8 @@ def test_a_network_without_a_fault_has_none_whatever_the_order_of_the_names(
 
 
 def recorded(path: Path, keys: Sequence[str]) -> Path:
-    made = [(np.arange(10) * 0.01 + 0.005, np.full(10, channel)) for channel in (2, 0)]
-    times, units = zip(*made, strict=True)
-    write_recording(path, times, units, np.array([0, 1]), classes=keys)
+    units = [np.full(10, channel) for channel in (2, 0)]
+    write_recording(path, [np.arange(10) * 0.01 + 0.005] * 2, units, np.array([0, 1]), classes=keys)
     return path
 
 

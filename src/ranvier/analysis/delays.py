@@ -28,7 +28,13 @@ def found_delays(
     Returns:
         ``[class, channel]``, True where a delay is found. Even random delays agree by chance in a few: compare with
         the delays before training.
+
+    Raises:
+        ValueError: the two are not integers of one shape ``[class, channel]``.
     """
+    for name, steps in (("delay_steps", delay_steps), ("offsets", offsets)):
+        if steps.ndim != 2 or steps.shape != offsets.shape or steps.dtype.kind not in "iu":
+            raise ValueError(f"{name}: {steps.dtype} of shape {steps.shape} (integers [class, channel], both alike)")
     arrival = delay_steps.astype(np.int64) + offsets
     shifts = np.arange(arrival.min(), arrival.max() + 1)
     hits = np.abs(arrival[:, :, None] - shifts) <= tolerance

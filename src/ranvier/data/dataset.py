@@ -35,6 +35,22 @@ def check_clips(clips: NDArray[Any], most: int) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
+def check_events(events: Sequence[NDArray[Any]], sources: int | None, what: str) -> None:
+    """Refuse what is not (step, source, count), three arrays of integers of one length, sources below ``sources``.
+
+    Raises:
+        DataError: begins with ``what``.
+    """
+    shapes = [np.shape(part) for part in events]
+    if len(shapes) != 3 or len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise DataError(f"{what}: shapes {', '.join(map(str, shapes))} (step, source and count of one length allowed)")
+    for name, values in zip(("step", "source", "count"), events, strict=True):
+        if len(values) and (values.dtype.kind not in "iu" or values.min() < 0):
+            raise DataError(f"{what}: {name} is {values.dtype} from {values.min()} (integers, 0 or more allowed)")
+    if sources is not None and len(events[1]) and events[1].max() >= sources:
+        raise DataError(f"{what}: source {events[1].max()} (0 ... {sources - 1} allowed)")
+
+
 @dataclass(frozen=True, eq=False)
 class SpikeDataset:
     """Clips of counted events on a grid, without their empty cells.
@@ -75,7 +91,19 @@ class SpikeDataset:
         dt_ms: float,
         speaker_names: Sequence[str] = (),
     ) -> SpikeDataset:
-        """Join clips of (step, source, count) into one data set, in the smallest integer types that hold them."""
+        """Join clips of (step, source, count) into one data set, in the smallest integer types that hold them.
+
+        Raises:
+            DataError: a clip is not three arrays of integers of one length, or has a source that there is not; or
+                labels and speakers are not one per clip, labels within the classes.
+        """
+        for number, clip in enumerate(clips):
+            check_events(clip, sources, f"clip {number}")
+        for name, values in (("labels", labels), ("speakers", speakers)):
+            if values is not None and np.shape(values) != (len(clips),):
+                raise DataError(f"{name}: shape {np.shape(values)} ({len(clips)}, one per clip, allowed)")
+        if len(clips) and not 0 <= np.min(labels) <= np.max(labels) < len(classes):
+            raise DataError(f"labels: {np.min(labels)} ... {np.max(labels)} (0 ... {len(classes) - 1} allowed)")
         sizes = [len(step) for step, _, _ in clips]
 
         def joined(part: int) -> NDArray[Any]:

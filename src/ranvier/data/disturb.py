@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.data.dataset import DataError
+from ranvier.data.dataset import DataError, check_events
 
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def reverse_time(events: Events, length: int) -> Events:
     """Play a clip backwards: step t goes to length - 1 - t. Every channel keeps its number of events."""
+    check_events(events, None, "events")
     step, source, count = events
     return _cells(length - 1 - step.astype(np.int64), source, count)
 
@@ -49,6 +50,7 @@ def delete_events(events: Events, generator: np.random.Generator, *, share: floa
     """
     if not 0 <= share <= 1:
         raise DataError(f"share: {share} is not allowed (0 ... 1)")
+    check_events(events, None, "events")
     step, source, count = events
     kept = generator.binomial(count.astype(np.int64), 1 - share)
     there = kept > 0
@@ -75,6 +77,7 @@ def equalise_channels(events: Events, generator: np.random.Generator) -> Events:
 
 def _single(events: Events) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Step and source of every single event."""
+    check_events(events, None, "events")
     step, source, count = events
     times = count.astype(np.int64)
     return np.repeat(step.astype(np.int64), times), np.repeat(source.astype(np.int64), times)

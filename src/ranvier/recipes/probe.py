@@ -14,6 +14,7 @@ from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.analysis.intervals import Accuracy
 from ranvier.data import DataError, Grid, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
+from ranvier.data.dataset import check_clips
 from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
@@ -71,6 +72,9 @@ def probe(
 
     Source: arXiv 2507.16043.
     """
+    if not isinstance(dataset, SpikeDataset):
+        raise DataError(f"dataset: {type(dataset).__name__} is not allowed (clips of spikes)")
+    clips = check_clips(clips, len(dataset))
     trials = list(_trials(network, seed))
     found = []
     for number, (name, kind, amount, changed, change) in enumerate(trials):
