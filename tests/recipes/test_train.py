@@ -380,8 +380,9 @@ def test_a_run_stopped_between_epochs_continues_to_the_bit(
     with pytest.raises(StopHereError):
         train(small(**changes), tmp_path / "stopped", watcher)
     assert not (tmp_path / "stopped" / "result.json").exists()
+    last = read_metrics(tmp_path / "stopped")[-1]
     with (tmp_path / "stopped" / "metrics.jsonl").open("a") as file:
-        file.write('{"epoch": 3, "loss": 1.0}\n{"epoch": 4, "lo')  # what a kill may leave behind
+        file.write(json.dumps({**last, "epoch": 3, "loss": 1.0}) + '\n{"epoch": 4, "lo')  # what a kill may leave behind
     again = Quiet()
     resume(tmp_path / "stopped", again)
     assert [row["epoch"] for row in again.rows] == [3]
