@@ -128,7 +128,7 @@ def parse_json(text: str) -> Any:
         ValueError, RecursionError: it is no JSON, or has names that are no text (halves of surrogate pairs).
     """
     value = json.loads(text)
-    pass
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
 
