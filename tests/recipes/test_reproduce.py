@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from ranvier.analysis.intervals import Mean
+from ranvier.analysis.intervals import Mean, OverSpeakers
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
@@ -352,14 +352,25 @@ def finished(folder: Path, seed: int, value: float, data: dict[str, str] | None,
     """A run of which only the result is there: two speakers, right on ``value`` ± 0.1."""
     config = build_config(load_values("shd"), {"train.seed": seed})
     run = Run(Row(name="a", recipe="shd"), "honest", seed, config, folder / f"seed-{seed}")
-    speakers = {name: {"value": value + off, "correct": 1, "clips": 2} for name, off in (("10", -0.1), ("11", 0.1))}
-    accuracy = {"validation": {"value": value, "clips": 100, "speakers": speakers, "over_speakers": {}}}
+    wide = {"low": 0.0, "high": 1.0}
+    both = (("10", -0.1), ("11", 0.1))
+    speakers = {name: {"value": value + off, **wide, "correct": 1, "clips": 2} for name, off in both}
+    over = OverSpeakers.of([value - 0.1, value + 0.1]).as_dict()
+    accuracy = {"validation": {"value": value, **wide, "clips": 100, "speakers": speakers, "over_speakers": over}}
     if tested:
-        accuracy["test"] = {"value": value - 0.2, "clips": 50}
+        accuracy["test"] = {"value": value - 0.2, **wide, "clips": 50}
     make_folder(run.folder, config, force=False)
     write_result(
         run.folder,
-        {"accuracy": accuracy, "parameters": 5, "seconds": 1.0, **({} if data is None else {"data": data})},
+        {
+            **dict.fromkeys(("seed", "epochs", "best_epoch", "threads"), 0),
+            **dict.fromkeys(("recipe", "delays", "protocol", "epoch_chosen_on", "machine", "finished"), ""),
+            **{"clips": {}, "left_out": [], "last_epoch": {}, "versions": {}, "git_commit": None, "delays_found": None},
+            "accuracy": accuracy,
+            "parameters": 5,
+            "seconds": 1.0,
+            **({} if data is None else {"data": data}),
+        },
     )
     return run
 
@@ -444,7 +455,7 @@ def test_a_seed_that_diverges_is_told_and_the_others_count(table: Path, tmp_path
     words = [*command(table, out, *fields)[3:]]
     assert main(words) == 2  # no seed has a figure
     _, learned, _ = timeless(out)
-    assert (learned[2], learned[6]) == ("diverged", "0")
+    assert (learned[2], learned[7]) == ("diverged", "0")
     files = list(out.rglob("diverged.json"))
     assert len(files) == 2
     changed = [file.stat().st_mtime_ns for file in files]

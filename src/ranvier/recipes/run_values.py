@@ -38,6 +38,13 @@ class _Counted(_Values):
         return self
 
 
+class _OverSpeakers(_Values):
+    value: Share
+    low: Share | None
+    high: Share | None
+    speakers: Count
+
+
 class _Accuracy(_Values):
     value: Share
     low: Share
@@ -45,6 +52,7 @@ class _Accuracy(_Values):
     correct: Count | None = None
     clips: Clips
     speakers: dict[str, _Counted] = {}
+    over_speakers: _OverSpeakers | None = None
     spikes_per_neuron_and_clip: list[Annotated[float, Field(ge=0, le=_MOST)]] = []
 
 
@@ -87,6 +95,8 @@ class _Result(_Values):
     epoch_chosen_on: str = ""
     clips: dict[str, Count] = {}
     left_out: list[str] = []
+    notes: list[str] = []
+    data: dict[str, str] = {}
     parameters: Count = 0
     epochs: Count = 0
     best_epoch: Count | None = None
