@@ -36,7 +36,9 @@ def test_every_recipe_has_a_story(recipe: str) -> None:
     text = told(recipe, {**CLIPS, "test": 20, "seen": 0})
     assert text.startswith("A network of spiking neurons (")
     assert "It heard 6,051 training clips" in text
-    assert ("never heard" in text) == (recipe == "digits" or recipe.startswith("shd"))
+    assert ("never heard" in text) == (
+        recipe == "digits" or (recipe.startswith("shd") and recipe != "shd-published")
+    )  # which chooses its epoch on the test set
     assert ("ten sources only" in text) == ("sparse" in recipe)
 
 
