@@ -25,8 +25,9 @@ NAMES = ("水", "zwölf", "\u202eright to left", "a\x1b[31mb", "[/red] [bold]", 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     file = tmp_path / "a.h5"
-    times, units = [np.array([0.005, 0.015, 0.025])] * len(NAMES), [np.array([0, 1, 2])] * len(NAMES)
-    write_recording(file, times, units, np.arange(len(NAMES)), classes=NAMES)
+    names = NAMES[:-1]  # a class without a name is refused
+    times, units = [np.array([0.005, 0.015, 0.025])] * len(names), [np.array([0, 1, 2])] * len(names)
+    write_recording(file, times, units, np.arange(len(names)), classes=names)
     return file
 
 

@@ -46,6 +46,7 @@ CASES = {
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
     "encode": "",
+    "data cache": "",
     "data check": "",
     "data join": "",
     "data speak": "",
