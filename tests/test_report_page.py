@@ -373,7 +373,9 @@ def test_a_comparison_highlights_the_best_and_opens_runs(page: Page, runs: Path)
     chart = "document.querySelector('[data-draw=overlay] .panels svg')"
     assert "guessing: 5.0%" in page.run(f"return {chart}.textContent")
     assert page.run("return document.querySelectorAll('details.run[open]').length") == 0
-    page.one(".runs a").click()
+    link = page.one(".runs a")
+    page.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", link)  # the page scrolls smoothly
+    link.click()
     page.until("return document.querySelectorAll('details.run[open] canvas').length === 1")
     assert page.complaints() == []
 

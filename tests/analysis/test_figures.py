@@ -63,7 +63,7 @@ def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
 def test_any_name_is_drawn_without_a_word_from_matplotlib(tmp_path: Path) -> None:
     names = ("水 zwölf \u202e\x1b σ", r"$\frac$ a$b$c")
     figure = figures.plot_raster(
-        replace(network(), classes=names), (np.array([0]), np.array([0]), np.array([1])), 5, names[0]
+        replace(network(), classes=("水", names[1])), (np.array([0]), np.array([0]), np.array([1])), 5, names[0]
     )
     assert r"class \u6c34 zwölf \u202e\x1b σ:" in figure.axes[0].get_title()
     figures.save(figure, tmp_path / "raster.png")  # a warning is an error here

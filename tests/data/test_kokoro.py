@@ -183,7 +183,7 @@ def test_a_folder_that_can_only_be_read_is_enough(
     def never(*_: object, **__: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("ranvier.data.kokoro.alone", never)
+    monkeypatch.setattr("ranvier.data.kokoro.file_lock", never)
     monkeypatch.setattr(Path, "mkdir", never)
     assert get(tmp_path, mirror) == CONTENT
 
