@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ranvier.data.kokoro import UnreachableError, fetch_kokoro
-
 DATA = Path(os.environ.get("RANVIER_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -34,12 +32,3 @@ def shd_root() -> Path:
     if not (root / "shd_train.h5.gz").exists():
         pytest.skip(f"the recording is not at {root} (RANVIER_TEST_DATA names another folder)")
     return root
-
-
-@pytest.fixture(scope="session")
-def kokoro() -> list[Path]:
-    """Kokoro's network and voices, downloaded once into the user's cache."""
-    try:
-        return fetch_kokoro()
-    except UnreachableError as error:
-        pytest.skip(str(error))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -17,7 +15,6 @@ import soundfile
 from ranvier.cli import main
 from ranvier.data import write_clips
 from ranvier.data.lock import file_lock
-from ranvier.data.speak import speak
 
 
 @pytest.fixture
@@ -104,13 +101,6 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["data", "join", "none.h5", "--out", "x.h5"], "one alone cannot be joined"),
         (["data", "join", "none.h5", "sounds", "--out", "x.h5", "--match", "2"], "match: 2 is not allowed (0 ... 1)"),
         (["data", "join", "none.h5", "sounds", "--out", "no/x.h5"], "no: no such folder"),
-        (["data", "speak", "yes", "--out", "said"], "words: two or more are needed, each once"),
-        (["data", "speak", "yes", "a/b", "--out", "said"], "words: 'a/b' is not allowed"),
-        (["data", "speak", "yes", "no", "--out", "sounds"], "sounds: exists already"),
-        (["data", "speak", "yes", "no", "--out", "none/said"], "none: no such folder"),
-        (["data", "speak", "yes", "no", "--out", "said", "--rate", "100"], "rate: 100 is not allowed (8000 ... 48000)"),
-        (["data", "speak", "yes", "no", "--out", "said", "--voices", "0"], "whole number (1 or more)"),
-        (["data", "speak", "yes", "no"], "--out"),
         (["data", "make-digits", "--out", "none/x.npz.xz"], "none: no such folder"),
         (["data", "make-digits", "--out", "digits.h5"], "digits.h5: is not a .npz.xz file's name"),
     ],
@@ -118,20 +108,6 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
 def test_what_is_refused(sounds: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     assert said in refused(capsys, *arguments)
     assert {path.name for path in Path().iterdir()} <= {"sounds", "cache"}, "nothing is left half-written"
-
-
-def test_speak_takes_every_option(
-    kokoro: Sequence[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    options: dict[str, Any] = {"voices": 2, "takes": 2, "rate": 8000, "seed": 3, "workers": 2}
-    speak(["yes", "no"], tmp_path / "wanted", noise=True, **options)
-    monkeypatch.chdir(tmp_path)
-    named = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    assert main(["data", "speak", "yes", "no", "--noise", *named, "--out", "said"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert told == ["said written: 8 files of 2 voices", "hear them with: ranvier encode said --out said.h5"]
-    said, wanted = ({file.name: file.read_bytes() for file in Path(name).iterdir()} for name in ("said", "wanted"))
-    assert said == wanted
 
 
 def test_make_shd_divides_as_published(
@@ -160,19 +136,6 @@ def test_make_shd_divides_as_published(
     assert "holds shd_train.h5 and shd_test.h5 already" in refused(
         capsys, "data", "make-shd", str(audio), "--out", str(tmp_path / "shd")
     )
-
-
-def test_spoken_words_are_heard_by_the_ear(
-    kokoro: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ["data", "speak", "yes", "no", "--out", "said", "--voices", "2", "--takes", "1", "--rate", "8000"]
-    assert main([*arguments, "--workers", "1"]) == 0
-    assert capsys.readouterr().out == (
-        "said written: 4 files of 2 voices\nhear them with: ranvier encode said --out said.h5\n"
-    )
-    assert main(["encode", "said", "--out", "said.h5", "--channels", "70"]) == 0
-    assert "4 clips, 2 classes, 2 speakers" in capsys.readouterr().out
 
 
 def test_join_tells_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

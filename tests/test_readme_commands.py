@@ -6,9 +6,8 @@ import gzip
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,6 @@ CASES = {
     "data cache": "",
     "data check": "",
     "data join": "",
-    "data speak": "",
     "data fetch": "",
     "data make-digits": "",
     "data make-shd": "",
@@ -59,8 +57,6 @@ CASES = {
 # Commands that the text names without the words that they need.
 COMPLETE = {
     "ranvier probe": "RUN",
-    "ranvier encode FOLDER": "--out any.h5",
-    "ranvier data speak": "yes no --out any",
     "ranvier data fetch": "shd",
     "ranvier data make-shd AUDIO": "--out made",
 }
@@ -147,17 +143,12 @@ def small_digits(path: Path) -> None:
 
 
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what needs voices of hundreds of megabytes, or minutes of speech."""
-
-    def speak(words: Sequence[str], out: Path, **options: Any) -> list[Any]:
-        assert len(words) >= 2
-        return [SimpleNamespace(voice=SimpleNamespace(name="af-heart")) for _ in words]
+    """For what needs minutes of speech."""
 
     def make_digits(out: Path, *, seed: int, wav: Path | None, **options: Any) -> Digits:
         shutil.copy("digits-small.npz.xz", out)
         return read_digits(out)
 
-    monkeypatch.setattr("ranvier.data.speak.speak", speak)
     monkeypatch.setattr("ranvier.data.make_digits.make_digits", make_digits)
 
 

@@ -152,15 +152,13 @@ def test_the_cache_is_shown_and_emptied_and_what_is_not_ours_stays(
     sound = folder / "sound-0123456789abcdef.h5"
     (folder / "sound-0123456789abcdef.h5.part").mkdir()
     (folder / "sound-0123456789abcdef.h5.part" / "0.npz").write_bytes(b"12345")
-    (folder / "kokoro").mkdir()
-    (folder / "kokoro" / "voices-v1.0.bin").touch()
-    foreign = ["poetry.lock", "thesis.h5", "thesis.h5.part", "kokoro/mine.txt", "notes.npz"]
+    foreign = ["poetry.lock", "thesis.h5", "thesis.h5.part", "notes.npz"]
     for name in foreign:
         (folder / name).touch()
     sizes = {entry.path.name: entry.size for entry in cache_contents()}
     assert sizes["sound-0123456789abcdef.h5.part"] == 5
     assert sizes["membrane-1-8-low.npy"] == (folder / "membrane-1-8-low.npy").stat().st_size
-    assert len(sizes) == 5  # counted, unpacked, tables, begun, voices
+    assert len(sizes) == 4  # counted, unpacked, tables, begun
     assert main(["data", "cache"]) == 0
     out = capsys.readouterr().out
     assert str(folder) in out
@@ -170,7 +168,7 @@ def test_the_cache_is_shown_and_emptied_and_what_is_not_ours_stays(
         temporary.write_bytes(b"half")
         removed, kept = empty_cache()
         assert {entry.path.name for entry in kept} == {temporary.name, f"{sound.name}.part", f"{sound.name}.wait"}
-        assert len(removed) == 4
+        assert len(removed) == 3
     assert main(["data", "cache", "--empty"]) == 0
     left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert left == set(foreign)

@@ -64,7 +64,6 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
     shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
     add_cache(tasks)
     _add_join(tasks)
-    _add_speak(tasks)
     digits = tasks.add_parser(
         "make-digits",
         help="make the package's spoken digits anew",
@@ -110,35 +109,6 @@ def _add_join(tasks: Any) -> None:
     join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
 
 
-def _add_speak(tasks: Any) -> None:
-    spoken = tasks.add_parser(
-        "speak",
-        help="have words spoken by many voices, to learn from",
-        description="Let the 54 voices of the network Kokoro-82M, and blends of them, say English words, at many "
-        "speeds, and write each as WORD_VOICE_TAKE.wav, for ranvier encode. Needs pip install 'ranvier[speech]'; the "
-        "first call downloads the voices (121 MB). A stopped call is continued by the same call.",
-        allow_abbrev=False,
-    )
-    spoken.add_argument(
-        "words", metavar="WORD", nargs="+", help="what is said, and a class each, two or more; 7 is read as seven"
-    )
-    spoken.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="folder to make")
-    spoken.add_argument(
-        "--voices", metavar="N", type=count, default=108, help="voices; from the 55th, blends of two (default: 108)"
-    )
-    spoken.add_argument("--takes", metavar="N", type=count, default=3, help="of a word by a voice (default: 3)")
-    spoken.add_argument(
-        "--rate", metavar="HZ", type=count, default=24000, help="samples per second, 8000 ... 48000 (default: 24000)"
-    )
-    spoken.add_argument(
-        "--noise",
-        action="store_true",
-        help="with white or pink noise, 10 to 40 dB below the speech, for networks that are to hear recordings",
-    )
-    spoken.add_argument("--seed", metavar="N", type=whole, default=0, help="of voices, manner, noise (default: 0)")
-    spoken.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
-
-
 def run_data(options: argparse.Namespace) -> int:
     """Do what was asked."""
     do = {
@@ -147,7 +117,6 @@ def run_data(options: argparse.Namespace) -> int:
         "cache": run_cache,
         "make-shd": _make_shd,
         "join": _join,
-        "speak": _speak,
         "make-digits": _make_digits,
     }
     return do[options.task](options)
@@ -206,35 +175,6 @@ def _join(options: argparse.Namespace) -> int:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
         say(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
     say(f"{options.out} written: {sum(part.clips for part in parts)} clips")
-    return 0
-
-
-def _speak(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress
-    from ranvier.data.download import Terms
-    from ranvier.data.speak import speak
-
-    with ClipProgress("downloading the voices") as progress:
-
-        def spoken(done: int, total: int) -> None:
-            progress.title = "speaking"
-            progress.clips(done, total)
-
-        rows = speak(
-            options.words,
-            options.out,
-            voices=options.voices,
-            takes=options.takes,
-            rate=options.rate,
-            noise=options.noise,
-            seed=options.seed,
-            workers=options.workers,
-            progress=spoken,
-            terms=Terms(progress.clips),
-        )
-    voices = len({row.voice.name for row in rows})
-    say(f"{options.out} written: {len(rows)} files of {voices} voices")
-    say(f"hear them with: ranvier encode {options.out} --out {options.out.name}.h5")
     return 0
 
 

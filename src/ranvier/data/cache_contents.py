@@ -14,7 +14,6 @@ from ranvier.data.cache import cache_folder
 from ranvier.data.lock import NoLockError, file_lock
 from ranvier.files import is_abandoned, is_temporary
 
-_VOICES = "kokoro"  # a folder
 _KINDS = (
     (r"[0-9a-f]{16}-[0-9a-f]{8}-.*\.npz", "recording, counted"),
     (r"sound-[0-9a-f]{16}\.h5", "sound, as spikes"),
@@ -22,7 +21,6 @@ _KINDS = (
     (r"[0-9a-f]{24}-.*\.npy", "sound, as frames"),
     (r"membrane-.*\.npy", "tables of the ear"),
     (r"[0-9a-f]{16}-.*\.h5", "recording, unpacked"),
-    (r"kokoro-v.*\.onnx|voices-v.*\.bin", "voices of ranvier data speak"),
 )
 _UNFINISHED = {".part": "not finished", ".lock": "lock", ".wait": "lock"}
 
@@ -54,8 +52,7 @@ def cache_contents(cache: str | os.PathLike[str] | None = None) -> list[CacheEnt
     folder = cache_folder(cache)
     if not folder.exists():
         return []
-    paths = [*folder.iterdir(), *(folder / _VOICES).glob("*")]
-    found = [(path, _content(path)) for path in sorted(paths)]
+    found = [(path, _content(path)) for path in sorted(folder.iterdir())]
     return [CacheEntry(path, _size(path), content) for path, content in found if content is not None]
 
 
