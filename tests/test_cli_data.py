@@ -101,8 +101,6 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["data", "join", "none.h5", "--out", "x.h5"], "one alone cannot be joined"),
         (["data", "join", "none.h5", "sounds", "--out", "x.h5", "--match", "2"], "match: 2 is not allowed (0 ... 1)"),
         (["data", "join", "none.h5", "sounds", "--out", "no/x.h5"], "no: no such folder"),
-        (["data", "make-digits", "--out", "none/x.npz.xz"], "none: no such folder"),
-        (["data", "make-digits", "--out", "digits.h5"], "digits.h5: is not a .npz.xz file's name"),
     ],
 )
 def test_what_is_refused(sounds: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:

@@ -8,7 +8,6 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +48,6 @@ CASES = {
     "data check": "",
     "data join": "",
     "data fetch": "",
-    "data make-digits": "",
     "data make-shd": "",
     "reproduce shd": SMALL_TABLE,
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
@@ -105,7 +103,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("more.h5", "data/shd/shd_train.h5"):
         recording(tmp_path / name)
     small_digits(tmp_path / "digits-small.npz.xz")
-    stand_ins(monkeypatch)
     with serving() as served:
         content = recording(tmp_path / "served.h5").read_bytes()
         source = served.offer("shd_train.h5.gz", gzip.compress(content))
@@ -140,16 +137,6 @@ def small_digits(path: Path) -> None:
         ),
         path,
     )
-
-
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what needs minutes of speech."""
-
-    def make_digits(out: Path, *, seed: int, wav: Path | None, **options: Any) -> Digits:
-        shutil.copy("digits-small.npz.xz", out)
-        return read_digits(out)
-
-    monkeypatch.setattr("ranvier.data.make_digits.make_digits", make_digits)
 
 
 def failure(command: str) -> str | None:

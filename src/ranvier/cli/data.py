@@ -64,19 +64,6 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
     shd.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
     add_cache(tasks)
     _add_join(tasks)
-    digits = tasks.add_parser(
-        "make-digits",
-        help="make the package's spoken digits anew",
-        description="Synthetic speech (eSpeak NG, pip install 'ranvier[speech]'), noise, our ear: the 2,040 clips that "
-        "ranvier train learns from, to the byte.",
-        allow_abbrev=False,
-    )
-    digits.add_argument("--out", metavar="FILE", type=Path, required=True, help="file to write, .npz.xz")
-    digits.add_argument("--wav", metavar="FOLDER", type=Path, help="also write the sound of every clip there")
-    digits.add_argument(
-        "--seed", metavar="N", type=whole, default=0, help="of voices, noise and nerve fibres (default: 0)"
-    )
-    digits.add_argument("--workers", metavar="N", type=count, help="processes (default: one per core)")
 
 
 def _add_join(tasks: Any) -> None:
@@ -117,7 +104,6 @@ def run_data(options: argparse.Namespace) -> int:
         "cache": run_cache,
         "make-shd": _make_shd,
         "join": _join,
-        "make-digits": _make_digits,
     }
     return do[options.task](options)
 
@@ -175,20 +161,4 @@ def _join(options: argparse.Namespace) -> int:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
         say(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
     say(f"{options.out} written: {sum(part.clips for part in parts)} clips")
-    return 0
-
-
-def _make_digits(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress
-    from ranvier.data import DataError
-    from ranvier.data.make_digits import make_digits
-
-    if options.out.exists():
-        raise DataError(f"{options.out}: exists already")
-    with ClipProgress("speaking and hearing") as progress:
-        digits = make_digits(
-            options.out, seed=options.seed, wav=options.wav, workers=options.workers, progress=progress.clips
-        )
-    size = options.out.stat().st_size / 1e6
-    say(f"{options.out} written: {len(digits.labels)} clips of {len(digits.names)} voices, {size:.1f} MB")
     return 0

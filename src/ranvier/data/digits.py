@@ -66,7 +66,7 @@ class Digits:
 
 
 def read_digits(path: Path | None = None) -> Digits:
-    """The digits of the package, or of a file that ``ranvier data make-digits`` wrote.
+    """The digits of the package, or of a file that :func:`write_digits` wrote.
 
     Raises:
         DataError: the file is damaged.

@@ -1,6 +1,6 @@
-"""Synthetic speech by eSpeak NG, to make data with; never needed to use them.
+"""Synthetic speech by eSpeak NG.
 
-The library and its voices come with the package ``espeakng-loader`` (extra ``speech``); both are GPL-3.0.
+The library and its voices come with the package ``espeakng-loader``; both are GPL-3.0.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Speaker:
     """eSpeak NG, once per process: the library has one state, and what it says hangs on what it said before.
 
     Raises:
-        DataError: the extra ``speech`` is not installed, or the library cannot be loaded.
+        DataError: the package ``espeakng-loader`` is not installed, or the library cannot be loaded.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Speaker:
             import espeakng_loader
         except ImportError:
             raise DataError(
-                "speech needs eSpeak NG, which is not installed (pip install 'ranvier[speech]' brings it)"
+                "eSpeak NG is not installed (pip install -r tools/make_digits/requirements.txt brings it)"
             ) from None
         self._library: Any = espeakng_loader.load_library()
         path = espeakng_loader.get_data_path().encode()

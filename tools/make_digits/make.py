@@ -1,4 +1,4 @@
-"""How the digits that come with the package are made: speech, noise, ear, counts. Seeded to the byte."""
+"""Speech, noise, ear, counts. The same seed makes the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ranvier.data.dataset import DataError
 from ranvier.data.digits import CLASSES, GRID, SPLITS, Digits, write_digits
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.sound import Sound, trimmed
-from ranvier.data.speech import Voice, say_alone
+
+from .speech import Voice, say_alone
 
 TAKES = 2
 # Variants of eSpeak NG's formant synthesiser that sound like people; no two have their first five formants alike,
@@ -74,13 +75,13 @@ def speak(rows: Sequence[Utterance], seed: int, *, workers: int | None = None) -
     """The sound of each: spoken, cut at its ends, with noise at its own number of decibels below the speech.
 
     Raises:
-        DataError: the extra ``speech`` is not installed.
+        DataError: eSpeak NG is not installed.
     """
     # eSpeak NG keeps the phases of one utterance for the next: each has a process of its own
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
-        context.set_forkserver_preload(["ranvier.data.speech"])
+        context.set_forkserver_preload(["tools.make_digits.speech"])
     with context.Pool(workers or os.cpu_count(), maxtasksperchild=1) as pool:
         said = pool.imap(say_alone, [(CLASSES[row.label], row.spoken) for row in rows])
         for row, sound in zip(rows, said, strict=True):
@@ -109,7 +110,7 @@ def make_digits(
         progress: called with (clips made, clips in all).
 
     Raises:
-        DataError: the extra ``speech`` is not installed.
+        DataError: eSpeak NG is not installed.
     """
     out = Path(out)
     if not out.name.endswith(".npz.xz"):
@@ -117,7 +118,7 @@ def make_digits(
     if not out.absolute().parent.is_dir():
         raise DataError(f"{out.parent}: no such folder")
     rows = utterances(seed)
-    counts = hear(rows, seed, wav=None if wav is None else Path(wav), workers=workers, cache=cache, progress=progress)
+    counts = encode(rows, seed, wav=None if wav is None else Path(wav), workers=workers, cache=cache, progress=progress)
     names = [voice for part in voices(seed).values() for voice in part]
     digits = Digits(
         counts=np.concatenate(counts),
@@ -131,7 +132,7 @@ def make_digits(
     return digits
 
 
-def hear(
+def encode(
     rows: Sequence[Utterance],
     seed: int,
     *,
