@@ -99,7 +99,6 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["data", "make-shd", "sounds", "--out", "shd", "--seed", "-1"], "whole number (0 or more)"),
         (["data", "join", "none.h5", "sounds", "--out", "x.h5"], "none.h5: no such recording"),
         (["data", "join", "none.h5", "--out", "x.h5"], "one alone cannot be joined"),
-        (["data", "join", "none.h5", "sounds", "--out", "x.h5", "--match", "2"], "match: 2 is not allowed (0 ... 1)"),
         (["data", "join", "none.h5", "sounds", "--out", "no/x.h5"], "no: no such folder"),
     ],
 )
@@ -141,7 +140,7 @@ def test_join_tells_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[s
         clips = [(np.array([0.1, 0.2]), np.array([3, 300]))] * len(classes)
         write_clips(tmp_path / f"{name}.h5", clips, np.arange(len(classes)), classes=classes)
     files = [str(tmp_path / f"{name}.h5") for name in ("ours", "more", "both")]
-    assert main(["data", "join", *files[:2], "--out", files[2], "--match", "0"]) == 0
+    assert main(["data", "join", *files[:2], "--out", files[2]]) == 0
     said = capsys.readouterr().out
     assert "more.h5: 2 clips, speakers: 1; 1 left out: two" in said
     assert "both.h5 written: 4 clips" in said

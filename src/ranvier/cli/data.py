@@ -71,29 +71,11 @@ def _add_join(tasks: Any) -> None:
         "join",
         help="make one recording of several, for more voices to learn from",
         description="Write the clips of several recordings as one. Classes are the first recording's (zero to nine are "
-        "0 to 9), clips of other classes are left out; the other recordings' clips are brought nearer to the first's "
-        "mean spectrum and number of spikes. Their speakers are named FILE-SPEAKER.",
+        "0 to 9), clips of other classes are left out. Speakers of the further recordings are named FILE-SPEAKER.",
         allow_abbrev=False,
     )
     join.add_argument("files", metavar="FILE", type=Path, nargs="+", help="recordings, .h5 or .h5.gz; two or more")
     join.add_argument("--out", metavar="FILE", type=Path, required=True, help="recording to write, .h5")
-    join.add_argument(
-        "--match",
-        metavar="SHARE",
-        type=float,
-        default=0.7,
-        help="how far spectra are brought to the first's mean: 0 leaves clips as they are, 1 goes all the way "
-        "(default: 0.7)",
-    )
-    join.add_argument(
-        "--unseen",
-        metavar="NAME,...",
-        type=lambda names: [names] if names else [],
-        default=[],
-        help="speakers of the first recording that are kept for a test: their clips do not count in its mean; a name "
-        "that holds commas is tried first, in quotes for the shell",
-    )
-    join.add_argument("--seed", metavar="N", type=whole, default=0, help="of what is thinned or doubled (default: 0)")
 
 
 def run_data(options: argparse.Namespace) -> int:
@@ -149,14 +131,7 @@ def _join(options: argparse.Namespace) -> int:
     from ranvier.data.join import join
 
     with ClipProgress("joining") as progress:
-        parts = join(
-            options.files,
-            options.out,
-            match=options.match,
-            unseen=options.unseen,
-            seed=options.seed,
-            progress=progress.clips,
-        )
+        parts = join(options.files, options.out, progress=progress.clips)
     for part in parts:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
         say(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
