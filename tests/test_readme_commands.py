@@ -82,8 +82,6 @@ def arguments(command: str) -> list[str]:
     folder = "data/shd" if name in ("train shd", "reproduce shd", "reproduce ablation") else "sounds"
     placeholders = {**PLACEHOLDERS, "FOLDER": folder}
     more = shlex.split(CASES[name])
-    if "spoken-digits" in words:
-        more = more[: more.index("--model.hidden")]  # a start must have the network's own form
     return [placeholders.get(word, word) for word in words] + more
 
 

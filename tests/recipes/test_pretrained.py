@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from ranvier.data import write_recording
-from ranvier.data.ear.listen import Ear
-from ranvier.data.encode import encode
 from ranvier.recipes import pretrained
-from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.fit import predict
 from ranvier.recipes.pretrained import pretrained_names, read_pretrained, write_pretrained
-from ranvier.recipes.splits import Part, build_splits
-from ranvier.recipes.start import begin
 from ranvier.recipes.train import train
 
 from .conftest import SMALL, Quiet, write_small_recording
@@ -124,30 +116,3 @@ def test_a_run_that_is_not_finished_is_not_kept(own: Path, tmp_path: Path) -> No
 def test_a_name_that_is_not_known_tells_those_that_are(small: Make, own: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^train.start: onw: is not there \(.* a network of the package: own\)$"):
         train(small(train__start="onw"), tmp_path / "run", Quiet())
-
-
-@pytest.mark.parametrize("name", pretrained_names())
-def test_the_recipe_folder_takes_each_as_it_is(name: str, tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    times = [np.sort(generator.uniform(0, 0.4, 500)) for _ in range(20)]
-    units = [generator.integers(0, 700, 500) for _ in range(20)]
-    write_recording(tmp_path / "clips.h5", times, units, np.arange(20) % 10, classes=DIGITS)
-    config = folder(tmp_path / "clips.h5", train__start=name, train__start_share="0.5", train__epochs="1")
-    assert train(config, tmp_path / "run", Quiet())["start"]["classes"] == list(DIGITS)
-    assert read_pretrained(name).file.stat().st_size < 2**20
-
-
-def test_spoken_digits_knows_most_of_what_strangers_say(data_root: Path, tmp_path: Path) -> None:
-    """Two takes of each of the Free Spoken Digit Dataset's six speakers and ten digits."""
-    files = [file for file in sorted((data_root / "fsdd").rglob("*.wav")) if file.stem.rpartition("_")[2] in ("7", "8")]
-    encode(files, tmp_path / "fsdd.h5", ear=Ear(emphasis_hz=300, flatten=0.7))
-    config = folder(tmp_path / "fsdd.h5", train__start="spoken-digits")
-    splits = build_splits(config)
-    start = begin(config, splits, tmp_path)
-    assert start is not None
-    model = build_model(config, splits, torch.Generator())
-    model.load_state_dict(start["model"])
-    part: Part = splits.train
-    right = predict(model, part) == part.dataset.labels[part.clips]
-    assert len(right) == 120
-    assert right.mean() > 0.7
