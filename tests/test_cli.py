@@ -25,7 +25,7 @@ from ranvier.data import Grid, read_recording, write_recording
 from ranvier.engine import run
 from ranvier.network import Input, Layer, Network, Readout
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
-from ranvier.recipes.pretrained import pretrained_names
+from ranvier.recipes.pretrained import pretrained_runs
 from ranvier.recipes.run_folder import make_folder, read_config
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
 
@@ -162,8 +162,11 @@ def spoken(path: Path, *, speakers: Sequence[int] | None = (4, 4, 7, 7, 11, 11),
         (["train", "coincidence", "--model.hidden", "8"], ["--model.hidden: no such option"]),
         (["train", "--train.epochs"], ["--train.epochs", "expected one argument"]),
         (["train", "--out"], ["--out", "expected one argument"]),
-        (["eval"], ["NETWORK", "--data"]),
-        (["eval", "network.safetensors"], ["--data"]),
+        (["eval"], ["NETWORK"]),
+        (["eval", "network.safetensors"], ["network.safetensors: no such network file"]),
+        (["eval", "digts"], ["digts", "did you mean digits?"]),
+        (["report", "digts"], ["digts", "did you mean digits?"]),
+        (["train", "folder", "--train.start", "digts"], ["digts", "did you mean digits?"]),
         (["eval", "n.safetensors", "--data", "x.h5", "--jsn"], ["--jsn"]),
         (["eval", "n.safetensors", "more", "--data", "x.h5"], ["more"]),
         (["ls", "--long"], ["--long"]),
@@ -699,7 +702,7 @@ LAYERS = [{"max_delay": 2, "reset": "hard"}, {"max_delay": 0, "reset": "hard"}]
 
 NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "missing": (Path.unlink, ["no such network file"]),
-    "a folder": (a_folder, ["is a folder", "network.safetensors"]),
+    "a folder": (a_folder, ["network.safetensors/network.safetensors: no such network file"]),
     "empty": (empty, ["not a whole safetensors file"]),
     "cut": (cut, ["not a whole safetensors file"]),
     "garbage": (garbage, ["not a whole safetensors file"]),
@@ -774,15 +777,16 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
     assert main(["ls"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    recipes, networks = (part.splitlines() for part in out.strip().split("\n\n"))
+    recipes, networks = (part.splitlines() for part in out.split("\n\n"))
     assert len(recipes) == len(recipe_names())
     for name in recipe_names():
         assert f"{name} " in out
         assert load_values(name)["summary"] in out
-    assert networks[0] == "networks to start from (--train.start NAME):"
-    assert len(networks) == 1 + len(pretrained_names())
-    for name in pretrained_names():
-        assert f"{name} " in out
+    assert len(networks) == 1 + len(pretrained_runs()) > 1
+    for row, brought in zip(networks[1:], pretrained_runs(), strict=True):
+        assert row.split()[0] == brought.name
+        assert row.endswith(brought.licence)
+    assert "95.2% of 400 test clips" in out
 
 
 @pytest.mark.parametrize("name", ["coincidence", "shd"])
@@ -885,7 +889,7 @@ def test_a_folder_without_a_name_is_refused(work: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as end:
         main(["train", "shd", flag, ""])
     assert end.value.code == 2
-    assert f"{flag}: names no folder" in capsys.readouterr().err
+    assert f"{flag}: names no" in capsys.readouterr().err
     assert listing(work) == {}
 
 

@@ -68,7 +68,7 @@ def test_mistakes_stand_with_the_commonest_first_and_matching_by_number_is_said(
     from ranvier.recipes.evaluate import evaluate
 
     monkeypatch.setenv("NO_COLOR", "1")
-    show_evaluation(evaluate(animals(), clips([1, 2, 2, 0], classes, [0, 1, 1, 0])))
+    show_evaluation(evaluate(animals(), clips([1, 2, 2, 0], classes, [0, 1, 1, 0])), "network")
     text = capsys.readouterr().out
     assert text.index("dog   │ owl") < text.index("cat   │ dog")
     assert ("by number" in text) == by_number

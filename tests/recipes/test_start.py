@@ -184,7 +184,7 @@ def test_the_run_tells_where_it_started(
         "best_epoch": before["best_epoch"],
         "git_commit": before["git_commit"],
         "classes": ["b", "a"],
-        "heard": [],
+        "trained_on": [],
         "share": 0.0,
     }
     show_result(result, tmp_path / "run")
@@ -272,7 +272,8 @@ def test_what_is_no_finished_run_is_refused(further: Make, first: Path, tmp_path
         assert not (tmp_path / "run").exists()
 
     refused(
-        tmp_path / "nowhere", r"^train.start: .*nowhere: is not there \(a run's folder, or a network of the package"
+        tmp_path / "nowhere",
+        r"^train.start: .*nowhere: is not there \(a run's folder, or the name of a run of the package",
     )
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", r"^train.start: .*empty: is not a run's folder")
@@ -295,7 +296,7 @@ def test_a_run_is_not_started_from_what_it_replaces(further: Make, first: Path) 
 def test_one_that_may_have_heard_the_test_is_refused(small: Make, first: Path, tmp_path: Path) -> None:
     """The first run learned from speakers 0 and 1; here speaker 1 is to be new."""
     start = str(first)
-    with pytest.raises(ConfigError, match=r"learned from the same recording, .*data, divided otherwise"):
+    with pytest.raises(ConfigError, match=r"trained on the same recording, .*data, divided otherwise"):
         train(small(data__validation_speakers="1", train__start=start), tmp_path / "run", Quiet())
     with pytest.raises(ConfigError, match="divided otherwise"):
         train(small(data__validation="leave-one-speaker-out", train__start=start), tmp_path / "run", Quiet())
@@ -312,12 +313,17 @@ def test_speakers_left_out_in_turn_were_all_heard_by_one_that_heard_everybody(sm
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_on_clips_that_come_with_the_package_is_another_recording(small: Make, first: Path) -> None:
+def test_a_run_that_does_not_say_where_its_data_lay_is_known_by_their_kind(
+    small: Make, further: Make, first: Path
+) -> None:
     file = first / "config.toml"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(line for line in lines if not line.startswith("root")))
     config = small(data__validation_speakers="1", train__start=str(first))
-    check_start(config, build_splits(config), first.parent / "run")
+    with pytest.raises(ConfigError, match="first: was trained on data of recipe shd divided otherwise"):
+        check_start(config, build_splits(config), first.parent / "run")
+    for allowed in (small(train__start=str(first)), further()):
+        check_start(allowed, build_splits(allowed), first.parent / "run")
 
 
 def test_comparisons_do_not_start_from_a_network(small: Make) -> None:
@@ -462,13 +468,14 @@ def test_a_kept_start_is_told_and_checked_by_the_recipe_of_the_run(further: Make
         begin(share, build_splits(share), run)
 
 
-def test_what_a_start_had_heard_is_not_forgotten(further: Make, first: Path, tmp_path: Path) -> None:
-    """A run, started from one that came from a network which has heard SHD, has heard SHD as well."""
+def test_what_a_start_comes_from_is_remembered(further: Make, first: Path, tmp_path: Path) -> None:
+    """A run, started from one that came from a network trained on SHD, comes from SHD as well."""
     result = json.loads((first / "result.json").read_text())
     (first / "result.json").write_text(
-        json.dumps({**result, "start": {"run": "x", "classes": [], "heard": ["folder"]}})
+        json.dumps({**result, "start": {"run": "x", "classes": [], "trained_on": ["folder"]}})
     )
-    with pytest.raises(ConfigError, match="first: learned from data of recipe folder"):
+    with pytest.raises(ConfigError, match="first: was trained on data of recipe folder"):
         train(further(), tmp_path / "run", Quiet())
-    (first / "result.json").write_text(json.dumps({**result, "start": {"run": "x", "classes": [], "heard": ["shd"]}}))
-    assert train(further(), tmp_path / "run", Quiet())["start"]["heard"] == ["shd"]
+    start = {"run": "x", "classes": [], "trained_on": ["ssc"]}
+    (first / "result.json").write_text(json.dumps({**result, "start": start}))
+    assert train(further(), tmp_path / "run", Quiet())["start"]["trained_on"] == ["ssc"]

@@ -16,7 +16,7 @@ from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
 from ranvier.cli.output import output_streams, say
 from ranvier.cli.probe import add_probe, run_probe
-from ranvier.cli.report import add_report, run_report
+from ranvier.cli.report import NETWORK, add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.watch import add_watch, run_watch
 from ranvier.escape import escape_controls
@@ -98,16 +98,24 @@ def _dispatch(given: list[str]) -> int:
     evaluate = commands.add_parser(
         "eval",
         help="accuracy of a frozen network on a recording",
-        description="Run a frozen network over a recording, event by event, without torch.",
+        description="Run a frozen network over a recording, or over its run's own test clips, event by event, without "
+        "torch.",
         allow_abbrev=False,
     )
-    evaluate.add_argument("network", metavar="NETWORK", type=Path, help="network.safetensors of a run")
+    evaluate.add_argument("network", metavar="NETWORK", help=NETWORK)
     evaluate.add_argument(
-        "--data", metavar="FILE", type=Path, required=True, help="recording in SHD's HDF5 format, .h5 or .h5.gz"
+        "--data",
+        metavar="FILE",
+        type=Path,
+        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the run's test clips, or else its validation "
+        "clips)",
+    )
+    evaluate.add_argument(
+        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     commands.add_parser(
-        "ls", help="list the recipes", description="List the recipes and networks that come with Ranvier."
+        "ls", help="list the recipes and trained runs", description="List the recipes and runs that come with Ranvier."
     )
     copy = commands.add_parser(
         "cp",
@@ -205,15 +213,23 @@ def _show_training(folder: Path, work: Callable[[TrainingProgress], dict[str, An
 
 def _eval(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress, show_evaluation
-    from ranvier.recipes.evaluate import evaluate_file
+    from ranvier.recipes.evaluate import evaluate, evaluate_file
+    from ranvier.recipes.pretrained import find_run
+    from ranvier.recipes.probe import find_clips
 
+    place = find_run(options.network)
     with ClipProgress("running clips") as progress:
-        evaluation = evaluate_file(options.network, options.data, progress=progress.clips)
+        if options.data is None:
+            network, dataset, clips, data = find_clips(place, None, options.data_root)
+            evaluation = evaluate(network, dataset, clips, progress=progress.clips)
+        else:
+            data = str(options.data)
+            evaluation = evaluate_file(place, options.data, progress=progress.clips)
     if options.json:
-        facts: dict[str, Any] = {"network": str(options.network), "data": str(options.data), **evaluation.as_dict()}
+        facts: dict[str, Any] = {"network": options.network, "data": data, **evaluation.as_dict()}
         print(json.dumps(facts, indent=2))
     else:
-        show_evaluation(evaluation)
+        show_evaluation(evaluation, f"frozen network on {data}")
     return 0
 
 
@@ -249,13 +265,13 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import show_names
+    from ranvier.cli.show import show_names, show_pretrained
     from ranvier.recipes.config import load_values, recipe_names
-    from ranvier.recipes.pretrained import pretrained_names, read_pretrained
+    from ranvier.recipes.pretrained import pretrained_runs
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
-    print("\nnetworks to start from (--train.start NAME):")
-    show_names({name: read_pretrained(name).summary for name in pretrained_names()})
+    print("\ntrained runs, for eval, probe, report, watch and train --train.start:")
+    show_pretrained(pretrained_runs())
     return 0
 
 

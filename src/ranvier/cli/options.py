@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ranvier.recipes.config import allowed, settings
-from ranvier.recipes.pretrained import pretrained_names
+from ranvier.recipes.config import ConfigError, allowed, settings
+from ranvier.recipes.pretrained import find_run, is_pretrained
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class TrainOptions:
             self.parser.error(f"{name}: no such option" + (f" (did you mean {near[0]}?)" if near else ""))
         overrides = {field: getattr(options, field) for field in self.names.values()}
         given_fields = {field: value for field, value in overrides.items() if value is not None}
-        for field, flag, names in (
-            ("data.root", "--data-root", ()),
-            ("train.start", "--train.start", pretrained_names()),
-        ):
-            if given_fields.get(field) == "":
-                self.parser.error(
-                    f"{flag}: names no folder" + (f" (a run's folder, or {', '.join(names)})" if names else "")
-                )
-            if given_fields.get(field, "none") not in ("none", *names):  # a run can be continued from anywhere
-                given_fields[field] = str(Path(given_fields[field]).absolute())
+        if (root := given_fields.get("data.root")) is not None and root != "none":
+            if not root:
+                self.parser.error("--data-root: names no folder")
+            given_fields["data.root"] = str(Path(root).absolute())  # a run can be continued from anywhere
+        if (start := given_fields.get("train.start")) is not None and start != "none":
+            try:
+                place = find_run(start)
+            except ConfigError as error:
+                self.parser.error(f"--train.start: {error}")
+            given_fields["train.start"] = start if is_pretrained(place) else str(place.absolute())
         return options, given_fields
 
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ranvier.cli.report import NETWORK
+
 
 def add_probe(commands: Any) -> None:
     """The command's options."""
@@ -17,7 +19,7 @@ def add_probe(commands: Any) -> None:
         "with equal counts in all channels, and with events moved or deleted: a table and a figure.",
         allow_abbrev=False,
     )
-    parser.add_argument("network", metavar="NETWORK", type=Path, help="network.safetensors, or the folder of a run")
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
     parser.add_argument(
         "--data", metavar="FILE", type=Path,
         help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the test clips of the run, or "
@@ -28,7 +30,10 @@ def add_probe(commands: Any) -> None:
     )
     parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="seed of what is drawn (default: 0)")
     parser.add_argument(
-        "--figure", metavar="FILE", type=Path, help="PNG to write (default: probe.png in the run's folder)"
+        "--figure",
+        metavar="FILE",
+        type=Path,
+        help="PNG to write (default: probe.png in the run's folder, here for a run of the package)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -38,21 +43,24 @@ def run_probe(options: argparse.Namespace) -> int:
     from ranvier.analysis import figures
     from ranvier.cli.show import ClipProgress, show_probe
     from ranvier.recipes.config import ConfigError
+    from ranvier.recipes.pretrained import find_run, is_pretrained
     from ranvier.recipes.probe import find_clips, probe
 
     if options.seed < 0:
         raise ConfigError(f"--seed: {options.seed} is not allowed (0 or more)")
-    figure: Path | None = options.figure or (options.network / "probe.png" if options.network.is_dir() else None)
+    place = find_run(options.network)
+    folder = Path() if is_pretrained(place) else place
+    figure: Path | None = options.figure or (folder / "probe.png" if folder.is_dir() else None)
     if figure is not None and (figure.suffix != ".png" or not figure.absolute().parent.is_dir()):
         raise ConfigError(f"--figure: {figure} is not a .png file's name in a folder that is there")
-    network, dataset, clips, what = find_clips(options.network, options.data, options.data_root)
+    network, dataset, clips, what = find_clips(place, options.data, options.data_root)
     with ClipProgress("running clips") as progress:
         found = probe(network, dataset, clips, seed=options.seed, progress=progress.clips)
     if figure is not None:
         chance = 1 / len(network.classes)
         figures.save(figures.plot_probe([probed.as_dict() for probed in found], chance), figure)
     if options.json:
-        facts = {"network": str(options.network), "data": what, "seed": options.seed}
+        facts = {"network": options.network, "data": what, "seed": options.seed}
         print(json.dumps({**facts, "probes": [probed.as_dict() for probed in found]}, indent=2))
     else:
         show_probe(found, what, figure)

@@ -8,6 +8,9 @@ from typing import Any
 
 from ranvier.cli.output import say
 
+RUN = "a run's folder, or the name of a run of the package (ranvier ls); a run's folder of that name here comes first"
+NETWORK = "a network.safetensors, or " + RUN
+
 
 def add_report(commands: Any) -> None:
     """Its options."""
@@ -20,9 +23,12 @@ def add_report(commands: Any) -> None:
         "clips where there are none; what the network does with them is kept beside the run (observed.npz).",
         allow_abbrev=False,
     )
-    report.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="folder of a run")
+    report.add_argument("runs", metavar="RUN", nargs="+", help=RUN)
     report.add_argument(
-        "--out", metavar="FILE", type=Path, help="file to write (default: RUN/report.html, report.html for several)"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="file to write (default: RUN/report.html; report.html here for several, and for a run of the package)",
     )
     report.add_argument("--data", metavar="FILE", type=Path, help="recording in SHD's format to take clips from")
     report.add_argument(
@@ -33,11 +39,12 @@ def add_report(commands: Any) -> None:
 def run_report(options: argparse.Namespace) -> int:
     """Write it and say where."""
     from ranvier.cli.show import ClipProgress
+    from ranvier.recipes.pretrained import find_run, is_pretrained
     from ranvier.recipes.report import write_report
 
+    runs = [find_run(name) for name in options.runs]
+    out = options.out or (Path("report.html") if any(map(is_pretrained, runs)) else None)
     with ClipProgress("running clips") as progress:
-        file = write_report(
-            options.runs, options.out, data=options.data, data_root=options.data_root, progress=progress.clips
-        )
+        file = write_report(runs, out, data=options.data, data_root=options.data_root, progress=progress.clips)
     say(f"{file} written")
     return 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ranvier.data.encode import Encoded
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
+    from ranvier.recipes.pretrained import PretrainedRun
     from ranvier.recipes.probe import Probed
     from ranvier.recipes.reproduce import RowResult
 
@@ -195,10 +196,10 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
         _line(console, f"report: {folder / 'report.html'}")
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
+def show_evaluation(evaluation: Evaluation, title: str) -> None:
     """Accuracy, the commonest mistakes, and how much the neurons spike."""
     console = Console()
-    console.print(_accuracy_table("frozen network", [("accuracy", evaluation.accuracy.as_dict())]))
+    console.print(_accuracy_table(title, [("accuracy", evaluation.accuracy.as_dict())]))
     pairs = Table(title="commonest mistakes", title_justify="left")
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
@@ -217,6 +218,19 @@ def show_names(summaries: Mapping[str, str]) -> None:
     for name, summary in summaries.items():
         table.add_row(_text(name), _text(summary))
     Console().print(table)
+
+
+def show_pretrained(runs: Sequence[PretrainedRun]) -> None:
+    """A line for each run of the package: accuracy, on how many clips, and licence."""
+    console = Console()
+    width = max(len(run.name) for run in runs)
+    for run in runs:
+        accuracy: Mapping[str, Any] = run.result["accuracy"]
+        split = next((split for split in ("test", "validation") if split in accuracy), None)
+        known = "not tested"
+        if split is not None:
+            known = f"{100 * accuracy[split]['value']:.1f}% of {accuracy[split]['clips']} {split} clips"
+        _line(console, f" {run.name:<{width}}  {known}; {run.licence}")
 
 
 def show_step_cost(cost: Mapping[str, Any]) -> None:

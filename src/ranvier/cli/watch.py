@@ -6,9 +6,9 @@ import argparse
 import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.cli.report import RUN
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add_watch(commands: Any) -> None:
         "the run is doing once.",
         allow_abbrev=False,
     )
-    watch.add_argument("run", metavar="RUN", type=Path, help="folder of a run")
+    watch.add_argument("run", metavar="RUN", help=RUN)
     watch.add_argument("--once", action="store_true", help="say how it is doing, and end")
 
 
@@ -41,10 +41,12 @@ def run_watch(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.live import Live
 
+    from ranvier.recipes.pretrained import find_run
     from ranvier.recipes.progress import run_state
 
     console = Console()
-    state = run_state(options.run)
+    folder = find_run(options.run)
+    state = run_state(folder)
     if options.once or state.finished or not console.is_terminal:
         console.print(show_state(state, console))
         return 0
@@ -52,7 +54,7 @@ def run_watch(options: argparse.Namespace) -> int:
         with Live(show_state(state, console), console=console, refresh_per_second=4) as live:
             while not state.finished:
                 time.sleep(_EVERY_S)
-                state = run_state(options.run)
+                state = run_state(folder)
                 live.update(show_state(state, console))
     except KeyboardInterrupt:
         pass  # the run goes on; only looking at it has ended

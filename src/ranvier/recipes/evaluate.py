@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,16 @@ def evaluate(
     )
 
 
+def read_network(place: str | os.PathLike[str]) -> Network:
+    """The network of a file, or of a run's folder.
+
+    Raises:
+        NetworkError: the file is damaged.
+        FileNotFoundError: there is none.
+    """
+    return Network.read(Path(place) / "network.safetensors" if Path(place).is_dir() else place)
+
+
 def _check_grid(network: Network, dataset: SpikeDataset | FrameDataset) -> None:
     sources = network.layers[0].sources
     if dataset.sources != sources or not math.isclose(dataset.dt_ms, network.dt_ms, rel_tol=1e-9):
@@ -121,18 +132,20 @@ def _check_grid(network: Network, dataset: SpikeDataset | FrameDataset) -> None:
 
 
 def evaluate_file(
-    network_file: str | os.PathLike[str],
+    place: str | os.PathLike[str],
     recording: str | os.PathLike[str],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a frozen network on a recording in SHD's format, counted as the network says.
+    """Evaluate a frozen network, a file or that of a run's folder, on a recording in SHD's format.
+
+    The recording is counted as the network says.
 
     Raises:
         NetworkError, DataError: a file is damaged or they do not fit together; the message says how.
         FileNotFoundError: a file is not there.
     """
-    network = Network.read(network_file)
+    network = read_network(place)
     grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
     dataset = read_recording(recording, grid, classes=len(network.classes))
     try:

@@ -18,6 +18,7 @@ from ranvier.engine import run
 from ranvier.files import write_atomically
 from ranvier.network import MOST_STEPS, Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.pretrained import is_pretrained
 from ranvier.recipes.run_values import parse_json
 from ranvier.recipes.splits import Part
 
@@ -110,7 +111,9 @@ def _first(wanted: NDArray[np.bool_], labels: NDArray[np.int64], most: int) -> l
 
 
 def keep_observed(folder: Path, observed: Observed, data: str) -> None:
-    """Write ``observed.npz`` into a run's folder; ``data`` says what clips these are, as :func:`kept_observed` asks."""
+    """Write ``observed.npz`` into a run's folder, unless it is the package's; ``data`` says what clips these are."""
+    if is_pretrained(folder):
+        return
     about: dict[str, Any] = {
         "version": _VERSION,
         "network": _fingerprint(folder),

@@ -1,104 +1,83 @@
-"""Networks that come with the package, trained before, for other trainings to start from (``train.start``)."""
+"""Runs that come with the package, and what a name stands for where a run or a network is asked for."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from ranvier.recipes.config import ConfigError
+from ranvier.recipes.run_folder import read_result
 
-from ranvier.files import write_atomically
-from ranvier.network import Network
-from ranvier.recipes.config import Config, ConfigError, build_config
-from ranvier.recipes.run_folder import read_config, read_result
-
-if TYPE_CHECKING:  # a list of names must not load torch
-    from torch import Tensor
-
-_NETWORKS = Path(__file__).with_name("networks")
-_HEADER = "ranvier-pretrained"
-_ABOUT = ("recipe", "seed", "best_epoch", "git_commit")
+_RUNS = Path(__file__).with_name("pretrained_runs")  # made by tools/package_run.py
+MODEL_FILE = "model.safetensors"
+LICENCE_FILE = "licence.txt"
 
 
-@dataclass(frozen=True, eq=False)
-class Pretrained:
-    """A network that was trained before.
+@dataclass(frozen=True)
+class PretrainedRun:
+    """A run that comes with the package.
 
     Attributes:
-        summary: what it has learned from, in a line.
-        config: its recipe, without the place of its data.
-        classes: their names.
-        about: where it comes from, for ``result.json``.
-        heard: kinds of data that it has learned from, besides voices of its own.
-        file: holds its tensors.
+        name: stands for it in commands.
+        folder: its files; nobody writes there.
+        result: as ``result.json`` holds it.
+        licence: of the network, and of what it was trained on, in a line.
     """
 
-    summary: str
-    config: Config
-    classes: tuple[str, ...]
-    about: dict[str, Any]
-    heard: tuple[str, ...]
-    file: Path
-
-    def model(self) -> dict[str, Tensor]:
-        """State of the model, delays not rounded, as ``load_state_dict`` takes it."""
-        from safetensors.torch import load_file
-
-        return load_file(self.file)
+    name: str
+    folder: Path
+    result: dict[str, Any]
+    licence: str
 
 
 def pretrained_names() -> tuple[str, ...]:
-    """Names that ``train.start`` knows besides the folders of runs."""
-    return tuple(sorted(file.stem for file in _NETWORKS.glob("*.safetensors")))
+    """Names of the runs that come with the package."""
+    return tuple(sorted(file.parent.name for file in _RUNS.glob("*/config.toml")))
 
 
-def read_pretrained(name: str) -> Pretrained:
-    """One of :func:`pretrained_names`, without its tensors.
+def pretrained_runs() -> tuple[PretrainedRun, ...]:
+    """All of them, by name.
 
     Raises:
-        ConfigError: its file is damaged.
+        ConfigError: a file is damaged.
     """
-    file = _NETWORKS / f"{name}.safetensors"
-    try:
-        with safe_open(file, framework="numpy") as opened:
-            header = json.loads(opened.metadata()[_HEADER])
-        about = {"run": name, **header["about"]}
-        config, classes, heard = build_config(header["config"]), tuple(header["classes"]), tuple(header["heard"])
-        return Pretrained(header["summary"], config, classes, about, heard, file)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
-        raise ConfigError(f"{file}: is damaged (install Ranvier again)") from None
+    runs = []
+    for name in pretrained_names():
+        folder = _RUNS / name
+        result = read_result(folder, whole=True)
+        if result is None:
+            raise ConfigError(f"{folder}: result.json is missing (install Ranvier again)")
+        runs.append(PretrainedRun(name, folder, result, (folder / LICENCE_FILE).read_text("utf-8").strip()))
+    return tuple(runs)
 
 
-def write_pretrained(run: Path, file: Path, *, summary: str, heard: Sequence[str] = ()) -> None:
-    """Keep the network of a finished run as one file for the package; the place of its data is left out.
+def is_pretrained(place: Path) -> bool:
+    """Whether this is the folder of a run that comes with the package: nothing may be written there."""
+    return place.absolute().parent == _RUNS
+
+
+def find_run(name: str) -> Path:
+    """The folder, or file, that is meant where a run's folder, a network file or a name is given.
+
+    A name with a path separator in it (``./digits``, ``runs/digits``) is a path. Any other is, in this order: the run's
+    folder of that name in the working directory, the run of that name that comes with the package, or a path.
 
     Args:
-        run: its folder.
-        file: to write.
-        summary: what it has learned from, in a line.
-        heard: kinds of data (``data.kind``) some of whose clips it has learned from: no run on these may start from it.
+        name: as the user gave it.
 
     Raises:
-        ConfigError: the run is not a single finished training.
+        ConfigError: the name is empty, or is not there and much like one of the package's.
     """
-    from safetensors.torch import save_file
-
-    from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
-
-    config, result, state = read_config(run), read_result(run), load_checkpoint(checkpoint_file(run))
-    if result is None or state is None:
-        raise ConfigError(f"{run}: is no single finished training (a run's folder with its checkpoint)")
-    values = config.model_dump(mode="json", exclude_none=True)
-    values["data"].pop("root", None)
-    header = {
-        "summary": summary,
-        "heard": sorted({*heard, *(result.get("start") or {}).get("heard", ())}),
-        "config": values,
-        "classes": Network.read(run / "network.safetensors").classes,
-        "about": {name: result[name] for name in _ABOUT},
-    }
-    with write_atomically(file) as temporary:
-        save_file(state["best"]["model"], temporary, {_HEADER: json.dumps(header)})
+    if not name:
+        raise ConfigError("names no run")
+    place = Path(name)
+    if name != place.name or (place / "config.toml").is_file():
+        return place
+    if name in pretrained_names():
+        return _RUNS / name
+    near = difflib.get_close_matches(name, pretrained_names(), 1)
+    if near and not place.exists():
+        raise ConfigError(f"{name}: is neither here nor a run of the package (did you mean {near[0]}?)")
+    return place

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.analysis.intervals import Accuracy
-from ranvier.data import DataError, Grid, SpikeDataset, read_recording
+from ranvier.data import DataError, FrameDataset, Grid, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
 from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.evaluate import evaluate
+from ranvier.recipes.evaluate import evaluate, read_network
 from ranvier.recipes.run_folder import read_config
 from ranvier.recipes.splits import build_splits
 
@@ -52,7 +52,7 @@ class Probed:
 
 def probe(
     network: Network,
-    dataset: SpikeDataset,
+    dataset: SpikeDataset | FrameDataset,
     clips: NDArray[np.int64],
     *,
     seed: int = 0,
@@ -62,18 +62,18 @@ def probe(
 
     Args:
         network: what to run.
-        dataset: clips on the network's grid.
+        dataset: clips of spikes on the network's grid.
         clips: indices of the clips.
         seed: of all that is drawn.
         progress: called with (clips run, clips in all).
 
     Raises:
-        DataError: the data set's classes are not the network's.
+        DataError: the clips are frames, or their classes not the network's.
 
     Source: arXiv 2507.16043.
     """
     if not isinstance(dataset, SpikeDataset):
-        raise DataError(f"dataset: {type(dataset).__name__} is not allowed (clips of spikes)")
+        raise DataError("its clips are frames, not spikes, so they cannot be disturbed")
     clips = check_clips(clips, len(dataset))
     trials = list(_trials(network, seed))
     found = []
@@ -134,7 +134,7 @@ def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) ->
 
 def find_clips(
     place: Path, data: Path | None, data_root: Path | None = None
-) -> tuple[Network, SpikeDataset, NDArray[np.int64], str]:
+) -> tuple[Network, SpikeDataset | FrameDataset, NDArray[np.int64], str]:
     """The network of a file or of a run's folder, and clips for it: of ``data``, or what the run was not trained on.
 
     Args:
@@ -148,7 +148,7 @@ def find_clips(
     Raises:
         ConfigError, DataError, NetworkError: something is not there or does not fit.
     """
-    network = Network.read(place / "network.safetensors" if place.is_dir() else place)
+    network = read_network(place)
     if data is not None:
         grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
         dataset = read_recording(data, grid, classes=len(network.classes))
@@ -163,7 +163,5 @@ def find_clips(
     splits = build_splits(read_config(place, data_root))
     for name, part in (("test", splits.read_test()), ("validation", splits.validation)):
         if part is not None:
-            if not isinstance(part.dataset, SpikeDataset):
-                raise DataError(f"{place}: its clips are frames, not spikes")
             return network, part.dataset, part.clips, f"the run's {name} clips"
     raise ConfigError(f"{place}: was trained on every clip: --data FILE says what to run it on")

@@ -76,7 +76,7 @@ class _Start(_Values):
     run: str
     recipe: str | None = None
     classes: list[str]
-    heard: list[str] = []
+    trained_on: list[str] = []
     share: Share | None = None
 
 

@@ -233,8 +233,9 @@ class TrainConfig(Section):
     seed: int = Field(ge=0, lt=2**63, description="seed of start, order of clips and dropout")
     start: OptionalText = Field(
         None,
-        description="folder of a finished run, or name of a network of the package (ranvier ls), that the training "
-        "starts from (output neurons by the name of their class), none for a random start",
+        description="finished run that the training starts from (output neurons by the name of their class), its "
+        "folder or the name of a run of the package (ranvier ls; a run's folder of that name here comes first), none "
+        "for a random start",
     )
     start_share: float = Field(
         0.0,

@@ -89,12 +89,18 @@ class Splits:
 
     def fingerprint(self) -> str:
         """Of the clips, their events and how they are divided: a training must not go on with others."""
-        return hashlib.sha256(repr(self.fingerprints()).encode()).hexdigest()
+        return joint_fingerprint(self.fingerprints())
 
     def unseen(self, part: Part) -> bool:
         """Whether the part's speakers are known and none of them is one of the training's."""
         speakers = part.by_speaker()
         return bool(speakers) and not speakers.keys() & self.train.by_speaker().keys()
+
+
+def joint_fingerprint(parts: Mapping[str, str]) -> str:
+    """One for :meth:`Splits.fingerprints`, or for ``data`` of a ``result.json``, which may hold the test besides."""
+    known = {name: parts[name] for name in ("dataset", "train", "validation", "seen") if name in parts}
+    return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def check_same_data(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ranvier.data.class_names import match_classes
@@ -16,10 +18,10 @@ from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, steps
-from ranvier.recipes.pretrained import pretrained_names, read_pretrained
+from ranvier.recipes.pretrained import MODEL_FILE, find_run, is_pretrained
 from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.sections import FeedforwardModel
-from ranvier.recipes.splits import Splits
+from ranvier.recipes.splits import Splits, joint_fingerprint
 
 _OWN = (
     "sigma",
@@ -36,18 +38,18 @@ class _Other:
 
     Attributes:
         name: as the recipe has it.
-        folder: of the run; None for a network that comes with the package.
-        data: what it was trained on, by :meth:`Splits.fingerprint`; None for a network that comes with the package.
-        heard: kinds of data that a network of the package, from which this one comes, has learned from.
+        folder: of the run.
+        data: what it was trained on, by :meth:`Splits.fingerprint`.
+        trained_on: kinds of data that the runs from which this one comes were trained on, besides its own.
     """
 
     name: str
-    folder: Path | None
+    folder: Path
     config: Config
     model: dict[str, Tensor]
     classes: tuple[str, ...]
-    data: str | None
-    heard: tuple[str, ...]
+    data: str
+    trained_on: tuple[str, ...]
     about: dict[str, Any]
 
 
@@ -61,14 +63,13 @@ def check_start(config: Config, splits: Splits, folder: Path) -> None:
 
     Raises:
         ConfigError: there is no such run, it is not finished or it is ``folder`` itself; its network is of another
-            form; or it learned from the same recording divided otherwise, so that it may have heard this run's test
-            clips.
+            form; or it was trained on the same recording divided otherwise, maybe on this run's test clips.
     """
     if config.train.start is None:
         return
     other = _read(config.train.start)
-    theirs = None if other.folder is None else other.folder.resolve()
-    if theirs is not None and folder.resolve() in (theirs, *theirs.parents):
+    theirs = other.folder.resolve()
+    if folder.resolve() in (theirs, *theirs.parents):
         raise _refused(other, "is the folder that this run would replace (--out names another)")
     _, taken = _begun(other, config, splits)
     _check_share(config, splits, taken)
@@ -94,7 +95,7 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
     if start is None:
         other = _read(config.train.start)
         model, taken = _begun(other, config, splits)
-        start = {"model": model, "about": {**other.about, "classes": taken, "heard": list(other.heard)}}
+        start = {"model": model, "about": {**other.about, "classes": taken, "trained_on": _trained_on(other, config)}}
         save_checkpoint(file, start)
     try:
         _check_share(config, splits, start["about"]["classes"])
@@ -106,33 +107,39 @@ def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None
 
 
 def _read(start: str) -> _Other:
-    if start in pretrained_names():
-        if (Path(start) / "config.toml").exists():
-            raise ConfigError(
-                f"train.start: {start}: is a run here and a network of the package (./{start} is the run; elsewhere, "
-                f"{start} is the network)"
-            )
-        other = read_pretrained(start)
-        return _Other(start, None, other.config, other.model(), other.classes, None, other.heard, other.about)
-    folder = Path(start)
-    if not start or not folder.exists():
-        names = ", ".join(pretrained_names())
-        raise ConfigError(f"train.start: {start}: is not there (a run's folder, or a network of the package: {names})")
     try:
+        folder = find_run(start)
+        if not folder.exists():
+            raise ConfigError(f"{start}: is not there (a run's folder, or the name of a run of the package)")
         config, result = read_config(folder), read_result(folder)
     except ConfigError as error:
         raise ConfigError(f"train.start: {error}") from None
-    state = load_checkpoint(checkpoint_file(folder))
-    if state is None or result is None or not (folder / "network.safetensors").exists():
+    if result is None or not (folder / "network.safetensors").exists():
         raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
-    about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
+    model, data = _state(folder, result)
+    run = start if is_pretrained(folder) else str(folder)
+    about = {"run": run, **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
-    heard = tuple((result.get("start") or {}).get("heard", ()))  # by what it started from itself
+    trained_on = tuple((result.get("start") or {}).get("trained_on", ()))
+    return _Other(start, folder, config, model, tuple(classes), data, trained_on, about)
+
+
+def _state(folder: Path, result: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
+    """The model of the chosen epoch, and the fingerprint of what it was trained on."""
+    file = folder / MODEL_FILE
+    if file.exists():  # a run that comes with the package, or a copy of it
+        try:
+            return load_file(file), joint_fingerprint(result.get("data", {}))
+        except (SafetensorError, OSError):
+            raise ConfigError(f"train.start: {file}: is damaged") from None
+    file = checkpoint_file(folder)
+    state = load_checkpoint(file)
+    if state is None:
+        raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
     try:
-        model, data = state["best"]["model"], state["data"]
+        return state["best"]["model"], state["data"]
     except (KeyError, TypeError):
-        raise ConfigError(f"train.start: {checkpoint_file(folder)}: is of another Ranvier, or damaged") from None
-    return _Other(start, folder, config, model, tuple(classes), data, heard, about)
+        raise ConfigError(f"train.start: {file}: is of another Ranvier, or damaged") from None
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
@@ -189,24 +196,38 @@ def _check_form(other: _Other, config: Config) -> None:
 
 
 def _check_division(other: _Other, config: Config, splits: Splits) -> None:
-    """A network that has heard the test clips would make the test worthless."""
-    if config.data.kind in other.heard:
+    """A network that was trained on the test clips would make the test worthless."""
+    if config.data.kind in other.trained_on:
         raise _refused(
-            other, f"learned from data of recipe {config.data.kind}, so it may have heard what is held out here"
+            other, f"was trained on data of recipe {config.data.kind}, maybe on what is held out here (start elsewhere)"
         )
-    theirs, ours = (getattr(each.data, "root", None) for each in (other.config, config))
-    same = other.config.data.kind == config.data.kind if ours is None else _same_place(theirs, ours)
     in_turn = getattr(config.data, "validation", None) == "leave-one-speaker-out"  # each is divided in another way
-    if same and (in_turn or other.data != splits.fingerprint()):
+    if _same_recording(other.config, config) and (in_turn or other.data != splits.fingerprint()):
+        roots = [getattr(each.data, "root", None) for each in (other.config, config)]
+        which = f"data of recipe {config.data.kind}" if None in roots else f"the same recording, {roots[1]},"
         raise _refused(
             other,
-            f"learned from the same recording{'' if ours is None else f', {ours},'} divided otherwise, so it may have "
-            "heard what this run is tested on (divide it alike, or start from a run on other recordings)",
+            f"was trained on {which} divided otherwise, maybe on what this run is tested on (divide it alike, or start "
+            "from a run on other recordings)",
         )
 
 
-def _same_place(one: str | None, other: str) -> bool:
-    return one is not None and Path(one).resolve() == Path(other).resolve()
+def _same_recording(theirs: Config, ours: Config) -> bool:
+    """By its place; by its kind where a place is not known, as in a run that comes with the package."""
+    one, other = (getattr(each.data, "root", None) for each in (theirs, ours))
+    if one is None or other is None:
+        return theirs.data.kind == ours.data.kind
+    return Path(one).resolve() == Path(other).resolve()
+
+
+def _trained_on(other: _Other, config: Config) -> list[str]:
+    """Kinds of data that a run started from ``other`` comes from, besides its own.
+
+    The place of a run of the package is not known, so its kind is remembered; if that is this run's own kind, both have
+    the same clips in the same parts.
+    """
+    placeless = getattr(other.config.data, "root", None) is None and not _same_recording(other.config, config)
+    return sorted({*other.trained_on, *([other.config.data.kind] if placeless else [])})
 
 
 def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
