@@ -17,11 +17,11 @@ import soundfile
 
 from ranvier.cli import _Parser, main
 from ranvier.cli.options import train_options
+from ranvier.corpora.digits import Digits, read_digits, write_digits
+from ranvier.corpora.fetch import PUBLISHED, Recording
 from ranvier.data import write_clips
-from ranvier.data.digits import Digits, read_digits, write_digits
-from ranvier.data.fetch import PUBLISHED, Recording
 from ranvier.recipes.config import build_config, load_values
-from tests.data.server import serving
+from tests.corpora.server import serving
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SMALL_NETWORK = "--train.epochs 1 --train.batch-size 32 --model.hidden 12"

@@ -1,3 +1,4 @@
+# ruff: noqa: F811
 """Kokoro's files from a server of this machine, and the network itself."""
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ranvier.audio.sound import trimmed
+from ranvier.corpora.download import Terms
 from ranvier.data import DataError
-from ranvier.data.download import Terms
 from ranvier.data.kokoro import (
     ASSETS,
     VOICES,
@@ -28,8 +30,8 @@ from ranvier.data.kokoro import (
     _voices_of_tarball,
     fetch_kokoro,
 )
-from ranvier.data.sound import trimmed
-from tests.data.server import Served, breaks_off, gone
+from tests.corpora.conftest import served  # noqa: F401
+from tests.corpora.server import Served, breaks_off, gone
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 OTHER = np.random.default_rng(1).bytes(300_000)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from ranvier.audio.naming import guess_naming
+from ranvier.audio.sound import trimmed
 from ranvier.data import DataError
 from ranvier.data.kokoro import VOICES, Kokoro
 from ranvier.data.lock import file_lock
-from ranvier.data.naming import guess_naming
-from ranvier.data.sound import trimmed
 from ranvier.data.speak import SpokenVoice, Utterance, _make, speak, spoken_voices, utterances
 
 CALL: dict[str, Any] = {"voices": 2, "takes": 1, "workers": 2}

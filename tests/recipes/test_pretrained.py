@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ranvier.audio.ear.listen import Ear
+from ranvier.audio.encode import encode
 from ranvier.data import write_recording
-from ranvier.data.ear.listen import Ear
-from ranvier.data.encode import encode
 from ranvier.recipes import pretrained
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file

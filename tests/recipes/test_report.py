@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
+from ranvier.corpora.digits import read_digits
 from ranvier.data import DataError, FrameDataset
-from ranvier.data.digits import read_digits
 from ranvier.network import Network
 from ranvier.recipes import observed as kept
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values

@@ -155,7 +155,7 @@ def run_data(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress
-    from ranvier.data.fetch import fetch
+    from ranvier.corpora.fetch import fetch
 
     folder = options.out or Path("data") / options.name
     with ClipProgress("downloading") as progress:
@@ -180,7 +180,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _make_shd(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress, show_encoded
-    from ranvier.data.heidelberg import make_shd
+    from ranvier.corpora.heidelberg import make_shd
 
     with ClipProgress("hearing") as progress:
         made = make_shd(options.audio, options.out, seed=options.seed, workers=options.workers, progress=progress.clips)
@@ -211,7 +211,7 @@ def _join(options: argparse.Namespace) -> int:
 
 def _speak(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress
-    from ranvier.data.download import Terms
+    from ranvier.corpora.download import Terms
     from ranvier.data.speak import speak
 
     with ClipProgress("downloading the voices") as progress:

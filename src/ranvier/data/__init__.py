@@ -1,4 +1,4 @@
-"""Spike recordings: readers, cache, splits, synthetic tasks. Knows nothing of networks."""
+"""Sets of clips: events, frames, HDF5, the cache, splits, augmentation."""
 
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Alignment, Grid

@@ -19,11 +19,11 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
+from ranvier.audio.sound import Sound
+from ranvier.corpora.download import Download, SourceError, SpoiledError, Terms, reason, size
 from ranvier.data.cache import cache_folder, make_cache_folder
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Download, SourceError, SpoiledError, Terms, reason, size
 from ranvier.data.lock import file_lock
-from ranvier.data.sound import Sound
 from ranvier.files import write_atomically
 
 _STYLES = 510  # of a voice, one for each number of phonemes

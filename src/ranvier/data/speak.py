@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.augment_sound import Colour, add_noise
+from ranvier.audio.augment_sound import Colour, add_noise
+from ranvier.audio.sound import resampled, trimmed
+from ranvier.corpora.download import Terms
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Terms
 from ranvier.data.kokoro import VOICES, Kokoro, fetch_kokoro
 from ranvier.data.lock import file_lock
-from ranvier.data.sound import resampled, trimmed
 from ranvier.files import write_atomically, write_text
 
 RATES = (8000, 48000)
@@ -94,7 +94,7 @@ class Utterance:
 
     @property
     def file(self) -> str:
-        """Its name, which :func:`ranvier.data.encode.encode` reads: class, speaker, take."""
+        """Its name, which :func:`ranvier.audio.encode.encode` reads: class, speaker, take."""
         return f"{self.word}_{self.voice.name}_{self.take}.wav"
 
 

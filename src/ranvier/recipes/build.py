@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ranvier import network
+from ranvier.corpora.digits import GRID as DIGITS_GRID
 from ranvier.data.augment import Augmentation
-from ranvier.data.digits import GRID as DIGITS_GRID
 from ranvier.models import Feedforward, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
 from ranvier.recipes.sections import CoincidenceData, DetectorModel, DigitsData, GSCData

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ranvier.audio.mel import DEFAULT, PAPER
+from ranvier.corpora.gsc import Classes, Split, partition, read_gsc
 from ranvier.data import Grid, SpikeDataset, read_recording
 from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.frames import FrameDataset
-from ranvier.data.gsc import Classes, Split, partition, read_gsc
-from ranvier.data.mel import DEFAULT, PAPER
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.sections import GSCData
 
@@ -39,10 +39,10 @@ def read_words(
 
 
 def _heard(data: GSCData, root: Path, split: Split, progress: Callable[[int, int], None] | None) -> SpikeDataset:
-    from ranvier.data.ear import Ear
-    from ranvier.data.encode import encode_files, fingerprint
-    from ranvier.data.naming import KNOWN, Naming
-    from ranvier.data.sound_files import SoundFiles
+    from ranvier.audio.ear import Ear
+    from ranvier.audio.encode import encode_files, fingerprint
+    from ranvier.audio.naming import KNOWN, Naming
+    from ranvier.audio.sound_files import SoundFiles
 
     spoken = partition(root)
     files = [(one.path, f"{one.word}/{one.path.name}") for one in spoken if one.split == split]

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.sound_files import is_sound
+from ranvier.corpora.coincidence import CoincidenceTask
+from ranvier.corpora.digits import read_digits
+from ranvier.corpora.gsc import partition
 from ranvier.data import DataError, Grid, SpikeDataset, find_recording, read_recording
 from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.class_names import with_classes
-from ranvier.data.coincidence import CoincidenceTask
-from ranvier.data.digits import read_digits
 from ranvier.data.event_files import find_event_files
 from ranvier.data.frames import FrameDataset
-from ranvier.data.gsc import partition
 from ranvier.data.hdf5 import read_files, read_left_out, require_recording
 from ranvier.data.recording import CHANNELS, own_channels
-from ranvier.data.sound_files import is_sound
 from ranvier.data.split import missing_classes, split_clips
 from ranvier.names import name_fault, natural_order, split_names, unknown_names
 from ranvier.recipes.config import Config, ConfigError, steps
@@ -284,10 +284,10 @@ def _folder(config: Config, data: FolderData, root: Path, progress: Progress) ->
 
 def _recording(data: FolderData, root: Path, progress: Progress) -> Path:
     """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
-    from ranvier.data.ear import Ear
-    from ranvier.data.encode import encode, fingerprint
-    from ranvier.data.naming import Naming
-    from ranvier.data.sound_files import find_sounds
+    from ranvier.audio.ear import Ear
+    from ranvier.audio.encode import encode, fingerprint
+    from ranvier.audio.naming import Naming
+    from ranvier.audio.sound_files import find_sounds
 
     patterns = (data.label_pattern, data.speaker_pattern)
     if not root.is_dir() or _holds_events(root):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.data.server import Served, serving
+from tests.corpora.server import Served, serving
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
+from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.ear.flatten import flattened, speech_spectrum_db
+from ranvier.audio.sound import Sound, read_sound
 from ranvier.data import DataError
-from ranvier.data.ear import Ear, clip_generator
-from ranvier.data.ear.flatten import flattened, speech_spectrum_db
-from ranvier.data.sound import Sound, read_sound
 
 RATE = 16_000
 Samples = NDArray[np.float64]

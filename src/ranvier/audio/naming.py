@@ -90,7 +90,7 @@ def guess_naming(paths: Sequence[str]) -> tuple[Naming, str]:
     that was given, the pattern is taken only if each folder's name is its files' class or speaker by the pattern.
 
     Args:
-        paths: names as :func:`~ranvier.data.sound_files.find_sounds` gives them.
+        paths: names as :func:`~ranvier.audio.sound_files.find_sounds` gives them.
 
     Raises:
         DataError: the folders do not say what they mean: two levels that may be class and speaker either way, or a

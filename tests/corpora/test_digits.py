@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ranvier.corpora.digits import CLASSES, GRID, SPLITS, Digits, read_digits, write_digits
 from ranvier.data import DataError
-from ranvier.data.digits import CLASSES, GRID, SPLITS, Digits, read_digits, write_digits
 from ranvier.data.make_digits import hear, make_digits, utterances, voices
 from ranvier.data.speech import Speaker, Voice, say_alone
 
@@ -22,7 +22,7 @@ def digits() -> Digits:
 
 
 def test_they_are_small_and_whole(digits: Digits) -> None:
-    file = Path(sys.modules["ranvier.data.digits"].__file__ or "").with_name("digits.npz.xz")
+    file = Path(sys.modules["ranvier.corpora.digits"].__file__ or "").with_name("digits.npz.xz")
     assert file.stat().st_size < 6_000_000
     assert len(digits.labels) == 2040
     assert np.bincount(digits.labels).tolist() == [102] * 20

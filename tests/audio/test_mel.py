@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ranvier.data.mel import DEFAULT, PAPER, MelSettings, empty_bands, log_mel, mel_bank
-from ranvier.data.sound import Sound, read_sound
+from ranvier.audio.mel import DEFAULT, PAPER, MelSettings, empty_bands, log_mel, mel_bank
+from ranvier.audio.sound import Sound, read_sound
 from tests.conftest import DATA
 
 BOTH = pytest.mark.parametrize("settings", [PAPER, DEFAULT], ids=["paper", "default"])

@@ -19,11 +19,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.mel import DEFAULT, MelSettings, log_mel
+from ranvier.audio.sound import SHORTEST_S, Sound, read_sound
+from ranvier.audio.sound_files import NOISE, is_hidden
 from ranvier.data.dataset import DataError
 from ranvier.data.frames import FrameDataset, frames_file, open_frames, write_frames
-from ranvier.data.mel import DEFAULT, MelSettings, log_mel
-from ranvier.data.sound import SHORTEST_S, Sound, read_sound
-from ranvier.data.sound_files import NOISE, is_hidden
 from ranvier.data.split import apportion, draw
 from ranvier.names import normal_name
 

@@ -71,7 +71,7 @@ def read_digits(path: Path | None = None) -> Digits:
     Raises:
         DataError: the file is damaged.
     """
-    source = resources.files("ranvier.data") / "digits.npz.xz" if path is None else path
+    source = resources.files("ranvier.corpora") / "digits.npz.xz" if path is None else path
     try:
         with np.load(io.BytesIO(lzma.decompress(source.read_bytes())), allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in ("counts", "lengths", "labels", "voices", "splits")}

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ranvier.audio.augment_sound import Colour, add_noise, change_gain, change_speed
+from ranvier.audio.sound import Sound
 from ranvier.data import DataError
-from ranvier.data.augment_sound import Colour, add_noise, change_gain, change_speed
-from ranvier.data.sound import Sound
 
 
 def locked(samples: NDArray[np.float64], rate: int) -> Sound:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from ranvier.audio.ear import Ear
+from ranvier.audio.encode import Encoded, encode
+from ranvier.audio.sound import LONGEST_S, Sound, read_sound
+from ranvier.audio.sound_files import find_sounds
 from ranvier.data import DataError, Grid, read_recording
-from ranvier.data.ear import Ear
-from ranvier.data.encode import Encoded, encode
-from ranvier.data.sound import LONGEST_S, Sound, read_sound
-from ranvier.data.sound_files import find_sounds
 
 EAR = Ear(channels=16)
 
@@ -115,7 +115,7 @@ def test_classes_and_speakers_that_are_numbers_are_in_their_order(tmp_path: Path
     for number in (10, 9, 2, 1):
         save(tmp_path / "digits" / f"{number}_{20 - number}_0.wav", number)
     pattern = r"/(?P<label>\d+)_(?P<speaker>\d+)_"
-    from ranvier.data.naming import Naming
+    from ranvier.audio.naming import Naming
 
     encode([tmp_path / "digits"], tmp_path / "out.h5", ear=EAR, naming=Naming(pattern), cache=cache)
     dataset = read_recording(tmp_path / "out.h5", Grid(16, 1, 10.0))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ranvier.data.sound import Sound, resampled
+from ranvier.audio.sound import Sound, resampled
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import IO
 
 import pooch
 
+from ranvier.corpora.download import Download, SourceError, SpoiledError, Terms, silent, size
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
-from ranvier.data.download import Download, SourceError, SpoiledError, Terms, silent, size
 from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5 import find_recording
 from ranvier.data.lock import file_lock

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.naming import Naming, guess_naming
+from ranvier.audio.sound import LONGEST_S, read_sound
+from ranvier.audio.sound_files import SoundFiles, find_sounds
 from ranvier.data.dataset import DataError
-from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.hdf5_write import write_clips
 from ranvier.data.lock import file_lock
-from ranvier.data.naming import Naming, guess_naming
-from ranvier.data.sound import LONGEST_S, read_sound
-from ranvier.data.sound_files import SoundFiles, find_sounds
 from ranvier.files import write_atomically, write_text
 
 _VERSION = 2  # of what encoding one file gives
@@ -76,7 +76,7 @@ def encode(
 
     Args:
         places: files and folders, searched for whatever libsndfile reads; see
-            :func:`ranvier.data.sound_files.find_sounds`.
+            :func:`ranvier.audio.sound_files.find_sounds`.
         out: the recording to write, ``.h5``.
         ear: the ear; None means the one of SHD.
         seed: of the nerve fibres, >= 0.

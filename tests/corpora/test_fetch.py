@@ -19,10 +19,9 @@ import h5py
 import numpy as np
 import pytest
 
+from ranvier.corpora.fetch import PUBLISHED, Recording, Source, fetch
 from ranvier.data import DataError, write_recording
-from ranvier.data.fetch import PUBLISHED, Recording, Source, fetch
-from tests.data.recordings import cut, garbage
-from tests.data.server import (
+from tests.corpora.server import (
     Answer,
     Asked,
     Served,
@@ -38,6 +37,7 @@ from tests.data.server import (
     stalls,
     whole,
 )
+from tests.data.recordings import cut, garbage
 
 CLIPS = 4
 
@@ -371,7 +371,7 @@ def test_a_disk_that_is_too_small_to_unpack_keeps_what_has_arrived(served: Serve
 
 TWIN = """
 import sys
-from ranvier.data.fetch import Recording, Source, fetch
+from ranvier.corpora.fetch import Recording, Source, fetch
 fetch("shd", sys.argv[1], sources=[Recording("shd_train", 4, (Source(sys.argv[2], sys.argv[3]),))])
 """
 

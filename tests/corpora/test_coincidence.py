@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ranvier.corpora.coincidence import CoincidenceTask
 from ranvier.data import SpikeDataset
-from ranvier.data.coincidence import CoincidenceTask
 
 
 def task(**changes: Any) -> CoincidenceTask:

@@ -12,9 +12,9 @@ from lauscher.transformations import BasilarMembrane, BushyCell, HairCell
 from numpy.typing import NDArray
 from scipy.stats import binom, kstest
 
+from ranvier.audio.ear import Ear, cells_cpu, clip_generator, membrane
+from ranvier.audio.sound import Sound, read_sound
 from ranvier.data import DataError
-from ranvier.data.ear import Ear, cells_cpu, clip_generator, membrane
-from ranvier.data.sound import Sound, read_sound
 
 STEPS = membrane.STEPS_PER_SECOND
 
@@ -65,7 +65,7 @@ def test_blocks_join_without_a_seam(cache: Path) -> None:
     spectrum = np.fft.rfft(padded)[:-1]
     table = membrane.membrane(700, cache)
     places = np.linspace(0, 3.5, 700)
-    from ranvier.data.ear.listen import _spectrum
+    from ranvier.audio.ear.listen import _spectrum
 
     for channel in chosen:
         (answer,) = membrane.response(frequency_hz, places[channel : channel + 1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ranvier.audio.naming import Naming, guess_naming
 from ranvier.data import DataError
-from ranvier.data.naming import Naming, guess_naming
 
 
 def test_folders_name_classes() -> None:

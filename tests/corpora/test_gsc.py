@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ranvier.data import DataError, gsc
-from ranvier.data.gsc import (
+from ranvier.audio.mel import DEFAULT, PAPER, MelSettings, log_mel
+from ranvier.audio.sound import read_sound
+from ranvier.audio.sound_files import NOISE
+from ranvier.corpora import gsc
+from ranvier.corpora.gsc import (
     TEN_WORDS,
     Split,
     disagreements,
@@ -24,9 +27,7 @@ from ranvier.data.gsc import (
     read_gsc,
     split_by_hash,
 )
-from ranvier.data.mel import DEFAULT, PAPER, MelSettings, log_mel
-from ranvier.data.sound import read_sound
-from ranvier.data.sound_files import NOISE
+from ranvier.data import DataError
 from tests.conftest import DATA
 
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.ear import membrane as bm
+from ranvier.audio.ear.flatten import flattened
+from ranvier.audio.sound import Sound, checked, resampled, without_offset
 from ranvier.data.dataset import DataError
-from ranvier.data.ear import membrane as bm
-from ranvier.data.ear.flatten import flattened
-from ranvier.data.sound import Sound, checked, resampled, without_offset
 
 _AT_ONCE = 48  # channels transformed together; whole lanes
 
@@ -77,7 +77,7 @@ class Ear:
         Raises:
             DataError: the sound is silent or holds samples that are not numbers.
         """
-        from ranvier.data.ear import cells_cpu
+        from ranvier.audio.ear import cells_cpu
 
         # before resampling, whose filter rings where an offset begins and ends
         centred = Sound(without_offset(sound.samples), sound.rate)
@@ -124,7 +124,7 @@ class Ear:
         state: NDArray[np.float64],
         first: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        from ranvier.data.ear import cells_cpu
+        from ranvier.audio.ear import cells_cpu
 
         rows, length = moved.shape
         whole = -(-rows // cells_cpu.LANES) * cells_cpu.LANES

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from ranvier.audio.ear import Ear
+from ranvier.audio.encode import encode
+from ranvier.audio.naming import Naming
+from ranvier.corpora.heidelberg import divide
 from ranvier.data import DataError, Grid, read_recording
-from ranvier.data.ear import Ear
-from ranvier.data.encode import encode
 from ranvier.data.hdf5 import read_files, read_left_out
-from ranvier.data.heidelberg import divide
 from ranvier.data.inspection import inspect_recording
-from ranvier.data.naming import Naming
 
 EAR = Ear(channels=8)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from ranvier.audio.sound import Sound, read_sound, resampled, trimmed
 from ranvier.data import DataError
-from ranvier.data.sound import Sound, read_sound, resampled, trimmed
 
 
 def tone(seconds: float = 0.2, rate: int = 16_000, frequency_hz: float = 440.0) -> np.ndarray:

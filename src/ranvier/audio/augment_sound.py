@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.sound import Sound, resampled
 from ranvier.data.dataset import DataError
-from ranvier.data.sound import Sound, resampled
 
 Colour = Literal["white", "pink"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ranvier.audio.encode import Encoded, encode_files
+from ranvier.audio.naming import KNOWN, Naming
+from ranvier.audio.sound_files import SoundFiles, find_sounds
 from ranvier.data.dataset import DataError
-from ranvier.data.encode import Encoded, encode_files
-from ranvier.data.naming import KNOWN, Naming
-from ranvier.data.sound_files import SoundFiles, find_sounds
 
 _TEST_SPEAKERS = (4, 5)
 # of the published set: clips of the other speakers in its test set, and in all
@@ -59,7 +59,7 @@ def make_shd(
         audio: folder of the recordings.
         out: folder to write to; made if it is not there.
         seed: of the nerve fibres and of the division, >= 0.
-        workers, cache, progress: as in :func:`ranvier.data.encode.encode`.
+        workers, cache, progress: as in :func:`ranvier.audio.encode.encode`.
 
     Raises:
         DataError: the recordings are not there, are not the Heidelberg Digits, or a file exists already.

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ranvier.corpora.tonic import EVENTS, from_tonic, to_tonic, to_tonic_events
 from ranvier.data import DataError, Grid, read_recording, write_recording
-from ranvier.data.tonic import EVENTS, from_tonic, to_tonic, to_tonic_events
 from tests.data.recordings import clip, cut, numbers, packed
 from tests.data.test_hdf5 import CELLS, GRID, LABELS, SPEAKERS, TIMES, UNITS, assert_same, cells, shd_file
 

@@ -1,0 +1,1 @@
+"""Named data sets: how to get each, its classes and its splits."""
