@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ranvier.corpora.fetch import Source
+from ranvier.corpora.published import Source
 
 Answer = Callable[["Asked", bytes], None]
 """What the server does with a request, given the file."""

@@ -19,7 +19,10 @@ import h5py
 import numpy as np
 import pytest
 
-from ranvier.corpora.fetch import PUBLISHED, Recording, Source, fetch
+from ranvier.corpora.fetch import fetch
+from ranvier.corpora.published import Recording, Source
+from ranvier.corpora.shd import SHD
+from ranvier.corpora.ssc import SSC
 from ranvier.data import DataError, write_recording
 from tests.corpora.server import (
     Answer,
@@ -371,7 +374,8 @@ def test_a_disk_that_is_too_small_to_unpack_keeps_what_has_arrived(served: Serve
 
 TWIN = """
 import sys
-from ranvier.corpora.fetch import Recording, Source, fetch
+from ranvier.corpora.fetch import fetch
+from ranvier.corpora.published import Recording, Source
 fetch("shd", sys.argv[1], sources=[Recording("shd_train", 4, (Source(sys.argv[2], sys.argv[3]),))])
 """
 
@@ -498,9 +502,10 @@ def test_a_source_is_zip_or_gzip(url: str) -> None:
 
 
 def test_the_published_sets_are_complete() -> None:
-    clips = {recording.name: recording.clips for part in PUBLISHED.values() for recording in part}
+    published = [*SHD.published, *SSC.published]
+    clips = {recording.name: recording.clips for recording in published}
     assert clips == {"shd_train": 8156, "shd_test": 2264, "ssc_train": 75466, "ssc_valid": 9981, "ssc_test": 20382}
-    for recording in (recording for part in PUBLISHED.values() for recording in part):
+    for recording in published:
         assert {source.url.rpartition("/")[2].rpartition(".")[0] for source in recording.sources} == {
             f"{recording.name}.h5"
         }

@@ -17,10 +17,10 @@ import soundfile
 from ranvier.audio.mel import DEFAULT, PAPER, MelSettings, log_mel
 from ranvier.audio.sound import read_sound
 from ranvier.audio.sound_files import NOISE
-from ranvier.corpora import gsc
 from ranvier.corpora.gsc import (
     TEN_WORDS,
     Split,
+    clips,
     disagreements,
     gsc_files,
     partition,
@@ -281,7 +281,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return read_sound(path, **options)
 
-    monkeypatch.setattr(gsc, "read_sound", reading)
+    monkeypatch.setattr(clips, "read_sound", reading)
     return read
 
 

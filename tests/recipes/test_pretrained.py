@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 
 from ranvier.audio.ear.listen import Ear
 from ranvier.audio.encode import encode
-from ranvier.data import write_recording
+from ranvier.data import Subset, write_recording
 from ranvier.recipes import pretrained
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import predict
 from ranvier.recipes.pretrained import pretrained_names, read_pretrained, write_pretrained
-from ranvier.recipes.splits import Part, build_splits
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.start import begin
 from ranvier.recipes.train import train
 
@@ -147,7 +147,7 @@ def test_spoken_digits_knows_most_of_what_strangers_say(data_root: Path, tmp_pat
     assert start is not None
     model = build_model(config, splits, torch.Generator())
     model.load_state_dict(start["model"])
-    part: Part = splits.train
+    part: Subset = splits.train
     right = predict(model, part) == part.dataset.labels[part.clips]
     assert len(right) == 120
     assert right.mean() > 0.7

@@ -107,7 +107,9 @@ def _dispatch(given: list[str]) -> int:
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     commands.add_parser(
-        "ls", help="list the recipes", description="List the recipes and networks that come with Ranvier."
+        "ls",
+        help="list the recipes",
+        description="List the recipes, networks and data sets there are.",
     )
     copy = commands.add_parser(
         "cp",
@@ -250,12 +252,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_names
+    from ranvier.corpora.registry import corpus_names, corpus_summary
     from ranvier.recipes.config import load_values, recipe_names
     from ranvier.recipes.pretrained import pretrained_names, read_pretrained
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
     print("\nnetworks to start from (--train.start NAME):")
     show_names({name: read_pretrained(name).summary for name in pretrained_names()})
+    print("\ndata sets (data.kind of a recipe of your own):")
+    show_names({name: corpus_summary(name) for name in corpus_names()})
     return 0
 
 

@@ -23,7 +23,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "download is continued; nothing is used before its checksum is right.",
         allow_abbrev=False,
     )
-    fetch.add_argument("name", metavar="NAME", choices=["shd", "ssc"], help="shd or ssc")
+    fetch.add_argument("name", metavar="NAME", help="shd, ssc, or one of an installed package")
     fetch.add_argument("--out", metavar="FOLDER", type=Path, help="where to (default: data/NAME)")
     check = tasks.add_parser(
         "check",

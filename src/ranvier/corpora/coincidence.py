@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import factorial
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from ranvier.corpora.corpus import Corpus, Progress, Protocol
+from ranvier.corpora.section import check_length, time_steps
+from ranvier.corpora.splits import Splits
 from ranvier.data.dataset import SpikeDataset
+from ranvier.data.events import Grid
+from ranvier.data.subset import Subset
+from ranvier.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -96,3 +103,67 @@ class CoincidenceTask:
 def _cells(step: NDArray[Any], source: NDArray[Any], channels: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     cell, count = np.unique(step * channels + source, return_counts=True)
     return cell // channels, cell % channels, count
+
+
+class Coincidence(Corpus):
+    """A synthetic task made on the spot: which order did the channels fire in?"""
+
+    task: ClassVar[str] = "in which order channels fire"
+
+    kind: Literal["coincidence"]
+    classes: int = Field(ge=2, le=100, description="patterns")
+    channels: int = Field(ge=2, le=1000, description="input channels")
+    dt_ms: float = Field(gt=0, le=1000, description="length of a step [ms]")
+    gap_ms: float = Field(gt=0, description="time between two spikes of a pattern [ms]")
+    jitter: float = Field(ge=0, le=1, description="probability that a pattern's spike comes one step early or late")
+    noise: int = Field(ge=0, le=100, description="further spikes per channel and clip")
+    clip_ms: float = Field(gt=0, description="length of a clip [ms]")
+    train_clips: int = Field(ge=1, le=10_000_000, description="clips to train on")
+    validation_clips: int = Field(ge=1, le=10_000_000, description="clips to choose the epoch on")
+    test_clips: int = Field(ge=1, le=10_000_000, description="clips read once, after training")
+    seed: int = Field(ge=0, description="seed of patterns and clips")
+
+    @property
+    def gap_steps(self) -> int:
+        """Time steps between two spikes of a pattern."""
+        return time_steps("data.gap_ms", self.gap_ms, self.dt_ms)
+
+    @property
+    def clip_steps(self) -> int:
+        """Time steps of a clip."""
+        return time_steps("data.clip_ms", self.clip_ms, self.dt_ms)
+
+    def check(self) -> None:
+        """Refuse times that are not whole numbers of time steps, or longer than a clip may be."""
+        for field in ("clip_ms", "gap_ms"):
+            check_length(f"data.{field}", getattr(self, field), self.dt_ms)
+
+    def grid(self) -> Grid:
+        """Every channel is an input."""
+        return Grid(self.channels, 1, self.dt_ms)
+
+    def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
+        """Draw the patterns, then the clips of each split."""
+        try:
+            task = CoincidenceTask(
+                classes=self.classes,
+                channels=self.channels,
+                gap=self.gap_steps,
+                jitter=self.jitter,
+                noise=self.noise,
+                steps=self.clip_steps,
+                dt_ms=self.dt_ms,
+            )
+        except ConfigError:
+            raise
+        except ValueError as error:
+            # the task speaks of steps, the recipe of milliseconds
+            name, _, rule = str(error).partition(": ")
+            raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
+        generator = np.random.default_rng(self.seed)
+        offsets = task.offsets(generator)
+        train, validation, test = (
+            Subset.every(task.draw(offsets, clips, generator))
+            for clips in (self.train_clips, self.validation_clips, self.test_clips)
+        )
+        return Splits(train, validation, None, lambda: test, offsets, example=True)

@@ -7,12 +7,18 @@ import lzma
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from ranvier.corpora.corpus import Corpus, Progress, Protocol
+from ranvier.corpora.section import OptionalPath
+from ranvier.corpora.splits import Splits
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
+from ranvier.data.subset import Subset
 from ranvier.files import write_atomically
 
 GRID = Grid(channels=700, pool=5, dt_ms=10.0)
@@ -96,3 +102,33 @@ def write_digits(digits: Digits, path: Path) -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
     with write_atomically(path) as temporary:
         temporary.write_bytes(lzma.compress(plain.getvalue(), filters=filters))
+
+
+class SpokenDigits(Corpus):
+    """Spoken digits that come with the package: zero to nine in English and German, synthetic voices."""
+
+    task: ClassVar[str] = "which digit is spoken, zero to nine in English and German; the speakers are synthetic voices"
+
+    kind: Literal["digits"]
+    file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
+
+    @property
+    def dt_ms(self) -> float:
+        """Length of a step [ms]."""
+        return GRID.dt_ms
+
+    @property
+    def unseen_validation_speakers(self) -> bool:
+        """A voice is in one split only."""
+        return True
+
+    def grid(self) -> Grid:
+        """The grid that the clips were counted on."""
+        return GRID
+
+    def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
+        """As the file divides them, by voices."""
+        digits = read_digits(None if self.file is None else Path(self.file))
+        dataset = digits.dataset()
+        train, validation, test = (Subset(dataset, digits.clips(name)) for name in SPLITS)
+        return Splits(train, validation, None, lambda: test, example=True)

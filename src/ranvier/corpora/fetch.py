@@ -1,4 +1,4 @@
-"""The published data sets (Cramer et al. 2020, doi 10.1109/TNNLS.2020.3044364, CC BY 4.0), downloaded and checked."""
+"""Published recordings, downloaded and checked."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import pooch
 
 from ranvier.corpora.download import Download, SourceError, SpoiledError, Terms, silent, size
+from ranvier.corpora.published import PACKINGS, Recording, Source
+from ranvier.corpora.registry import corpus_class, corpus_names
 from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
 from ranvier.data.file_kind import file_kind
@@ -26,74 +27,6 @@ from ranvier.data.unpack import unpack, unpacked_size
 from ranvier.files import free_bytes, write_atomically
 
 _CHUNK = 1 << 16
-_PACKINGS = (".zip", ".gz")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a packed recording can be had.
-
-    Args:
-        url: of a ``.zip`` or ``.gz``.
-        md5: of that file; None where nobody has published it. Then only what the packed file says of itself, the
-            HDF5 header and the number of clips tell whether it is whole.
-
-    Raises:
-        ValueError: the file is neither zip nor gzip.
-    """
-
-    url: str
-    md5: str | None
-
-    def __post_init__(self) -> None:
-        if self.packing not in _PACKINGS:
-            raise ValueError(f"url: {self.url!r} is not allowed (a file that ends in .zip or .gz)")
-
-    @property
-    def packing(self) -> str:
-        """``.zip`` or ``.gz``."""
-        return Path(self.url).suffix
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One file of a data set.
-
-    Attributes:
-        name: of the file, without ``.h5``.
-        clips: how many it holds.
-        sources: where it can be had, in the order in which they are tried.
-    """
-
-    name: str
-    clips: int
-    sources: tuple[Source, ...]
-
-
-def _published(name: str, clips: int, zip_md5: str, gz_md5: str | None) -> Recording:
-    # Neither host was in reach when this was written. Addresses and md5s of the zips are those in tonic's and
-    # SpikingJelly's source; those of the gzip files are quoted by several readers of the data. Both hosts belong to
-    # the authors of the data and are said to serve the same files.
-    sources = (
-        Source(f"https://zenkelab.org/datasets/{name}.h5.zip", zip_md5),
-        Source(f"https://compneuro.net/datasets/{name}.h5.zip", zip_md5),
-        Source(f"https://compneuro.net/datasets/{name}.h5.gz", gz_md5),
-    )
-    return Recording(name, clips, sources)
-
-
-PUBLISHED: dict[str, tuple[Recording, ...]] = {
-    "shd": (
-        _published("shd_train", 8156, "f3252aeb598ac776c1b526422d90eecb", "d47c9825dee33347913e8ce0f2be08b0"),
-        _published("shd_test", 2264, "1503a5064faa34311c398fb0a1ed0a6f", "3062a80ec0c5719404d5b02e166543b1"),
-    ),
-    "ssc": (
-        _published("ssc_train", 75466, "d102be95e7144fcc0553d1f45ba94170", None),
-        _published("ssc_valid", 9981, "b4eee3516a4a90dd0c71a6ac23a8ae43", "555645b13e15fe270fbfe39cb763f805"),
-        _published("ssc_test", 20382, "a35ff1e9cffdd02a20eb850c17c37748", None),
-    ),
-}
-"""What :func:`fetch` knows."""
 
 
 def fetch(
@@ -116,7 +49,8 @@ def fetch(
     folder at the same time wait for one another.
 
     Args:
-        name: ``shd`` (training, test) or ``ssc`` (training, validation, test).
+        name: of a data set that is published as recordings: ``shd`` (training, test), ``ssc`` (training, validation,
+            test), or one of an installed package.
         root: the folder; made if need be.
         sources: the recordings and where they are; None means the published ones.
         progress: called with (bytes that are there, bytes in all or 0 where the server does not say), for one
@@ -135,9 +69,7 @@ def fetch(
             whole file; then the message says what was wrong with each, and what to do by hand. Nothing unfinished
             lies under a final name.
     """
-    if name not in PUBLISHED:
-        raise DataError(f"data set {name!r} is not known ({', '.join(PUBLISHED)} can be fetched)")
-    recordings = PUBLISHED[name] if sources is None else tuple(sources)
+    recordings = _published(name) if sources is None else tuple(sources)
     root = Path(root).expanduser()
     folders = [root, Path.cwd(), Path.home() / "data"] if nearby is None else [Path(folder) for folder in nearby]
     terms = Terms(progress or silent, timeout_s, free_bytes)
@@ -154,6 +86,14 @@ def fetch(
                 raise DataError(f"{root}: {recording.name}.h5 cannot be written ({error.strerror or error})") from None
         there.append(kept)
     return there
+
+
+def _published(name: str) -> tuple[Recording, ...]:
+    published = {known: corpus_class(known).published for known in corpus_names()}
+    if not published.get(name):
+        names = ", ".join(known for known, recordings in published.items() if recordings)
+        raise DataError(f"data set {name!r} is not known ({names} can be fetched)")
+    return published[name]
 
 
 def _kept(root: Path, recording: Recording) -> Path | None:
@@ -220,7 +160,7 @@ def _found(name: str, folders: Sequence[Path]) -> Iterator[Path]:
         for mine in own
         for leaf in ("", "extract", "download")
     ]
-    for suffix in ("", *_PACKINGS):
+    for suffix in ("", *PACKINGS):
         for place in dict.fromkeys(places):
             file = place / f"{name}.h5{suffix}"
             if file.is_file():
@@ -229,7 +169,7 @@ def _found(name: str, folders: Sequence[Path]) -> Iterator[Path]:
 
 def _take(found: Path, recording: Recording, target: Path, terms: Terms) -> None:
     """Link, copy or unpack a file of this disk; it is left as it is."""
-    if found.suffix in _PACKINGS:
+    if found.suffix in PACKINGS:
         known = {source.md5 for source in recording.sources if source.packing == found.suffix}
         if known and None not in known and _md5(found) not in known:
             raise SpoiledError(f"its md5 is {_md5(found)}, not {' or '.join(sorted(filter(None, known)))}")

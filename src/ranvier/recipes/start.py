@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ranvier.corpora.splits import Splits
 from ranvier.data.class_names import match_classes
 from ranvier.models import Feedforward
 from ranvier.network import Network
@@ -19,7 +20,6 @@ from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.pretrained import pretrained_names, read_pretrained
 from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.sections import FeedforwardModel
-from ranvier.recipes.splits import Splits
 
 _OWN = (
     "sigma",
@@ -194,10 +194,10 @@ def _check_division(other: _Other, config: Config, splits: Splits) -> None:
         raise _refused(
             other, f"learned from data of recipe {config.data.kind}, so it may have heard what is held out here"
         )
-    theirs, ours = (getattr(each.data, "root", None) for each in (other.config, config))
+    theirs, ours = (each.data.location for each in (other.config, config))
     same = other.config.data.kind == config.data.kind if ours is None else _same_place(theirs, ours)
-    in_turn = getattr(config.data, "validation", None) == "leave-one-speaker-out"  # each is divided in another way
-    if same and (in_turn or other.data != splits.fingerprint()):
+    # where each speaker is left out, each training is divided in another way
+    if same and (config.leaves_each_speaker_out or other.data != splits.fingerprint()):
         raise _refused(
             other,
             f"learned from the same recording{'' if ours is None else f', {ours},'} divided otherwise, so it may have "

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ranvier.analysis import figures
 from ranvier.analysis.delays import found_delays
 from ranvier.analysis.intervals import Accuracy, OverSpeakers
-from ranvier.data import SpikeDataset, write_dataset
+from ranvier.corpora.splits import Splits
+from ranvier.data import SpikeDataset, Subset, write_dataset
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
@@ -35,8 +36,8 @@ from ranvier.recipes.run_folder import (
     run_lock,
     write_result,
 )
-from ranvier.recipes.sections import FeedforwardModel, FolderData
-from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data, with_channels
+from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 
@@ -62,7 +63,7 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
             had ended.
     """
     check_folder(folder, force=force)
-    config = with_channels(config)
+    config = config.model_copy(update={"data": config.data.resolved()})
     _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
         with run_lock(folder):
@@ -105,7 +106,7 @@ def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
 
 
 def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
-    if _leaves_speakers_out(config):
+    if config.leaves_each_speaker_out:
         return load_or_run(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
     result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name))
     if config.compare and "comparison" not in result:
@@ -115,14 +116,9 @@ def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
     return result
 
 
-def _leaves_speakers_out(config: Config) -> bool:
-    validation = getattr(config.data, "validation", None)
-    return validation == "leave-one-speaker-out" and config.protocol == "honest"
-
-
 def _check_data(config: Config, folder: Path, watcher: Watcher) -> None:
     check_tracker(config)
-    if _leaves_speakers_out(config):
+    if config.leaves_each_speaker_out:
         splits = _whole(config, watcher)
         _speakers(splits.train)
     else:
@@ -143,11 +139,11 @@ def _check_incoming(config: Config, splits: Splits) -> None:
 
 def _whole(config: Config, watcher: Watcher) -> Splits:
     """The data with nobody left out."""
-    whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
+    whole = config.model_copy(update={"data": config.data.undivided()})
     return build_splits(whole, progress=watcher.clips)
 
 
-def _speakers(part: Part) -> list[tuple[int, str]]:
+def _speakers(part: Subset) -> list[tuple[int, str]]:
     """Number and name of each."""
     speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
@@ -213,11 +209,11 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     }
 
 
-def _parts(splits: Splits, test: Part | None) -> dict[str, Part | None]:
+def _parts(splits: Splits, test: Subset | None) -> dict[str, Subset | None]:
     return {"test": test, "validation": splits.validation, "seen": splits.seen, "train": splits.train}
 
 
-def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None) -> dict[str, Any]:
+def _describe(config: Config, splits: Splits, fitted: Fitted, test: Subset | None) -> dict[str, Any]:
     parts = _parts(splits, test)
     last_epoch = {name: value for name, value in fitted.last_epoch.items() if not isinstance(value, list)}
     chosen_on = "nothing (last epoch)" if splits.validation is None else "validation"
@@ -247,7 +243,7 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
 
 
 def _accuracies(
-    splits: Splits, model: Feedforward, test: Part | None, tested: Evaluation | None, padded_batch: int | None
+    splits: Splits, model: Feedforward, test: Subset | None, tested: Evaluation | None, padded_batch: int | None
 ) -> dict[str, Any]:
     """Accuracy of the chosen epoch on every split that is there, by speaker too, and over speakers that are unseen."""
     accuracies: dict[str, Any] = {}
@@ -261,7 +257,7 @@ def _accuracies(
     return accuracies
 
 
-def _accuracy(splits: Splits, part: Part, right: NDArray[np.bool_]) -> dict[str, Any]:
+def _accuracy(splits: Splits, part: Subset, right: NDArray[np.bool_]) -> dict[str, Any]:
     accuracy = Accuracy.of(right).as_dict()
     speakers = {name: Accuracy.of(right[theirs]) for name, theirs in part.by_speaker().items()}
     if 0 < len(speakers) <= _MOST_SPEAKERS:
@@ -325,8 +321,8 @@ def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> di
     folds: dict[str, dict[str, Any]] = {}
     places: list[Path] = []
     for number, speaker in _speakers(_whole(config, watcher).train):
-        held_out = speaker if isinstance(config.data, FolderData) else number
-        fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
+        data = config.data.without_speaker(number, speaker)
+        fold = config.model_copy(update={"data": data, "compare": ()})
         places.append(folder / (f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"))
         folds[speaker] = _part_run(fold, places[-1], watcher, f"{config.name}, speaker {speaker} left out")
         one = next(iter(folds.values()))
