@@ -166,4 +166,4 @@ class Coincidence(Corpus):
             Subset.every(task.draw(offsets, clips, generator))
             for clips in (self.train_clips, self.validation_clips, self.test_clips)
         )
-        return Splits(train, validation, None, lambda: test, offsets, example=True)
+        return Splits(train, validation, read_test=lambda: test, offsets=offsets, example=True)

@@ -131,4 +131,4 @@ class SpokenDigits(Corpus):
         digits = read_digits(None if self.file is None else Path(self.file))
         dataset = digits.dataset()
         train, validation, test = (Subset(dataset, digits.clips(name)) for name in SPLITS)
-        return Splits(train, validation, None, lambda: test, example=True)
+        return Splits(train, validation, read_test=lambda: test, example=True)

@@ -57,5 +57,5 @@ class SHD(HeldOut):
 
         if protocol == "paper":
             test = read_test()
-            return Splits(Subset.every(dataset), test, None, lambda: test)
+            return Splits(Subset.every(dataset), validation=test, read_test=lambda: test)
         return self.divide(dataset, np.arange(len(dataset)), self.validation_speakers, read_test)

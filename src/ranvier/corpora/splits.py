@@ -20,7 +20,8 @@ class Splits:
         train: to learn from.
         validation: to choose the epoch on; None keeps the last epoch.
         seen: held-out clips of the training speakers, only reported; None if there are none.
-        read_test: reads the test split, or None if it is not there; called after training has ended, and only then.
+        read_test: reads the test split, or None if it is not there (so if none is given); called after training has
+            ended, and only then.
         offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
         example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
         left_out: why sound files were left out, a line each.
@@ -28,9 +29,9 @@ class Splits:
     """
 
     train: Subset
-    validation: Subset | None
-    seen: Subset | None
-    read_test: Callable[[], Subset | None]
+    validation: Subset | None = None
+    seen: Subset | None = None
+    read_test: Callable[[], Subset | None] = lambda: None
     offsets: NDArray[np.int64] | None = None
     example: bool = False
     left_out: tuple[str, ...] = ()

@@ -41,4 +41,4 @@ class SSC(Recorded):
         def read_test() -> Subset | None:
             return None if test_file is None else self.read_like(train, test_file, progress)
 
-        return Splits(Subset.every(train), self.read_like(train, valid_file, progress), None, read_test)
+        return Splits(Subset.every(train), self.read_like(train, valid_file, progress), read_test=read_test)

@@ -74,8 +74,8 @@ class GSC(FileCorpus):
             raise ConfigError("data.words: 12 is not allowed with data.input = ear (35; the ear hears no silence)")
         train, validation = (self._read(root, split, progress) for split in ("train", "validation"))
         if not any(spoken.split == "test" for spoken in partition(root)):
-            return Splits(train, validation, None, lambda: None)
-        return Splits(train, validation, None, lambda: self._read(root, "test", progress))
+            return Splits(train, validation)
+        return Splits(train, validation, read_test=lambda: self._read(root, "test", progress))
 
     def _read(self, root: Path, split: Split, progress: Progress) -> Subset:
         dataset: SpikeDataset | FrameDataset
