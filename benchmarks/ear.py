@@ -22,8 +22,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ranvier.data.ear import Ear, clip_generator
-from ranvier.data.sound import Sound, read_sound
+from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.sound import Sound, read_sound
 from ranvier.recipes.provenance import git_commit, machine, versions
 
 Spikes = tuple[NDArray[Any], NDArray[Any]]

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from ranvier.recipes.config import build_config, load_values
 from ranvier.recipes.fit import Training, _batches, predict
-from ranvier.recipes.splits import Part, build_splits
+from ranvier.data import Subset
+from ranvier.recipes.splits import build_splits
 
 STEP_MS, CLIPS, BATCH, TAIL = 10.0, 2000, 256, 12
 
@@ -46,8 +47,8 @@ def batch_dependence(folder: Path) -> int:
     changes |= {"model.hidden": "64,64", "train.epochs": "10", "train.batch_size": "64"}
     splits = build_splits(build_config(load_values("shd-published"), changes))
     dataset = splits.train.dataset
-    held_out = Part(dataset, splits.validation.clips[:1024])
-    splits = replace(splits, train=Part(dataset, splits.train.clips[:1536]), validation=held_out)
+    held_out = Subset(dataset, splits.validation.clips[:1024])
+    splits = replace(splits, train=Subset(dataset, splits.train.clips[:1536]), validation=held_out)
     torch.manual_seed(0)
     training = Training(build_config(load_values("shd-published"), changes), splits)
     for _ in range(10):

@@ -777,7 +777,7 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
     assert main(["ls"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    recipes, networks = (part.splitlines() for part in out.split("\n\n"))
+    recipes, networks, data_sets = (part.splitlines() for part in out.split("\n\n"))
     assert len(recipes) == len(recipe_names())
     for name in recipe_names():
         assert f"{name} " in out
@@ -787,6 +787,9 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
         assert row.split()[0] == brought.name
         assert row.endswith(brought.licence)
     assert "95.2% of 400 test clips" in out
+    shown = "\n".join(data_sets[1:])
+    for name in ("digits", "coincidence", "shd", "ssc", "gsc", "folder"):
+        assert f" {name} " in shown
 
 
 @pytest.mark.parametrize("name", ["coincidence", "shd"])

@@ -91,7 +91,7 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["encode", "sounds", "--out", "x.h5", "--label-pattern", "q", "--channels", "8"], "the label pattern 'q'"),
         (["encode", "sounds"], "--out"),
         (["data"], "WHAT"),
-        (["data", "fetch", "gsc"], "invalid choice: 'gsc'"),
+        (["data", "fetch", "gsc"], "'gsc' is not known (shd, ssc can be fetched)"),
         (["data", "check", "none.h5"], "none.h5"),
         (["data", "make-shd", "sounds", "--out", "shd"], "is not named as in the Heidelberg Digits"),
         (["encode", "sounds", "--out", "x.h5", "--ramp-ms", "inf"], "--ramp-ms: inf is not allowed"),

@@ -87,12 +87,12 @@ def test_data_that_have_moved_are_named_with_the_option_that_finds_them(
         assert str(gone) in line
         assert "--data-root" in line
     assert main(["probe", "moved", "--data-root", "b.h5", "--json"]) == 0
-    assert read_config(trained).data.root == str(gone), "probing changes nothing"  # type: ignore[union-attr]
+    assert read_config(trained).data.location == str(gone), "probing changes nothing"
 
     recording(tmp_path / "other" / "c.h5", 1, ("a", "z"))
     fails("train", "--resume", "moved", "--data-root", "c.h5")
-    assert read_config(trained).data.root == str(gone)  # type: ignore[union-attr]
+    assert read_config(trained).data.location == str(gone)
 
     assert main(["train", "--resume", "moved", "--data-root", "b.h5"]) == 0
-    assert read_config(trained).data.root == str(here)  # type: ignore[union-attr]
+    assert read_config(trained).data.location == str(here)
     assert main(["probe", "moved", "--json"]) == 0

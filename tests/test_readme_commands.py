@@ -15,11 +15,12 @@ import soundfile
 
 from ranvier.cli import _Parser, main
 from ranvier.cli.options import train_options
+from ranvier.corpora.digits import Digits, read_digits, write_digits
+from ranvier.corpora.published import Recording
+from ranvier.corpora.shd import SHD
 from ranvier.data import write_clips
-from ranvier.data.digits import Digits, read_digits, write_digits
-from ranvier.data.fetch import PUBLISHED, Recording
 from ranvier.recipes.config import build_config, load_values
-from tests.data.server import serving
+from tests.corpora.server import serving
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SMALL_NETWORK = "--train.epochs 1 --train.batch-size 32 --model.hidden 12"
@@ -104,7 +105,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with serving() as served:
         content = recording(tmp_path / "served.h5").read_bytes()
         source = served.offer("shd_train.h5.gz", gzip.compress(content))
-        monkeypatch.setitem(PUBLISHED, "shd", (Recording("shd_train", 40, (source,)),))
+        monkeypatch.setattr(SHD, "published", (Recording("shd_train", 40, (source,)),))
         yield tmp_path
 
 

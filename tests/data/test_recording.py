@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
+from ranvier.corpora.tonic import to_tonic
 from ranvier.data import DataError, Grid, find_recording, hdf5_process, read_recording, write_recording
 from ranvier.data.hdf5 import require_recording
 from ranvier.data.inspection import inspect_recording
 from ranvier.data.join import join
 from ranvier.data.recording import Recording
-from ranvier.data.tonic import to_tonic
 from tests.data.recordings import Damage, numbers, packed, put, without
 from tests.data.test_hdf5 import CELLS, GRID, KEYS, LABELS, TIMES, UNITS, cells, shd_file
 from tests.data.test_recording_fuzz import contiguous, flipped

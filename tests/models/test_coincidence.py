@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ranvier.data.coincidence import CoincidenceTask
+from ranvier.corpora.coincidence import CoincidenceTask
 from ranvier.models import feedforward
 from ranvier.network import Readout
 

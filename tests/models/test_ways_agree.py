@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ranvier.data.coincidence import CoincidenceTask
+from ranvier.corpora.coincidence import CoincidenceTask
 from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay import op as delay_op
 from ranvier.ops.delay.op import Way

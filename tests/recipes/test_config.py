@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ranvier.corpora.folder import LabelledFolder
 from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, load_values, sigma_steps, steps
 
 
@@ -121,7 +122,9 @@ def test_spaces_around_values_mean_nothing(field: str, text: str, value: object)
 
 def test_names_stay_whole_until_it_is_known_who_there_is() -> None:
     def speakers(given: object) -> tuple[str, ...]:
-        return build_config(load_values("folder"), {"data.test_speakers": given}).data.test_speakers  # type: ignore[union-attr]
+        data = build_config(load_values("folder"), {"data.test_speakers": given}).data
+        assert isinstance(data, LabelledFolder)
+        return data.test_speakers
 
     assert speakers("Doe, Jane") == ("Doe, Jane",)
     assert speakers(["Doe, Jane", 7]) == ("Doe, Jane", "7")
@@ -153,7 +156,7 @@ def test_none_is_a_choice_where_it_is_one_and_nothing_where_a_value_may_be_left_
     config = build_config(load_values("coincidence"), {"model.delays": "none", "compare_weight_lr": "none"})
     assert config.model.delays == "none"
     assert config.compare_weight_lr is None
-    assert build_config(load_values("shd"), {"data.validation": "none"}).data.validation == "none"  # type: ignore[union-attr]
+    assert flat_values(build_config(load_values("shd"), {"data.validation": "none"}))["data.validation"] == "none"
 
 
 def test_the_papers_constants() -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.data import DataError, SpikeDataset, write_recording
+from ranvier.data import DataError, SpikeDataset, Subset, write_recording
 from ranvier.network import Input, Layer, Network, Readout
 from ranvier.recipes.evaluate import evaluate, evaluate_file
 from ranvier.recipes.observed import observe
 from ranvier.recipes.probe import find_clips, probe
-from ranvier.recipes.splits import Part
 
 ANIMALS = ("cat", "dog", "owl")
 
@@ -64,7 +63,7 @@ def test_a_network_without_a_fault_has_none_whatever_the_order_of_the_names(
         by_number,
         "number" if by_number else "name",
     )
-    seen = observe(network, Part(made, np.arange(len(made))), "test")
+    seen = observe(network, Subset(made, np.arange(len(made))), "test")
     assert seen.right.all()
     assert [example.label for example in seen.examples] == list(dict.fromkeys(channels))
     assert probe(network, made, np.arange(len(made)))[0].accuracy.value == 1.0

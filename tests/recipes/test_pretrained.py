@@ -168,7 +168,7 @@ def test_what_is_not_packaged(small: Make, further: Make, own: Path, tmp_path: P
     assert "one line" in refused(first, licence="a\nb")
     train(further(train__epochs="1"), tmp_path / "second", Quiet())
     assert "does not tell all" in refused(tmp_path / "second")
-    (first / "metrics.jsonl").write_text(f'{{"epoch": 1, "seconds": 1.0, "note": "{small().data.root}"}}\n')  # type: ignore[union-attr]
+    (first / "metrics.jsonl").write_text(f'{{"epoch": 1, "seconds": 1.0, "note": "{small().data.location}"}}\n')
     assert "metrics.jsonl names a folder of this machine" in refused(first)
     (first / "result.json").unlink()
     assert "no single finished training" in refused(first)

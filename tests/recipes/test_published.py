@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ranvier.data import DataError, SpikeDataset
+from ranvier.corpora import Splits
+from ranvier.data import DataError, SpikeDataset, Subset
 from ranvier.models import Feedforward
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values
 from ranvier.recipes.fit import Training, _run_epoch, predict
-from ranvier.recipes.splits import Part, Splits, build_splits
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
 
 from .conftest import SMALL, Quiet, write_small_recording
@@ -224,14 +225,14 @@ def draw_clips(count: int, seed: int, steps: tuple[int, int]) -> tuple[list[Tens
     return clips, labels
 
 
-def pack(clips: list[Tensor], labels: NDArray[np.int64]) -> Part:
+def pack(clips: list[Tensor], labels: NDArray[np.int64]) -> Subset:
     cells = []
     for clip in clips:
         step, source = np.nonzero(clip.numpy())
         cells.append((step, source, clip.numpy()[step, source].astype(np.int64)))
     names = [str(number) for number in range(CLASSES)]
     dataset = DoubleClips.pack(cells, labels=labels, speakers=None, classes=names, sources=SOURCES, dt_ms=10.0)
-    return Part(dataset, np.arange(len(clips)))
+    return Subset(dataset, np.arange(len(clips)))
 
 
 def recipe(name: str, settings: Settings) -> Config:

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ranvier.data import DataError, FrameDataset
-from ranvier.data.digits import read_digits
+from ranvier.corpora.digits import read_digits
+from ranvier.data import DataError, FrameDataset, Subset
 from ranvier.network import Network
 from ranvier.recipes import observed as kept
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
@@ -22,7 +22,7 @@ from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.report import OWN, command, read_run, run_names, trainings, write_report
 from ranvier.recipes.run_folder import make_folder
-from ranvier.recipes.splits import Part, build_splits
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
 
 from .conftest import SMALL, Quiet, write_small_recording
@@ -291,7 +291,7 @@ def test_frames_are_observed_kept_and_told(run: Path, tmp_path: Path) -> None:
         classes=("a", "b", "c"),
         dt_ms=10.0,
     )
-    keep_observed(run, observe(network, Part(dataset, np.arange(3)), "test"), OWN)
+    keep_observed(run, observe(network, Subset(dataset, np.arange(3)), "test"), OWN)
     write_report([run])
     (data,) = data_of(run / "report.html")
     assert "frames" in data["clips"][0]
@@ -320,7 +320,7 @@ def test_examples_are_right_and_wrong_clips_of_different_classes(run: Path, smal
 
 def test_digits_have_their_voices_in_the_report(run: Path) -> None:
     digits = read_digits(None)
-    part = Part(digits.dataset(), digits.clips("test")[:40])
+    part = Subset(digits.dataset(), digits.clips("test")[:40])
     config = build_config(load_values("digits"), {"model.hidden": "4", "train.epochs": "1"})
     import torch
 

@@ -21,9 +21,10 @@ import pytest
 import torch
 
 from ranvier.analysis import figures
+from ranvier.corpora import recorded
 from ranvier.data import Grid, read_recording, write_clips
 from ranvier.network import Network
-from ranvier.recipes import run_folder, splits
+from ranvier.recipes import run_folder
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values, sigma_steps
@@ -258,22 +259,22 @@ def test_each_speaker_is_left_out_in_turn(small: Make, tmp_path: Path) -> None:
     assert result["accuracy"]["validation"]["clips"] == 90
 
 
-def test_the_test_split_is_read_once_and_only_after_training(
+def test_each_file_is_read_once_and_the_test_split_only_after_training(
     small: Make, small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_small_recording(small_root / "shd_test.h5", 30, 7)
     order: list[str] = []
-    read = splits.read_recording  # type: ignore[attr-defined]
+    read = recorded.read_recording  # type: ignore[attr-defined]
 
     def spy(path: Path, *arguments: Any, **options: Any) -> Any:
         order.append(path.name)
         return read(path, *arguments, **options)
 
-    monkeypatch.setattr(splits, "read_recording", spy)
+    monkeypatch.setattr(recorded, "read_recording", spy)
     watcher = Quiet()
     watcher.epoch = lambda row: order.append("epoch")  # type: ignore[method-assign]
     result = train(small(), tmp_path / "run", watcher)
-    assert order.count("shd_test.h5") == 1
+    assert order.count("shd_train.h5") == order.count("shd_test.h5") == 1
     assert order[-1] == "shd_test.h5"
     assert order[-4:-1] == ["epoch"] * 3
     assert result["accuracy"]["test"]["clips"] == 30

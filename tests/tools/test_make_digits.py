@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ranvier.corpora.digits import SPLITS, read_digits
 from ranvier.data import DataError
-from ranvier.data.digits import SPLITS, read_digits
 from tools.make_digits.__main__ import main
 from tools.make_digits.make import encode, utterances, voices
 from tools.make_digits.speech import Speaker, Voice, say_alone

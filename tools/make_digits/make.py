@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.sound import Sound, trimmed
+from ranvier.corpora.digits import CLASSES, GRID, SPLITS, Digits, write_digits
 from ranvier.data.dataset import DataError
-from ranvier.data.digits import CLASSES, GRID, SPLITS, Digits, write_digits
-from ranvier.data.ear import Ear, clip_generator
-from ranvier.data.sound import Sound, trimmed
 
 from .speech import Voice, say_alone
 

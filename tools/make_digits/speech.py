@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.audio.sound import Sound
 from ranvier.data.dataset import DataError
-from ranvier.data.sound import Sound
 
 # of speak_lib.h
 _RETRIEVAL, _CHARS_UTF8, _POSITION_CHARACTER = 1, 1, 1

@@ -115,7 +115,9 @@ def _dispatch(given: list[str]) -> int:
     )
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
     commands.add_parser(
-        "ls", help="list the recipes and trained runs", description="List the recipes and runs that come with Ranvier."
+        "ls",
+        help="list the recipes, trained runs and data sets",
+        description="List the recipes, trained runs and data sets that there are.",
     )
     copy = commands.add_parser(
         "cp",
@@ -266,12 +268,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _ls(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_names, show_pretrained
+    from ranvier.corpora.registry import corpus_names, corpus_summary
     from ranvier.recipes.config import load_values, recipe_names
     from ranvier.recipes.pretrained import pretrained_runs
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
     print("\ntrained runs, for eval, probe, report, watch and train --train.start:")
     show_pretrained(pretrained_runs())
+    print("\ndata sets (data.kind of a recipe of your own):")
+    show_names({name: corpus_summary(name) for name in corpus_names()})
     return 0
 
 

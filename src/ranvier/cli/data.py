@@ -23,7 +23,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "download is continued; nothing is used before its checksum is right.",
         allow_abbrev=False,
     )
-    fetch.add_argument("name", metavar="NAME", choices=["shd", "ssc"], help="shd or ssc")
+    fetch.add_argument("name", metavar="NAME", help="shd, ssc, or one of an installed package")
     fetch.add_argument("--out", metavar="FOLDER", type=Path, help="where to (default: data/NAME)")
     check = tasks.add_parser(
         "check",
@@ -92,7 +92,7 @@ def run_data(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress
-    from ranvier.data.fetch import fetch
+    from ranvier.corpora.fetch import fetch
 
     folder = options.out or Path("data") / options.name
     with ClipProgress("downloading") as progress:
@@ -117,7 +117,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _make_shd(options: argparse.Namespace) -> int:
     from ranvier.cli.show import ClipProgress, show_encoded
-    from ranvier.data.heidelberg import make_shd
+    from ranvier.corpora.heidelberg import make_shd
 
     with ClipProgress("hearing") as progress:
         made = make_shd(options.audio, options.out, seed=options.seed, workers=options.workers, progress=progress.clips)

@@ -81,11 +81,11 @@ count.__name__ = "whole number (1 or more)"
 
 def run_encode(options: argparse.Namespace) -> int:
     """Do it and show what became of the files."""
+    from ranvier.audio.ear import Ear
+    from ranvier.audio.encode import encode
+    from ranvier.audio.naming import Naming
     from ranvier.cli.show import ClipProgress, show_encoded
     from ranvier.data import DataError
-    from ranvier.data.ear import Ear
-    from ranvier.data.encode import encode
-    from ranvier.data.naming import Naming
 
     if options.out.exists() and not options.force:
         raise DataError(f"{options.out}: exists already (--force replaces it)")

@@ -14,8 +14,8 @@ from rich.text import Text
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
+    from ranvier.audio.encode import Encoded
     from ranvier.data.cache_contents import CacheEntry
-    from ranvier.data.encode import Encoded
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
     from ranvier.recipes.pretrained import PretrainedRun

@@ -6,13 +6,12 @@ import torch
 from torch import Tensor
 
 from ranvier import network
+from ranvier.corpora.splits import Splits
+from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.data.digits import GRID as DIGITS_GRID
 from ranvier.models import Feedforward, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
-from ranvier.recipes.sections import CoincidenceData, DetectorModel, DigitsData, GSCData
-from ranvier.recipes.speech_commands import EAR_GRID
-from ranvier.recipes.splits import Part, Splits, build_grid
+from ranvier.recipes.sections import DetectorModel
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Feedforward:
@@ -60,7 +59,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
     )
 
 
-def build_class_weights(config: Config, train: Part) -> Tensor | None:
+def build_class_weights(config: Config, train: Subset) -> Tensor | None:
     """What a clip of each class weighs in the cross entropy, float32 ``[class]``; None if all weigh the same.
 
     balanced: clips / (classes with clips * clips of the class), so that every class weighs the same in all, and a
@@ -95,10 +94,5 @@ def build_augmentation(config: Config) -> Augmentation | None:
 
 def build_input(config: Config) -> network.Input:
     """How raw events become the network's input."""
-    data = config.data
-    if isinstance(data, CoincidenceData):
-        return network.Input(data.channels)
-    if isinstance(data, GSCData) and data.input != "ear":
-        return network.Input(140)
-    grid = DIGITS_GRID if isinstance(data, DigitsData) else EAR_GRID if isinstance(data, GSCData) else build_grid(data)
+    grid = config.data.grid()
     return network.Input(grid.channels, grid.pool, grid.alignment)

@@ -10,34 +10,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
 from pydantic.fields import FieldInfo
 
-from ranvier.recipes.sections import (
-    AugmentConfig,
-    CoincidenceData,
-    DetectorModel,
-    DigitsData,
-    FeedforwardModel,
-    FolderData,
-    GSCData,
-    OptionalNumber,
-    Section,
-    SHDData,
-    SSCData,
-    TrainConfig,
-    split_text,
-)
+from ranvier.corpora.corpus import Corpus
+from ranvier.corpora.registry import corpus_class, read_corpus
+from ranvier.corpora.section import OptionalNumber, Section, check_length, split_text, time_steps
+from ranvier.errors import ConfigError as ConfigError
+from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardModel, TrainConfig
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
 LOWEST_SIGMA = 0.12  # steps, as ops/delay has it, which loads torch
-_LONGEST_CLIP = 1_000_000  # steps; no batch of longer ones fits into memory
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
-
-
-class ConfigError(ValueError):
-    """A recipe or a command breaks a rule; the message names the field, the value and what is allowed."""
 
 
 class Config(Section):
@@ -61,12 +46,17 @@ class Config(Section):
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = Field(
         "none", description="where the metrics go besides metrics.jsonl, a package that you install"
     )
-    data: DigitsData | CoincidenceData | SHDData | SSCData | GSCData | FolderData = Field(discriminator="kind")
+    data: Annotated[SerializeAsAny[Corpus], BeforeValidator(read_corpus)]
     model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
     train: TrainConfig
     augment: AugmentConfig = Field(
         default_factory=lambda: AugmentConfig.model_validate({}), description="changes to training clips"
     )
+
+    @property
+    def leaves_each_speaker_out(self) -> bool:
+        """Whether it is a series of trainings, each with another speaker held out; ``paper`` has its own validation."""
+        return self.data.leave_one_speaker_out and self.protocol == "honest"
 
 
 def steps(config: Config, field: str) -> int:
@@ -76,11 +66,7 @@ def steps(config: Config, field: str) -> int:
         ConfigError: it is not a whole number of steps.
     """
     section, _, name = field.partition(".")
-    value_ms: float = getattr(getattr(config, section), name)
-    count = value_ms / config.data.dt_ms
-    if not math.isclose(count, round(count), abs_tol=1e-6):
-        raise ConfigError(f"{field}: {value_ms:g} ms is not a whole number of {config.data.dt_ms:g} ms steps")
-    return round(count)
+    return time_steps(field, getattr(getattr(config, section), name), config.data.dt_ms)
 
 
 def decay(config: Config, field: str = "model.tau_ms") -> float:
@@ -213,23 +199,22 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if config.train.start is None and config.train.start_share > 0:
         raise ConfigError(f"train.start_share: {config.train.start_share:g} is not allowed without train.start (0)")
     _check_lengths(config)
-    pool, channels = getattr(config.data, "pool", 1), getattr(config.data, "channels", 1)
-    if channels is not None and pool > channels:  # else the recording says how many there are
-        raise ConfigError(f"data.pool: {pool} is not allowed (1 ... {channels}, data.channels)")
+    config.data.check()
     augment = config.augment
     for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
         if getattr(augment, f"{mask}_probability") > 0 and not getattr(augment, longest):
             raise ConfigError(f"augment.{longest}: 0 is not allowed where augment.{mask}_probability is above 0")
-    if isinstance(config.data, GSCData) and config.data.input != "ear":
+    if config.data.frames:
         for name, off in (("blend_probability", 0), ("keep_probability", 1), ("jitter_ms", 0)):
             if getattr(augment, name) != off:
                 raise ConfigError(
                     f"augment.{name}: {getattr(augment, name):g} is not allowed for frames ({off}, spikes only)"
                 )
+    if not config.data.zero_is_silence:
         silent = ("shift_channels", "shift_ms", "channel_mask_probability", "time_mask_probability")
-        if config.data.input == "mel-paper" and (loud := [name for name in silent if getattr(augment, name)]):
+        if loud := [name for name in silent if getattr(augment, name)]:
             raise ConfigError(
-                f"augment.{loud[0]}: is not allowed with mel-paper (0; what it leaves empty would be 0 dB)"
+                f"augment.{loud[0]}: is not allowed with these data (0; what it leaves empty would not be silence)"
             )
     return config
 
@@ -250,16 +235,8 @@ def _check_sigma(config: Config) -> None:
 
 
 def _check_lengths(config: Config) -> None:
-    fields = ["model.tail_ms", "augment.shift_ms", "augment.time_mask_ms"]
-    fields += ["data.clip_ms", "data.gap_ms"] if isinstance(config.data, CoincidenceData) else []
-    for field in fields:
-        if steps(config, field) > _LONGEST_CLIP:
-            section, _, name = field.partition(".")
-            longest_ms = _LONGEST_CLIP * config.data.dt_ms
-            given_ms = getattr(getattr(config, section), name)
-            raise ConfigError(
-                f"{field}: {given_ms:g} is not allowed (at most {longest_ms:g} ms, {_LONGEST_CLIP} steps)"
-            )
+    for section, name in (("model", "tail_ms"), ("augment", "shift_ms"), ("augment", "time_mask_ms")):
+        check_length(f"{section}.{name}", getattr(getattr(config, section), name), config.data.dt_ms)
 
 
 def _check_synapses(model: FeedforwardModel) -> None:
@@ -347,31 +324,23 @@ def _recipes() -> Any:
     return resources.files("ranvier.recipes") / "configs"
 
 
-_KINDS: dict[str, dict[str, type[Section]]] = {
-    "data": {
-        "digits": DigitsData,
-        "coincidence": CoincidenceData,
-        "shd": SHDData,
-        "ssc": SSCData,
-        "gsc": GSCData,
-        "folder": FolderData,
-    },
-    "model": {"feedforward": FeedforwardModel, "detectors": DetectorModel},
-}
+_MODELS: dict[str, type[Section]] = {"feedforward": FeedforwardModel, "detectors": DetectorModel}
 
 
 def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
-    if name in _KINDS:
-        section = values.get(name)
-        if not isinstance(section, Mapping):
-            return None
-        kind, known = section.get("kind"), _KINDS[name]
-        if not isinstance(kind, str) or kind not in known:
-            given = "missing" if kind is None else f"{kind!r} is not allowed"
-            raise ConfigError(f"{name}.kind: {given} ({', '.join(known)})")
-        return known[kind]
     sections: dict[str, type[Section]] = {"train": TrainConfig, "augment": AugmentConfig}
-    return sections.get(name)
+    if name not in ("data", "model"):
+        return sections.get(name)
+    section = values.get(name)
+    if not isinstance(section, Mapping):
+        return None
+    kind = section.get("kind")
+    if name == "data":
+        return corpus_class(kind)
+    if not isinstance(kind, str) or kind not in _MODELS:
+        given = "missing" if kind is None else f"{kind!r} is not allowed"
+        raise ConfigError(f"{name}.kind: {given} ({', '.join(_MODELS)})")
+    return _MODELS[kind]
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -389,8 +358,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     # an unknown name explains a missing one
     faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     fault = faults[0]
-    # pydantic names the kind of data or model as well; users do not
-    place = [str(part) for part in fault["loc"] if not any(part in kinds for kinds in _KINDS.values())]
+    # pydantic names the kind of model as well; users do not
+    place = [str(part) for part in fault["loc"] if part not in _MODELS]
     while place and place[-1].isdigit():
         place.pop()  # an element of a list: name the list
     dotted = ".".join(place)

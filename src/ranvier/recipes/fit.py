@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
+from ranvier.corpora.splits import Splits
+from ranvier.data import Subset
 from ranvier.files import write_text
 from ranvier.models import Feedforward
 from ranvier.nn import LIF, Readout
@@ -29,7 +31,6 @@ from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_ch
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
 from ranvier.recipes.memory import keep_memory
 from ranvier.recipes.metrics import append_metrics, keep_metrics, read_metrics
-from ranvier.recipes.splits import Part, Splits
 from ranvier.recipes.start import begin
 from ranvier.recipes.trackers import Log
 
@@ -405,7 +406,7 @@ def delay_histograms(model: Feedforward) -> list[list[int]]:
     ]
 
 
-def _batches(training: Training, part: Part) -> Iterator[NDArray[np.int64]]:
+def _batches(training: Training, part: Subset) -> Iterator[NDArray[np.int64]]:
     order = torch.randperm(len(part), generator=training.order).numpy()
     size = training.config.train.batch_size
     for start in range(0, len(order), size):
@@ -414,7 +415,7 @@ def _batches(training: Training, part: Part) -> Iterator[NDArray[np.int64]]:
 
 @torch.no_grad()
 def predict(
-    model: Feedforward, part: Part, batch_size: int = 256, *, padded_batch: int | None = None
+    model: Feedforward, part: Subset, batch_size: int = 256, *, padded_batch: int | None = None
 ) -> NDArray[np.int64]:
     """Predicted class of every clip, with rounded delays; the model is left in ``eval()``.
 

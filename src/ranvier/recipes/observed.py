@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report import Example, Observed
-from ranvier.data import FrameDataset, SpikeDataset
+from ranvier.data import FrameDataset, SpikeDataset, Subset
 from ranvier.data.class_names import with_classes
 from ranvier.engine import run
 from ranvier.files import write_atomically
@@ -20,7 +20,6 @@ from ranvier.network import MOST_STEPS, Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.pretrained import is_pretrained
 from ranvier.recipes.run_values import parse_json
-from ranvier.recipes.splits import Part
 
 _VERSION = 2  # what it added: which clips were right, and the events of every source
 _MOST_CLIPS = 2000  # of a split whose accuracy is known already; more are evenly thinned
@@ -32,7 +31,7 @@ _RIGHT, _WRONG = 3, 2  # clips to look at
 
 def observe(
     network: Network,
-    part: Part,
+    part: Subset,
     split: str,
     *,
     evaluation: Evaluation | None = None,

@@ -8,10 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ranvier.analysis.report import Observed, RunReport, render
-from ranvier.data import DataError, Grid, read_recording
+from ranvier.data import DataError, Grid, Subset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.files import write_text
 from ranvier.names import natural_order
@@ -20,7 +18,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config, flat_value
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.run_folder import read_config, read_result
-from ranvier.recipes.splits import Part, build_splits
+from ranvier.recipes.splits import build_splits
 from ranvier.recipes.story import story
 
 OWN = "the run's own"  # clips, as its configuration divides them
@@ -95,7 +93,7 @@ def trainings(folder: Path) -> list[Path]:
         ConfigError: it is not a run's.
     """
     config = read_config(folder)
-    if getattr(config.data, "validation", None) != "leave-one-speaker-out" or config.protocol == "paper":
+    if not config.leaves_each_speaker_out:
         return [folder]
     folds = sorted(folder.glob("speaker-*/config.toml"), key=lambda file: natural_order(file.parent.name))
     return [file.parent for file in folds] or [folder]
@@ -153,7 +151,7 @@ def _observed(folder: Path, config: Config, network: Network, data: Path | None,
     return observed
 
 
-def _own_clips(folder: Path, config: Config, network: Network, progress: Progress) -> tuple[Part, str]:
+def _own_clips(folder: Path, config: Config, network: Network, progress: Progress) -> tuple[Subset, str]:
     """The test clips if there are any, else those of validation, else those it was trained on."""
     try:
         splits = build_splits(config, progress=progress)
@@ -166,7 +164,7 @@ def _own_clips(folder: Path, config: Config, network: Network, progress: Progres
     return next((part, split) for split, part in parts.items() if part is not None and len(part))
 
 
-def _recorded(file: Path, network: Network, progress: Progress) -> tuple[Part, str]:
+def _recorded(file: Path, network: Network, progress: Progress) -> tuple[Subset, str]:
     """Every clip of a recording, and what to call them."""
     grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
     dataset = read_recording(file, grid, classes=len(network.classes), progress=progress)
@@ -174,7 +172,7 @@ def _recorded(file: Path, network: Network, progress: Progress) -> tuple[Part, s
         by_number = with_classes(dataset, network.classes)[1]
     except DataError as error:
         raise DataError(f"{file}: {error}") from None
-    return Part(dataset, np.arange(len(dataset))), f"{file.name} (classes by number)" if by_number else file.name
+    return Subset.every(dataset), f"{file.name} (classes by number)" if by_number else file.name
 
 
 def command(config: Config) -> str:

@@ -224,7 +224,7 @@ def _collect(runs: Sequence[Run], known: Mapping[Path, dict[str, Any]], missing:
         return RowResult(row, protocol, missing=nothing, diverged=diverged)
     accuracies = {seed: result["accuracy"][split] for seed, result in results.items()}
     first = next(iter(accuracies.values()))
-    held_out = split == "validation" and getattr(runs[0].config.data, "validation", None) == "speakers"
+    held_out = split == "validation" and runs[0].config.data.unseen_validation_speakers
     return RowResult(
         row,
         protocol,

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ranvier.corpora.splits import Splits, joint_fingerprint
 from ranvier.data.class_names import match_classes
 from ranvier.models import Feedforward
 from ranvier.network import Network
@@ -21,7 +22,6 @@ from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.pretrained import MODEL_FILE, find_run, is_pretrained
 from ranvier.recipes.run_folder import read_config, read_result
 from ranvier.recipes.sections import FeedforwardModel
-from ranvier.recipes.splits import Splits, joint_fingerprint
 
 _OWN = (
     "sigma",
@@ -201,10 +201,11 @@ def _check_division(other: _Other, config: Config, splits: Splits) -> None:
         raise _refused(
             other, f"was trained on data of recipe {config.data.kind}, maybe on what is held out here (start elsewhere)"
         )
-    in_turn = getattr(config.data, "validation", None) == "leave-one-speaker-out"  # each is divided in another way
-    if _same_recording(other.config, config) and (in_turn or other.data != splits.fingerprint()):
-        roots = [getattr(each.data, "root", None) for each in (other.config, config)]
-        which = f"data of recipe {config.data.kind}" if None in roots else f"the same recording, {roots[1]},"
+    # where each speaker is left out, each training is divided in another way
+    divided = config.leaves_each_speaker_out or other.data != splits.fingerprint()
+    if divided and _same_recording(other.config, config):
+        places = [each.data.location for each in (other.config, config)]
+        which = f"data of recipe {config.data.kind}" if None in places else f"the same recording, {places[1]},"
         raise _refused(
             other,
             f"was trained on {which} divided otherwise, maybe on what this run is tested on (divide it alike, or start "
@@ -214,7 +215,7 @@ def _check_division(other: _Other, config: Config, splits: Splits) -> None:
 
 def _same_recording(theirs: Config, ours: Config) -> bool:
     """By its place; by its kind where a place is not known, as in a run that comes with the package."""
-    one, other = (getattr(each.data, "root", None) for each in (theirs, ours))
+    one, other = (each.data.location for each in (theirs, ours))
     if one is None or other is None:
         return theirs.data.kind == ours.data.kind
     return Path(one).resolve() == Path(other).resolve()
@@ -226,7 +227,7 @@ def _trained_on(other: _Other, config: Config) -> list[str]:
     The place of a run of the package is not known, so its kind is remembered; if that is this run's own kind, both have
     the same clips in the same parts.
     """
-    placeless = getattr(other.config.data, "root", None) is None and not _same_recording(other.config, config)
+    placeless = other.config.data.location is None and not _same_recording(other.config, config)
     return sorted({*other.trained_on, *([other.config.data.kind] if placeless else [])})
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ranvier import network
+from ranvier.corpora.section import Section
 from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay.op import Way, choose_way
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
 from ranvier.recipes.provenance import git_commit, machine, versions
-from ranvier.recipes.sections import Section
 
 _SOURCES, _CLASSES = 140, 20
 

@@ -13,20 +13,6 @@ from ranvier.recipes.config import Config
 from ranvier.recipes.pretrained import pretrained_names
 from ranvier.recipes.sections import DetectorModel, FeedforwardModel
 
-_TASKS = {
-    "digits": "which digit is spoken, zero to nine in English and German; the speakers are synthetic voices",
-    "coincidence": "in which order channels fire",
-    "shd": "which digit is spoken, zero to nine in English and German (Spiking Heidelberg Digits)",
-    "ssc": "which word is spoken (Spiking Speech Commands)",
-    "gsc": "which word is spoken (Google Speech Commands)",
-    "folder": "which class a recording belongs to",
-}
-_NO_TEST = {
-    "shd": "There was no test file",
-    "ssc": "There was no test file",
-    "folder": "No clips were kept for a test",
-}
-
 
 def story(config: Config, report: RunReport) -> list[str]:
     """Of a run: the network, what it learned, and what it heard."""
@@ -46,7 +32,7 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
     neurons = "one detector neuron per class" if isinstance(model, DetectorModel) else _layers(model.hidden)
     ends = "" if network is None else f", {network.input.sources} inputs and {len(network.classes)} classes"
     learns = "has learned" if finished else "is learning"
-    yield f"A network of spiking neurons ({neurons}{ends}) {learns} to tell {_TASKS[config.data.kind]}."
+    yield f"A network of spiking neurons ({neurons}{ends}) {learns} to tell {config.data.task}."
     if isinstance(model, FeedforwardModel) and model.incoming is not None:
         sources = "one source" if model.incoming == 1 else f"{in_words(model.incoming)} sources"
         yield f"Each neuron has synapses from {sources} only, drawn at random before training."
@@ -102,7 +88,7 @@ def _clips(config: Config, report: RunReport) -> Iterator[str]:
     if clips.get("test"):
         yield f"At the end it was tested once, on {part_phrase(report, 'test', clips['test'])}."
     else:
-        yield f"{_NO_TEST.get(config.data.kind, 'There were no test clips')}, so no number here is a test result."
+        yield f"{config.data.no_test}, so no number here is a test result."
 
 
 def _opened(sentence: str) -> str:

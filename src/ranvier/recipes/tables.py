@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from ranvier.corpora.section import Section
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.sections import Section
 
 
 class Row(Section):

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ranvier.analysis import figures
 from ranvier.analysis.delays import found_delays
 from ranvier.analysis.intervals import Accuracy, OverSpeakers
-from ranvier.data import SpikeDataset, write_dataset
+from ranvier.corpora.splits import Splits
+from ranvier.data import SpikeDataset, Subset, write_dataset
 from ranvier.models import Feedforward, freeze
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
@@ -35,8 +36,8 @@ from ranvier.recipes.run_folder import (
     run_lock,
     write_result,
 )
-from ranvier.recipes.sections import FeedforwardModel, FolderData
-from ranvier.recipes.splits import Part, Splits, build_splits, check_same_data, with_channels
+from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 
@@ -62,14 +63,15 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
             had ended.
     """
     check_folder(folder, force=force)
-    config = with_channels(config)
-    _check_data(config, folder, watcher)
+    config = config.model_copy(update={"data": config.data.resolved()})
+    splits = _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
         with run_lock(folder):
             make_folder(folder, config, force=force)
     else:
         make_folder(folder, config, force=force)
-    return resume(folder, watcher)
+    with run_lock(folder):
+        return _resume(config, folder, watcher, splits)
 
 
 def resume(folder: Path, watcher: Watcher, *, data_root: Path | None = None) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def resume(folder: Path, watcher: Watcher, *, data_root: Path | None = None) -> 
         if data_root is not None:
             _check_same_data(folder, data_root, watcher)
             move_data(folder, data_root)
-        return _resume(config, folder, watcher)
+        return _resume(config, folder, watcher, None)
 
 
 def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
@@ -104,31 +106,29 @@ def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
             return
 
 
-def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
-    if _leaves_speakers_out(config):
+def _resume(config: Config, folder: Path, watcher: Watcher, splits: Splits | None) -> dict[str, Any]:
+    """``splits`` are the run's where they have been read."""
+    if config.leaves_each_speaker_out:
         return load_or_run(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
-    result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name))
+    result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name, splits))
     if config.compare and "comparison" not in result:
-        result = {**result, "comparison": _compare(config, folder, watcher, result)}
+        result = {**result, "comparison": _compare(config, folder, watcher, result, splits)}
         write_result(folder, result)
         write_report([folder])
     return result
 
 
-def _leaves_speakers_out(config: Config) -> bool:
-    validation = getattr(config.data, "validation", None)
-    return validation == "leave-one-speaker-out" and config.protocol == "honest"
-
-
-def _check_data(config: Config, folder: Path, watcher: Watcher) -> None:
+def _check_data(config: Config, folder: Path, watcher: Watcher) -> Splits | None:
+    """Refuse data that the run could not be trained on; returns them, but not those of a series of trainings."""
     check_tracker(config)
-    if _leaves_speakers_out(config):
+    if config.leaves_each_speaker_out:
         splits = _whole(config, watcher)
         _speakers(splits.train)
     else:
         splits = build_splits(config, progress=watcher.clips)
         _check_incoming(config, splits)
     check_start(config, splits, folder)
+    return None if config.leaves_each_speaker_out else splits
 
 
 def _check_incoming(config: Config, splits: Splits) -> None:
@@ -143,11 +143,11 @@ def _check_incoming(config: Config, splits: Splits) -> None:
 
 def _whole(config: Config, watcher: Watcher) -> Splits:
     """The data with nobody left out."""
-    whole = config.model_copy(update={"data": config.data.model_copy(update={"validation": "none"})})
+    whole = config.model_copy(update={"data": config.data.undivided()})
     return build_splits(whole, progress=watcher.clips)
 
 
-def _speakers(part: Part) -> list[tuple[int, str]]:
+def _speakers(part: Subset) -> list[tuple[int, str]]:
     """Number and name of each."""
     speakers = np.unique(part.dataset.speakers[part.clips])
     if len(speakers) < 2 or -1 in speakers:
@@ -155,10 +155,12 @@ def _speakers(part: Part) -> list[tuple[int, str]]:
     return list(zip(speakers.tolist(), part.by_speaker(), strict=True))
 
 
-def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+def _train_one(
+    config: Config, folder: Path, watcher: Watcher, title: str, splits: Splits | None = None
+) -> dict[str, Any]:
     with tracked(config, folder) as tracker:
         started = time.perf_counter()
-        splits = build_splits(config, progress=watcher.clips)
+        splits = splits or build_splits(config, progress=watcher.clips)
         try:
             fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
         except DivergedError as error:
@@ -213,11 +215,11 @@ def _finish(config: Config, splits: Splits, fitted: Fitted, folder: Path, watche
     }
 
 
-def _parts(splits: Splits, test: Part | None) -> dict[str, Part | None]:
+def _parts(splits: Splits, test: Subset | None) -> dict[str, Subset | None]:
     return {"test": test, "validation": splits.validation, "seen": splits.seen, "train": splits.train}
 
 
-def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None) -> dict[str, Any]:
+def _describe(config: Config, splits: Splits, fitted: Fitted, test: Subset | None) -> dict[str, Any]:
     parts = _parts(splits, test)
     last_epoch = {name: value for name, value in fitted.last_epoch.items() if not isinstance(value, list)}
     chosen_on = "nothing (last epoch)" if splits.validation is None else "validation"
@@ -247,7 +249,7 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Part | None)
 
 
 def _accuracies(
-    splits: Splits, model: Feedforward, test: Part | None, tested: Evaluation | None, padded_batch: int | None
+    splits: Splits, model: Feedforward, test: Subset | None, tested: Evaluation | None, padded_batch: int | None
 ) -> dict[str, Any]:
     """Accuracy of the chosen epoch on every split that is there, by speaker too, and over speakers that are unseen."""
     accuracies: dict[str, Any] = {}
@@ -261,7 +263,7 @@ def _accuracies(
     return accuracies
 
 
-def _accuracy(splits: Splits, part: Part, right: NDArray[np.bool_]) -> dict[str, Any]:
+def _accuracy(splits: Splits, part: Subset, right: NDArray[np.bool_]) -> dict[str, Any]:
     accuracy = Accuracy.of(right).as_dict()
     speakers = {name: Accuracy.of(right[theirs]) for name, theirs in part.by_speaker().items()}
     if 0 < len(speakers) <= _MOST_SPEAKERS:
@@ -302,19 +304,23 @@ def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
     return config.model_copy(update={**sections, "compare": ()})
 
 
-def _part_run(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+def _part_run(
+    config: Config, folder: Path, watcher: Watcher, title: str, splits: Splits | None = None
+) -> dict[str, Any]:
     if not (folder / "config.toml").exists():
         make_folder(folder, config, force=folder.exists())
     with run_lock(folder):
-        return load_or_run(folder, lambda: _train_one(config, folder, watcher, title))
+        return load_or_run(folder, lambda: _train_one(config, folder, watcher, title, splits))
 
 
-def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any]) -> dict[str, Any]:
+def _compare(
+    config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any], splits: Splits | None
+) -> dict[str, Any]:
     results = {config.model.delays: learned}
     for delays in config.compare:
         weight_lr = config.compare_weight_lr or config.train.weight_lr
         variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
-        results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}")
+        results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}", splits)
         check_same_data(folder, learned, folder / delays, results[delays])
     return {
         name: {key: result[key] for key in ("accuracy", "parameters", "seconds")} for name, result in results.items()
@@ -325,8 +331,8 @@ def _leave_one_speaker_out(config: Config, folder: Path, watcher: Watcher) -> di
     folds: dict[str, dict[str, Any]] = {}
     places: list[Path] = []
     for number, speaker in _speakers(_whole(config, watcher).train):
-        held_out = speaker if isinstance(config.data, FolderData) else number
-        fold = _variant(config, data={"validation": "speakers", "validation_speakers": (held_out,)})
+        data = config.data.without_speaker(number, speaker)
+        fold = config.model_copy(update={"data": data, "compare": ()})
         places.append(folder / (f"speaker-{speaker}" if speaker.isalnum() else f"speaker-{number}"))
         folds[speaker] = _part_run(fold, places[-1], watcher, f"{config.name}, speaker {speaker} left out")
         one = next(iter(folds.values()))

@@ -1,0 +1,142 @@
+"""The user's own clips: a folder of labelled sound or events, or one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ranvier.audio.sound_files import is_sound
+from ranvier.corpora.corpus import Progress, Protocol
+from ranvier.corpora.fsdd import official_split
+from ranvier.corpora.held_out import HeldOut, speaker_numbers
+from ranvier.corpora.section import Names, OptionalText
+from ranvier.corpora.splits import Splits
+from ranvier.data.cache import cache_folder, cache_lock
+from ranvier.data.dataset import SpikeDataset
+from ranvier.data.event_files import find_event_files
+from ranvier.data.hdf5 import read_left_out
+from ranvier.data.split import split_clips
+from ranvier.data.subset import Subset, speaker_name
+from ranvier.errors import ConfigError
+from ranvier.names import natural_order
+
+
+class LabelledFolder(HeldOut):
+    """A folder of labelled sound, or a recording in SHD's format (.h5, .h5.gz)."""
+
+    task: ClassVar[str] = "which class a recording belongs to"
+    no_test: ClassVar[str] = "No clips were kept for a test"
+    root_holds: ClassVar[str] = "a folder of labelled sound, or a recording in SHD's format"
+
+    kind: Literal["folder"]
+    validation_speakers: Names = Field(description="speakers held out by validation = speakers")
+    test: Literal["speakers", "fraction", "fsdd", "none"] = Field(
+        description="what is read once, after training: every clip of test_speakers, a random share, the official test "
+        "set of the Free Spoken Digit Dataset (takes 0 to 4), or nothing"
+    )
+    test_speakers: Names = Field(description="speakers kept for the test by test = speakers")
+    test_fraction: float = Field(gt=0, lt=1, description="share kept for the test by test = fraction")
+    label_pattern: OptionalText = Field(
+        None, description="regular expression that finds the class in a sound file's path, instead of its folder"
+    )
+    speaker_pattern: OptionalText = Field(
+        None, description="regular expression that finds the speaker in a sound file's path"
+    )
+    ear_seed: int = Field(ge=0, description="seed of the ear's nerve fibres")
+
+    def train_file(self, root: Path) -> Path | None:
+        """All that there is."""
+        return root
+
+    def without_speaker(self, number: int, name: str) -> Self:
+        """The same with one speaker's clips as validation."""
+        return self.model_copy(update={"validation": "speakers", "validation_speakers": (name,)})
+
+    def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
+        """First the test clips are chosen, then validation clips of the others."""
+        root = self.folder()
+        self._check_speakers()
+        recording = self._recording(root, progress)
+        dataset = self.read(recording, progress)
+        train, test, test_speakers = self._keep_test(recording, dataset)
+        held_out: Sequence[int] = ()
+        if self.validation == "speakers":
+            held_out = speaker_numbers("data.validation_speakers", self.validation_speakers, dataset)
+            _refuse_both(speaker_name(dataset, speaker) for speaker in set(held_out) & set(test_speakers))
+        splits = self.divide(dataset, train, held_out, lambda: Subset(dataset, test) if len(test) else None, test)
+        return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
+
+    def _check_speakers(self) -> None:
+        if self.leave_one_speaker_out and self.test == "speakers":
+            raise ConfigError(
+                "data.test: speakers is not allowed with validation = leave-one-speaker-out (fraction, none)"
+            )
+        for name, mode, given in (
+            ("test", self.test, self.test_speakers),
+            ("validation", self.validation, self.validation_speakers),
+        ):
+            if given and mode != "speakers":
+                raise ConfigError(
+                    f"data.{name}_speakers: {', '.join(given)} mean nothing with data.{name} = {mode} (speakers)"
+                )
+        _refuse_both(set(self.test_speakers) & set(self.validation_speakers))
+
+    def _keep_test(
+        self, recording: Path, dataset: SpikeDataset
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Sequence[int]]:
+        """Clips that may be trained on, clips of the test, and numbers of the test's speakers if it goes by them."""
+        if self.test == "fsdd":
+            return *official_split(recording), ()
+        speakers = speaker_numbers("data.test_speakers", self.test_speakers, dataset) if self.test == "speakers" else ()
+        if self.test == "speakers" and not speakers:
+            raise ConfigError("data.test_speakers: names none (one or more, or --data.test none)")
+        further = self.validation == "fraction" or (self.validation == "speakers" and self.seen_fraction > 0)
+        train, test, _ = split_clips(
+            dataset,
+            speakers=speakers,
+            fraction=self.test_fraction if self.test == "fraction" else 0.0,
+            further=int(further),
+            generator=np.random.default_rng(self.split_seed),
+        )
+        if self.test == "fraction" and not len(test):
+            raise ConfigError(f"data.test_fraction: {self.test_fraction:g} of the clips is less than one clip")
+        return train, test, speakers
+
+    def _recording(self, root: Path, progress: Progress) -> Path:
+        """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
+        from ranvier.audio.ear import Ear
+        from ranvier.audio.encode import encode, fingerprint
+        from ranvier.audio.naming import Naming
+        from ranvier.audio.sound_files import find_sounds
+
+        patterns = (self.label_pattern, self.speaker_pattern)
+        if not root.is_dir() or _holds_events(root):
+            if patterns != (None, None):
+                raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
+            return root
+        naming = None if patterns == (None, None) else Naming(*patterns)
+        key = fingerprint(find_sounds([root]).files, asdict(Ear()), patterns, self.ear_seed)
+        out = cache_folder(None) / f"sound-{key[:16]}.h5"
+        if not out.exists():
+            with cache_lock(out, "the ear's spikes"):
+                if not out.exists():
+                    encode([root], out, seed=self.ear_seed, naming=naming, progress=progress)
+        return out
+
+
+def _refuse_both(speakers: Iterable[str]) -> None:
+    """Refuse speakers that are asked for as test and as validation speakers."""
+    if both := sorted(speakers, key=natural_order):
+        raise ConfigError(f"data.validation_speakers: {', '.join(both)} are test speakers already")
+
+
+def _holds_events(folder: Path) -> bool:
+    """Whether a folder holds clips of events (.npz, .npy, .csv) and no sound."""
+    events, others = find_event_files(folder)
+    return bool(events) and not any(is_sound(other) for other in others)

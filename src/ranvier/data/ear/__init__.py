@@ -1,5 +1,0 @@
-"""An inner ear: sound in, the spikes of its auditory nerve's first relay out."""
-
-from ranvier.data.ear.listen import Ear, clip_generator
-
-__all__ = ["Ear", "clip_generator"]
