@@ -22,12 +22,13 @@ from safetensors.numpy import save_file
 import ranvier
 from ranvier.cli import main
 from ranvier.data import Grid, read_recording, write_recording
-from ranvier.engine import run
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.engine import Engine
+from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
 from ranvier.recipes.pretrained import pretrained_names
 from ranvier.recipes.run_folder import make_folder, read_config
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
+from tests.networks import chained, dense_layer
 
 RECIPE = """\
 name = "mine"
@@ -546,7 +547,7 @@ def test_resume_names_a_recording_that_has_gone(refused: Refused, work: Path) ->
 def order_network() -> Network:
     """Tells by delays alone whether channel 0 or channel 1 spiked first, two steps before the other."""
     one = np.ones
-    detectors = Layer(
+    detectors = dense_layer(
         weight=one((1, 2, 2), np.float32),
         delay_steps=np.array([[[2, 0], [0, 2]]], np.int16),
         bias=np.zeros(2, np.float32),
@@ -554,7 +555,7 @@ def order_network() -> Network:
         threshold=np.full(2, 1.5, np.float32),
         max_delay=2,
     )
-    votes = Layer(
+    votes = dense_layer(
         weight=4 * np.eye(2, dtype=np.float32)[None],
         delay_steps=np.zeros((1, 2, 2), np.int16),
         bias=np.zeros(2, np.float32),
@@ -562,7 +563,7 @@ def order_network() -> Network:
         threshold=np.full(2, np.inf, np.float32),
         max_delay=0,
     )
-    return Network(10.0, (detectors, votes), ("first", "second"), Input(2), Readout(tail_steps=5))
+    return chained(10.0, (detectors, votes), ("first", "second"), Input(2), Decoding(tail_steps=5))
 
 
 # which channel is first; clip 5 is labelled wrong
@@ -595,7 +596,7 @@ def test_eval_tells_what_the_engine_does(
     assert err == ""
 
     dataset = read_recording(orders, Grid(2, 1, 10.0), cache=tmp_path / "another")
-    runs = [run(order_network(), dataset.clip(number), int(dataset.lengths[number])) for number in range(6)]
+    runs = [Engine(order_network()).run(dataset.clip(number), int(dataset.lengths[number])) for number in range(6)]
     assert [result.prediction for result in runs] == FIRST
     confusion = np.zeros((2, 2), int)
     np.add.at(confusion, (LABELS, [result.prediction for result in runs]), 1)
@@ -644,7 +645,7 @@ def test_eval_counts_as_the_network_says(
     work: Path, orders: Path, capsys: pytest.CaptureFixture[str], dt_ms: float, expected: Input, spikes: float
 ) -> None:
     made = order_network()
-    Network(dt_ms, made.layers, made.classes, expected, made.readout).write(work / "other.safetensors")
+    Network(dt_ms, made.layers, made.classes, expected, made.decoding).write(work / "other.safetensors")
     assert main(["eval", "other.safetensors", "--data", str(orders), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["spikes_per_neuron_and_clip"] == [spikes]
 
