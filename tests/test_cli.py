@@ -687,7 +687,7 @@ def no_header(file: Path) -> None:
 
 def no_weights(file: Path) -> None:
     tensors, kept = tensors_and_header(file)
-    del tensors["layers.1.weight"]
+    del tensors["layers.1.inputs.0.weight"]
     save_file(tensors, file, {"ranvier": json.dumps(kept)})
 
 
@@ -696,7 +696,16 @@ def a_folder(file: Path) -> None:
     file.mkdir()
 
 
-LAYERS = [{"max_delay": 2, "reset": "hard"}, {"max_delay": 0, "reset": "hard"}]
+def fewer_layers(file: Path) -> None:
+    tensors, kept = tensors_and_header(file)
+    save_file(tensors, file, {"ranvier": json.dumps({**kept, "layers": kept["layers"][:1]})})
+
+
+def half_a_step_of_delay(file: Path) -> None:
+    tensors, kept = tensors_and_header(file)
+    kept["layers"][0]["inputs"][0]["max_delay"] = 2.5
+    save_file(tensors, file, {"ranvier": json.dumps(kept)})
+
 
 NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "missing": (Path.unlink, ["no such network file"]),
@@ -705,19 +714,22 @@ NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "cut": (cut, ["not a whole safetensors file"]),
     "garbage": (garbage, ["not a whole safetensors file"]),
     "not a network": (no_header, ["not a Ranvier network"]),
-    "newer": (header(format_version=3), ["format version 3", "reads 1 ... 2"]),
-    "no weights": (no_weights, ["layers.1.weight", "missing"]),
-    "NaN weight": (tensor("layers.0.weight", (0, 1, 0), np.nan), ["layers.0.weight", "NaN", "finite"]),
+    "newer": (header(format_version=4), ["format version 4", "reads 1 ... 3"]),
+    "no weights": (no_weights, ["layers.1.inputs.0.weight", "missing"]),
+    "NaN weight": (
+        tensor("layers.0.inputs.0.weight", (0, 1, 0), np.nan),
+        ["layers.0.inputs.0.weight", "NaN", "finite"],
+    ),
     "infinite bias": (tensor("layers.1.bias", (0,), np.inf), ["layers.1.bias", "infinite", "finite"]),
-    "NaN decay": (tensor("layers.0.decay", (0,), np.nan), ["layers.0.decay", "[0, 1]"]),
-    "long delay": (tensor("layers.0.delay_steps", (0, 0, 0), 3), ["layers.0.delay_steps", "0 ... 2"]),
+    "NaN decay": (tensor("layers.0.neuron.decay", (0,), np.nan), ["layers.0.neuron.decay", "NaN"]),
+    "long delay": (tensor("layers.0.inputs.0.delay_steps", (0, 0, 0), 3), ["layers.0.inputs.0.delay_steps", "0 ... 2"]),
     "NaN step": (header(dt_ms=float("nan")), ["dt_ms", "nan", "1e-06"]),
     "a step of text": (header(dt_ms="long"), ["dt_ms", "'long'"]),
     "no classes": (header(classes=None), ["classes", "missing"]),
     "too many classes": (header(classes=["a", "b", "c"]), ["classes", "3 names for 2"]),
-    "too few layers": (header(layers=LAYERS[:1]), ["layers.1", "not known"]),
-    "half a step of delay": (header(layers=[{"max_delay": 2.5, "reset": "hard"}, LAYERS[1]]), ["max_delay", "2.5"]),
-    "half a step of silence": (header(readout={"tail_steps": 2.5, "tail": "clip"}), ["tail_steps", "2.5"]),
+    "too few layers": (fewer_layers, ["layers.1", "not known"]),
+    "half a step of delay": (half_a_step_of_delay, ["max_delay", "2.5"]),
+    "half a step of silence": (header(decoding={"tail_steps": 2.5, "tail": "clip"}), ["tail_steps", "2.5"]),
     "half a channel": (header(input={"channels": 2, "pool": 1.5, "alignment": "zero"}), ["pool", "1.5"]),
 }
 

@@ -84,7 +84,7 @@ def test_random_networks_freeze_spike_for_spike(
     lengths = torch.randint(1, 42, (16,), generator=generator)
     x = x.where((torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1), torch.zeros(()))
     with torch.no_grad():
-        for block in model.hidden:
+        for block in model.blocks:
             block.linear.weight.mul_(3)  # so that they spike without any training
             if block.linear.bias is not None:
                 block.linear.bias.uniform_(-0.2, 0.5, generator=generator)

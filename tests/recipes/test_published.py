@@ -238,7 +238,7 @@ def recipe(name: str, settings: Settings) -> Config:
     """The published recipe at reduced width; its own values otherwise."""
     changes = {
         "model.hidden": ",".join([str(HIDDEN)] * settings.layers),
-        "model.synapses_per_pair": str(settings.kernels),
+        "model.branches": str(settings.kernels),
     }
     if settings.plif:
         changes["model.neuron"] = "plif"
@@ -292,7 +292,7 @@ def test_twenty_steps_equal_the_official_codes(
     with torch.no_grad():
         for key, parameter in learned.items():
             parameter.copy_(start[key])
-        for block in model.hidden:
+        for block in model.blocks:
             block.norm.running_var.fill_(0.1)
     voltages: list[Tensor] = []
     model.readout.register_forward_hook(lambda module, inputs, output: voltages.append(output[0].detach()))

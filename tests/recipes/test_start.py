@@ -138,9 +138,9 @@ def test_synapses_that_are_not_there_come_along(small: Make, tmp_path: Path) -> 
         started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict(),
         chosen(tmp_path / "first"),
     )
-    assert torch.equal(model["blocks.1.linear.connected"], theirs["blocks.1.linear.connected"])
-    assert torch.equal(model["linear.connected"][1], theirs["linear.connected"][1])
-    assert torch.equal(model["linear.connected"], model["linear.weight"][0] != 0)
+    assert torch.equal(model["blocks.1.linear.connection_mask"], theirs["blocks.1.linear.connection_mask"])
+    assert torch.equal(model["linear.connection_mask"][1], theirs["linear.connection_mask"][1])
+    assert torch.equal(model["linear.connection_mask"], model["linear.weight"][0] != 0)
 
 
 def test_time_constants_are_the_recipes_own_unless_learned(further: Make, first: Path, tmp_path: Path) -> None:
@@ -448,7 +448,7 @@ def test_every_form_of_network_is_averaged(form: dict[str, str], small: Make, tm
         elif trained.is_floating_point():
             assert torch.allclose(kept[name], torch.lerp(trained, begun["model"][name], 0.15)), name
     if "model.incoming" in form:
-        assert (kept["linear.weight"][0][~kept["linear.connected"]] == 0).all()
+        assert (kept["linear.weight"][0][~kept["linear.connection_mask"]] == 0).all()
     longest = 6
     assert all(t.min() >= 0 and t.max() <= longest for name, t in kept.items() if name.endswith(".delay"))
 

@@ -172,14 +172,15 @@ def _strongest(layer: Layer) -> dict[str, Any]:
     order = np.lexsort((-np.abs(synapses.weight), synapses.source))
     source, target, weight, delay = (values[order] for values in synapses)
     rank = np.arange(len(source)) - np.searchsorted(source, source)
-    kept = min(STRONGEST, int(rank.max(initial=0)) + 1)
-    there = rank < kept
+    there = rank < STRONGEST
     place = source[there], rank[there]
     largest = float(np.abs(weight).max(initial=0.0)) or 1.0
-    targets, delays, strong = (np.zeros((connection.sources, kept), values.dtype) for values in (target, delay, weight))
+    targets, delays, strong = (
+        np.zeros((connection.sources, STRONGEST), values.dtype) for values in (target, delay, weight)
+    )
     targets[place], delays[place], strong[place] = target[there], delay[there], weight[there]
     return {
-        "kept": kept,
+        "kept": STRONGEST,
         "target": _packed(targets, "<u2"),
         "delay": _packed(delays, "<u2"),
         # 0 stands for no synapse, so what is there is never rounded to it
