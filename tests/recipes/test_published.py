@@ -90,7 +90,7 @@ class Official(nn.Module):
             synapse_tau = (settings.synapse_tau_ms + 1e-9) / settings.step_ms
             # learnable, and in no optimiser: it stays where it is
             self.synapses.extend(
-                layer.Trace(tau=synapse_tau, learnable=True, step_mode="m") for _ in range(settings.layers)
+                layer.SynapseFilter(tau=synapse_tau, learnable=True, step_mode="m") for _ in range(settings.layers)
             )
         self.last: Any = kind(v_threshold=1e9, **options)
         self.first_width = settings.taps // 2
