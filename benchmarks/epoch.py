@@ -25,7 +25,7 @@ let_idle_threads_sleep()  # as the command does, before torch is loaded
 import torch
 
 from ranvier.data import SpikeDataset
-from ranvier.models import Feedforward
+from ranvier.models import Stack
 from ranvier.recipes import fit
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.config import build_config, load_values
@@ -87,7 +87,7 @@ def main() -> None:
     # parts overlap as they nest: batches of the validation lie inside it, forward and backward inside the update
     timed(SpikeDataset, "batch", "batches")
     timed(fit.Training, "update", "update")
-    timed(Feedforward, "scores", "forward")
+    timed(Stack, "scores", "forward")
     timed(torch.Tensor, "backward", "backward")
     timed(torch.optim.Adam, "step", "optimisers")
     timed(fit, "predict", "validation")

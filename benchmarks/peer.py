@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from DCLS.construct.modules import Dcls1d
 from torch import Tensor, nn
 
-from ranvier.models import Feedforward
+from ranvier.models import Stack
 from ranvier.nn import class_scores
 from ranvier.ops.lif import reference
 
@@ -55,7 +55,7 @@ class JellyLIF(nn.Module):
 class Peer(nn.Module):
     """140-hidden-hidden-20 with dcls's Gaussian delays; numbers as in ``ours``."""
 
-    def __init__(self, ours: Feedforward, sigma: float, dropout: float) -> None:
+    def __init__(self, ours: Stack, sigma: float, dropout: float) -> None:
         super().__init__()
         self.delays, self.norms, self.neurons = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.dropout = dropout

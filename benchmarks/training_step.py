@@ -38,11 +38,11 @@ from torch.optim import Adam
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.peer import Peer, neuron
 
-from ranvier import network
-from ranvier.models import Feedforward, feedforward
+from ranvier.network import Decoding
+from ranvier.models import Stack, feedforward
 from ranvier.recipes.memory import PeakMemory, keep_memory
 from ranvier.recipes.provenance import git_commit, machine, versions
-from ranvier.recipes.step_cost import layer_ways
+from ranvier.recipes.step_cost import layer_plans
 
 GATE = ["tests/ops"]
 _LONG = 2.0  # seconds: what a step of more finds in the caches does not show
@@ -84,7 +84,7 @@ class Contest:
             case.taps - 1,
             decay=0.005,
             dropout=dropout,
-            ending=network.Readout(tail_steps=0),
+            decoding=Decoding(tail_steps=0),
             generator=generator,
         )
         self.ours.set_sigma(case.sigma)
@@ -114,7 +114,7 @@ class Contest:
         (self.ours if who == "ours" else self.peer).clamp_delay()
 
 
-def _delays(model: Feedforward) -> list[torch.nn.Parameter]:
+def _delays(model: Stack) -> list[torch.nn.Parameter]:
     return [layer.delay for layer in model.delay_layers]
 
 
@@ -161,7 +161,7 @@ def _seconds(function: Callable[[], None], device: torch.device) -> float:
 def measure(case: Case, device: torch.device, pairs: int, seconds: float) -> dict[str, Any]:
     """At least three pairs, ``pairs`` where they take no longer than ``seconds``; some steps of each come first."""
     contest = Contest(case, device)
-    ways = {way.name: None for way in layer_ways(contest.ours, contest.x)}
+    plans = {chosen.name: None for chosen in layer_plans(contest.ours, contest.x)}
     began = time.perf_counter()
     for who in ("ours", "peer"):
         contest.step(who)
@@ -187,7 +187,7 @@ def measure(case: Case, device: torch.device, pairs: int, seconds: float) -> dic
         "ratio": statistics.median(b / a for a, b in zip(ours, peer, strict=True)),
         "lowest": min(b / a for a, b in zip(ours, peer, strict=True)),
         "pairs": len(ours),
-        "way": ", ".join(ways),
+        "plan": ", ".join(plans),
     }
     if slow:
         row["peer without cuDNN"] = statistics.median(slow)
@@ -239,7 +239,7 @@ def _print_peak(case: Case, device: torch.device, who: str) -> None:
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "| taps | time | batch | hidden | activity | σ | ours | peer | peer / ours (lowest) | pairs "
-        "| peak ours | peak peer | way |",
+        "| peak ours | peak peer | plan |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -247,7 +247,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {row['taps']} | {row['time']} | {row['batch']} | {row['hidden']} | {row['activity']:g} | "
             f"{row['sigma']:g} | {row['ours']:.3f} s | {row['peer']:.3f} s | **{row['ratio']:.1f}** "
-            f"({row['lowest']:.1f}) | {row['pairs']} | {peaks[0]} | {peaks[1]} | {row['way']} |"
+            f"({row['lowest']:.1f}) | {row['pairs']} | {peaks[0]} | {peaks[1]} | {row['plan']} |"
         )
         if "peer without cuDNN" in row:
             lines.append(f"| ↳ peer without cuDNN |||||| | {row['peer without cuDNN']:.3f} s ||||||")

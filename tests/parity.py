@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ranvier.engine import run
-from ranvier.models import Feedforward
-from ranvier.network import Layer, Network
+from ranvier.engine import Engine
+from ranvier.models import Stack
+from ranvier.network import LIF, Layer, Network, Trace
+from tests.networks import decay_of
+from tests.networks import dense as connection_of
 
 CLOSE = 1e-5  # of a threshold of 1: float32 sums of a few hundred products are off by less
 
@@ -47,14 +49,15 @@ class Parity:
 
 @torch.no_grad()
 def count_differences(
-    parity: Parity, model: Feedforward, network: Network, x: Tensor, lengths: Tensor, voltage_close: float = 1e-4
+    parity: Parity, model: Stack, network: Network, x: Tensor, lengths: Tensor, voltage_close: float = 1e-4
 ) -> None:
     """Run clips ``x [time, batch, source]`` through both and add to the counts."""
-    rasters, voltage = model.record(x, lengths)
+    rasters, voltage = model.forward_with_spikes(x, lengths)
+    engine = Engine(network)
     predicted = model.scores(x, lengths).argmax(1).tolist()
     for place, length in enumerate(lengths.tolist()):
         clip = x[:length, place].numpy().astype(np.float64)
-        result = run(network, clip)
+        result = engine.run(clip)
         parity.clips += 1
         parity.predictions += result.prediction == predicted[place]
         theirs: list[NDArray[np.bool_]] = []
@@ -80,7 +83,7 @@ def count_differences(
 
 def steps_of(network: Network, length: int, layer: int) -> int:
     """Steps of a layer, as the format's documentation has it: one tail for all, or one more for every layer."""
-    return length + network.readout.tail_steps * (1 + (layer if network.readout.tail == "per_layer" else 0))
+    return length + network.decoding.tail_steps * (1 + (layer if network.decoding.tail == "per_layer" else 0))
 
 
 def first_margins(
@@ -93,29 +96,38 @@ def first_margins(
         for neuron in np.flatnonzero((mine != others).any(0)):
             step = int(np.argmax(mine[:, neuron] != others[:, neuron]))
             if step < before:
-                yield abs(voltage_of(layer, heard, mine[:, neuron], int(neuron), step) - float(layer.threshold[neuron]))
+                yield abs(
+                    voltage_of(layer, heard, mine[:, neuron], int(neuron), step) - threshold_of(layer, int(neuron))
+                )
         before = min(before, int(steps[0])) if len(steps) else before
         heard = traced(layer, mine)
+
+
+def threshold_of(layer: Layer, neuron: int) -> float:
+    """Of a layer that spikes."""
+    assert isinstance(layer.neuron, LIF)
+    return float(layer.neuron.threshold[neuron])
 
 
 def traced(layer: Layer, spikes: NDArray[np.bool_]) -> NDArray[np.float64]:
     """What the next layer hears: spikes, or their trace."""
     made = spikes.astype(np.float64)
-    if layer.synapse_decay is not None:
+    if isinstance(layer.output, Trace):
         y = np.zeros(layer.targets)
         for t, s in enumerate(spikes):
-            y = np.where(s, y + 1, layer.synapse_decay.astype(np.float64) * y)
+            y = np.where(s, y + 1, layer.output.decay.astype(np.float64) * y)
             made[t] = y
     return made
 
 
 def voltage_of(layer: Layer, heard: NDArray[Any], spikes: NDArray[np.bool_], neuron: int, step: int) -> float:
     """A neuron's voltage at a step, before reset, from the equations in double precision."""
-    v, weight = 0.0, layer.weight[:, neuron].astype(np.float64)
+    connection = connection_of(layer)
+    v, weight = 0.0, connection.weight[:, neuron].astype(np.float64)
     for t in range(step + 1):
-        sent = t - layer.delay_steps[:, neuron].astype(np.int64)  # [branch, source]
+        sent = t - connection.full_delay_steps[:, neuron].astype(np.int64)  # [synapse, source]
         there = (sent >= 0) & (sent < len(heard))
-        values = np.where(there, heard[np.clip(sent, 0, len(heard) - 1), np.arange(layer.sources)], 0.0)
+        values = np.where(there, heard[np.clip(sent, 0, len(heard) - 1), np.arange(connection.sources)], 0.0)
         kept = 0.0 if t == 0 or spikes[t - 1] else v
-        v = float(layer.decay[neuron]) * kept + float(layer.bias[neuron]) + float((weight * values).sum())
+        v = float(decay_of(layer)[neuron]) * kept + float(layer.bias[neuron]) + float((weight * values).sum())
     return v

@@ -22,12 +22,13 @@ from safetensors.numpy import save_file
 import ranvier
 from ranvier.cli import main
 from ranvier.data import Grid, read_recording, write_recording
-from ranvier.engine import run
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.engine import Engine
+from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
 from ranvier.recipes.pretrained import pretrained_runs
 from ranvier.recipes.run_folder import make_folder, read_config
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
+from tests.networks import chained, dense_layer
 
 RECIPE = """\
 name = "mine"
@@ -549,7 +550,7 @@ def test_resume_names_a_recording_that_has_gone(refused: Refused, work: Path) ->
 def order_network() -> Network:
     """Tells by delays alone whether channel 0 or channel 1 spiked first, two steps before the other."""
     one = np.ones
-    detectors = Layer(
+    detectors = dense_layer(
         weight=one((1, 2, 2), np.float32),
         delay_steps=np.array([[[2, 0], [0, 2]]], np.int16),
         bias=np.zeros(2, np.float32),
@@ -557,7 +558,7 @@ def order_network() -> Network:
         threshold=np.full(2, 1.5, np.float32),
         max_delay=2,
     )
-    votes = Layer(
+    votes = dense_layer(
         weight=4 * np.eye(2, dtype=np.float32)[None],
         delay_steps=np.zeros((1, 2, 2), np.int16),
         bias=np.zeros(2, np.float32),
@@ -565,7 +566,7 @@ def order_network() -> Network:
         threshold=np.full(2, np.inf, np.float32),
         max_delay=0,
     )
-    return Network(10.0, (detectors, votes), ("first", "second"), Input(2), Readout(tail_steps=5))
+    return chained(10.0, (detectors, votes), ("first", "second"), Input(2), Decoding(tail_steps=5))
 
 
 # which channel is first; clip 5 is labelled wrong
@@ -598,7 +599,7 @@ def test_eval_tells_what_the_engine_does(
     assert err == ""
 
     dataset = read_recording(orders, Grid(2, 1, 10.0), cache=tmp_path / "another")
-    runs = [run(order_network(), dataset.clip(number), int(dataset.lengths[number])) for number in range(6)]
+    runs = [Engine(order_network()).run(dataset.clip(number), int(dataset.lengths[number])) for number in range(6)]
     assert [result.prediction for result in runs] == FIRST
     confusion = np.zeros((2, 2), int)
     np.add.at(confusion, (LABELS, [result.prediction for result in runs]), 1)
@@ -647,7 +648,7 @@ def test_eval_counts_as_the_network_says(
     work: Path, orders: Path, capsys: pytest.CaptureFixture[str], dt_ms: float, expected: Input, spikes: float
 ) -> None:
     made = order_network()
-    Network(dt_ms, made.layers, made.classes, expected, made.readout).write(work / "other.safetensors")
+    Network(dt_ms, made.layers, made.classes, expected, made.decoding).write(work / "other.safetensors")
     assert main(["eval", "other.safetensors", "--data", str(orders), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["spikes_per_neuron_and_clip"] == [spikes]
 
@@ -689,7 +690,7 @@ def no_header(file: Path) -> None:
 
 def no_weights(file: Path) -> None:
     tensors, kept = tensors_and_header(file)
-    del tensors["layers.1.weight"]
+    del tensors["layers.1.inputs.0.weight"]
     save_file(tensors, file, {"ranvier": json.dumps(kept)})
 
 
@@ -698,7 +699,16 @@ def a_folder(file: Path) -> None:
     file.mkdir()
 
 
-LAYERS = [{"max_delay": 2, "reset": "hard"}, {"max_delay": 0, "reset": "hard"}]
+def fewer_layers(file: Path) -> None:
+    tensors, kept = tensors_and_header(file)
+    save_file(tensors, file, {"ranvier": json.dumps({**kept, "layers": kept["layers"][:1]})})
+
+
+def half_a_step_of_delay(file: Path) -> None:
+    tensors, kept = tensors_and_header(file)
+    kept["layers"][0]["inputs"][0]["max_delay"] = 2.5
+    save_file(tensors, file, {"ranvier": json.dumps(kept)})
+
 
 NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "missing": (Path.unlink, ["no such network file"]),
@@ -707,19 +717,22 @@ NETWORKS: dict[str, tuple[Damage, list[str]]] = {
     "cut": (cut, ["not a whole safetensors file"]),
     "garbage": (garbage, ["not a whole safetensors file"]),
     "not a network": (no_header, ["not a Ranvier network"]),
-    "newer": (header(format_version=3), ["format version 3", "reads 1 ... 2"]),
-    "no weights": (no_weights, ["layers.1.weight", "missing"]),
-    "NaN weight": (tensor("layers.0.weight", (0, 1, 0), np.nan), ["layers.0.weight", "NaN", "finite"]),
+    "newer": (header(format_version=4), ["format version 4", "reads 1 ... 3"]),
+    "no weights": (no_weights, ["layers.1.inputs.0.weight", "missing"]),
+    "NaN weight": (
+        tensor("layers.0.inputs.0.weight", (0, 1, 0), np.nan),
+        ["layers.0.inputs.0.weight", "NaN", "finite"],
+    ),
     "infinite bias": (tensor("layers.1.bias", (0,), np.inf), ["layers.1.bias", "infinite", "finite"]),
-    "NaN decay": (tensor("layers.0.decay", (0,), np.nan), ["layers.0.decay", "[0, 1]"]),
-    "long delay": (tensor("layers.0.delay_steps", (0, 0, 0), 3), ["layers.0.delay_steps", "0 ... 2"]),
+    "NaN decay": (tensor("layers.0.neuron.decay", (0,), np.nan), ["layers.0.neuron.decay", "NaN"]),
+    "long delay": (tensor("layers.0.inputs.0.delay_steps", (0, 0, 0), 3), ["layers.0.inputs.0.delay_steps", "0 ... 2"]),
     "NaN step": (header(dt_ms=float("nan")), ["dt_ms", "nan", "1e-06"]),
     "a step of text": (header(dt_ms="long"), ["dt_ms", "'long'"]),
     "no classes": (header(classes=None), ["classes", "missing"]),
     "too many classes": (header(classes=["a", "b", "c"]), ["classes", "3 names for 2"]),
-    "too few layers": (header(layers=LAYERS[:1]), ["layers.1", "not known"]),
-    "half a step of delay": (header(layers=[{"max_delay": 2.5, "reset": "hard"}, LAYERS[1]]), ["max_delay", "2.5"]),
-    "half a step of silence": (header(readout={"tail_steps": 2.5, "tail": "clip"}), ["tail_steps", "2.5"]),
+    "too few layers": (fewer_layers, ["layers.1", "not known"]),
+    "half a step of delay": (half_a_step_of_delay, ["max_delay", "2.5"]),
+    "half a step of silence": (header(decoding={"tail_steps": 2.5, "tail": "clip"}), ["tail_steps", "2.5"]),
     "half a channel": (header(input={"channels": 2, "pool": 1.5, "alignment": "zero"}), ["pool", "1.5"]),
 }
 

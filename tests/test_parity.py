@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from ranvier.data import Grid, SpikeDataset, read_recording
-from ranvier.models import Feedforward, feedforward, freeze
-from ranvier.network import Input, Layer, Network, Readout, Tail
+from ranvier.models import Stack, feedforward, freeze
+from ranvier.network import Decoding, Input, Integrator, Network, Tail
+from tests.networks import chained, dense_layer
 from tests.parity import CLOSE, Parity, count_differences, first_margins
 
 CLIPS = 200
@@ -28,7 +29,7 @@ def shd(shd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> SpikeDatase
 STATEFUL = {"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}
 
 
-def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: Any) -> Feedforward:
+def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: Any) -> Stack:
     """The paper's SHD network with learned delays, trained for a few steps so that its layers spike as they should."""
     model = feedforward(
         140,
@@ -37,7 +38,7 @@ def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: 
         24,
         decay=0.005,
         dropout=0.4,
-        ending=Readout(tail_steps, tail),
+        decoding=Decoding(tail_steps, tail),
         generator=torch.Generator().manual_seed(0),
         **variant,
     )
@@ -62,7 +63,7 @@ SHAPES: list[tuple[list[int], int, int, Tail, dict[str, Any]]] = [
     ([11, 3, 19], 1, 9, "clip", {"synapse_decay": 0.8}),
     ([16], 1, 4, "clip", {"batch_norm": False}),
     ([12, 8], 1, 6, "per_layer", {"delay_type": "axonal"}),
-    ([12, 8], 1, 6, "clip", {"every_delay": True, "learn_delay": False}),
+    ([12, 8], 1, 6, "clip", {"dense_kernel": True, "learn_delay": False}),
 ]
 
 
@@ -71,19 +72,19 @@ SHAPES: list[tuple[list[int], int, int, Tail, dict[str, Any]]] = [
 def test_random_networks_freeze_spike_for_spike(
     shape: tuple[list[int], int, int, Tail, dict[str, Any]], seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    hidden, branches, max_delay, tail, variant = shape
+    hidden, synapses_per_pair, max_delay, tail, variant = shape
     generator = torch.Generator().manual_seed(seed)
     sources, classes, tail_steps = 5 + 2 * seed, 3 + seed, seed * 4
-    branches = max_delay + 1 if variant.get("every_delay") else branches
+    synapses_per_pair = max_delay + 1 if variant.get("dense_kernel") else synapses_per_pair
     model = feedforward(
-        sources, hidden, classes, max_delay, decay=0.6, branches=branches,
-        ending=Readout(tail_steps, tail), generator=generator, **variant,
+        sources, hidden, classes, max_delay, decay=0.6, synapses_per_pair=synapses_per_pair,
+        decoding=Decoding(tail_steps, tail), generator=generator, **variant,
     )  # fmt: skip
     x = torch.poisson(torch.full((41, 16, sources), 0.3), generator)
     lengths = torch.randint(1, 42, (16,), generator=generator)
     x = x.where((torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1), torch.zeros(()))
     with torch.no_grad():
-        for block in model.hidden:
+        for block in model.blocks:
             block.linear.weight.mul_(3)  # so that they spike without any training
             if block.linear.bias is not None:
                 block.linear.bias.uniform_(-0.2, 0.5, generator=generator)
@@ -104,8 +105,9 @@ def test_random_networks_freeze_spike_for_spike(
 def test_a_difference_is_counted_and_its_first_margin_is_found() -> None:
     ones = np.ones(2, np.float32)
     weight = np.array([[[0.75, 0.0], [0.25, 0.5]]], np.float32)
-    layer = Layer(weight, np.array([[[0, 0], [1, 0]]], np.int16), 0 * ones, 0.5 * ones, ones, 1)
-    network = Network(1.0, (layer, replace(layer, threshold=np.inf * ones)), ("a", "b"), Input(2), Readout())
+    layer = dense_layer(weight, np.array([[[0, 0], [1, 0]]], np.int16), 0 * ones, 0.5 * ones, ones, 1)
+    readout = replace(layer, neuron=Integrator(0.5 * ones))
+    network = chained(1.0, (layer, readout), ("a", "b"), Input(2), Decoding())
     clip = np.array([[1.0, 0], [1, 1], [1, 0]])
     # neuron 0: v = 0.75, 1.125 (spikes), 0.75; neuron 1: v = 0, 0.75, 0.625
     mine = np.array([[0, 0], [1, 0], [0, 0]], bool)
@@ -115,7 +117,7 @@ def test_a_difference_is_counted_and_its_first_margin_is_found() -> None:
     same = mine.copy()
     same[2, 1] = True
     # a neuron of the next layer that differs after what it hears has differed is no first difference
-    deeper = replace(network, layers=(layer, layer, network.layers[1]))
+    deeper = chained(1.0, (layer, layer, readout), ("a", "b"), Input(2))
     assert list(first_margins(deeper, clip, [mine, same], [others, mine])) == margins
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report import Example, Observed, RunReport
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.network import Decoding, Input, Layer, Network
+from tests.networks import chained, dense_layer
 
 
 def layer(sources: int, targets: int, threshold: float, seed: int) -> Layer:
     generator = np.random.default_rng(seed)
-    return Layer(
+    return dense_layer(
         weight=generator.normal(0.3, 1, (2, targets, sources)).astype(np.float32),
         delay_steps=generator.integers(0, 6, (2, targets, sources)).astype(np.int16),
         bias=np.zeros(targets, np.float32),
@@ -29,7 +30,7 @@ def layer(sources: int, targets: int, threshold: float, seed: int) -> Layer:
 
 def network(classes: tuple[str, ...] = ("a", "b")) -> Network:
     layers = (layer(12, 8, 1.0, 0), layer(8, len(classes), np.inf, 1))
-    return Network(10.0, layers, classes, Input(12), Readout(6))
+    return chained(10.0, layers, classes, Input(12), Decoding(6))
 
 
 EVENTS = (np.array([0, 0, 3, 7]), np.array([1, 5, 5, 11]), np.array([1, 2, 1, 3]))

@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.image import imread
 
 from ranvier.analysis import figures
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.network import Decoding, Input, Layer, Network
+from tests.networks import chained, dense_layer
 
 
 def network() -> Network:
     def layer(sources: int, targets: int, threshold: float) -> Layer:
-        return Layer(
+        return dense_layer(
             weight=np.ones((1, targets, sources), np.float32),
             delay_steps=np.full((1, targets, sources), 2, np.int16),
             bias=np.zeros(targets, np.float32),
@@ -24,7 +25,7 @@ def network() -> Network:
             max_delay=4,
         )
 
-    return Network(10.0, (layer(3, 2, 1.0), layer(2, 2, np.inf)), ("a", "b"), Input(3), Readout(3))
+    return chained(10.0, (layer(3, 2, 1.0), layer(2, 2, np.inf)), ("a", "b"), Input(3), Decoding(3))
 
 
 def test_delays_are_counted_before_and_after(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from ranvier.analysis.report import Example, RunReport, page, render
 from ranvier.analysis.report.accuracy import accuracies, interval_bar
 from ranvier.analysis.report.against_best import result_of
 from ranvier.analysis.report.drawings import STRONGEST, drawings
-from ranvier.engine import run
+from ranvier.engine import Engine
+from ranvier.network import Trace
+from tests.networks import changed, dense
 
 from .reports import EVENTS, Reading, accuracy, data_of, network, observed, report, rows, unpack
 
@@ -85,7 +87,7 @@ def test_the_strongest_synapses_of_a_neuron_can_be_followed() -> None:
     assert found["kept"] == STRONGEST
     target, delay = (unpack(found[name], "<u2").reshape(12, STRONGEST) for name in ("target", "delay"))
     weight = unpack(found["weight"], "<i2").reshape(12, STRONGEST)
-    first = net.layers[0]
+    first = dense(net.layers[0])
     for source in range(12):
         fan = first.weight[:, :, source]
         assert abs(weight[source, 0]) == pytest.approx(127 * abs(fan).max() / abs(first.weight).max(), abs=0.51)
@@ -98,7 +100,7 @@ def test_the_strongest_synapses_of_a_neuron_can_be_followed() -> None:
 
 def test_a_clip_is_drawn_as_the_engine_runs_it() -> None:
     clip = drawings(report())["clips"][0]
-    result = run(network(), EVENTS, 9)
+    result = Engine(network()).run(EVENTS, 9)
     assert clip["steps"] == len(result.voltage) == 15
     assert clip["said"] == network().classes[result.prediction]
     assert (clip["label"], clip["speaker"]) == ("b", "anna")
@@ -117,7 +119,7 @@ def test_spikes_that_go_on_being_heard_are_told_and_not_counted_as_arrivals() ->
     assert "an arrow shows where that begins" not in plain
     assert "additions on event-driven hardware" in plain
     hidden, last = network().layers
-    filtered = replace(hidden, synapse_decay=np.full(8, 0.9, np.float32))
+    filtered = replace(hidden, output=Trace(np.full(8, 0.9, np.float32)))
     told = render([report(network=replace(network(), layers=(filtered, last)))])
     assert "an arrow shows where that begins" in told
     assert "additions on event-driven hardware" not in told
@@ -131,7 +133,7 @@ def test_delays_by_epoch_and_the_finished_ones_where_none_were_recorded() -> Non
     old = report(rows=rows(histograms=False))
     frozen = drawings(old)["delays"]
     assert frozen["epoch"] == []
-    delays = network().layers[0].delay_steps
+    delays = dense(network().layers[0]).delay_steps
     assert frozen["layers"][0]["counts"] == [np.bincount(delays.ravel(), minlength=6).tolist()]
     assert "did not record its delays" in Reading(render([old])).text
     many = drawings(report(rows=rows(1000)))["delays"]
@@ -142,9 +144,9 @@ def test_delays_by_epoch_and_the_finished_ones_where_none_were_recorded() -> Non
 
 
 def test_long_delays_share_bins() -> None:
-    long = replace(network().layers[0], max_delay=1000)
+    long = changed(network().layers[0], max_delay=1000)
     net = replace(network(), layers=(long, network().layers[1]))
-    counts = np.bincount(long.delay_steps.ravel(), minlength=1001)
+    counts = np.bincount(dense(long).full_delay_steps.ravel(), minlength=1001)
     first = drawings(report(network=net, rows=rows(histograms=False)))["delays"]["layers"][0]
     assert first["width"] == 16
     assert first["counts"][0][0] == counts[:16].sum()

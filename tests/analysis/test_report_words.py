@@ -14,6 +14,7 @@ from ranvier.analysis.report import part_phrase, render
 from ranvier.analysis.report.clips import part_name, speakers_heard
 from ranvier.analysis.report.drawings import drawings
 from ranvier.network import Network
+from tests.networks import changed, dense
 
 from .reports import Reading, accuracy, network, observed, report, rows, unpack
 
@@ -34,9 +35,9 @@ def sparse() -> Network:
     generator = np.random.default_rng(5)
     layers = []
     for layer in net.layers:
-        there = generator.random(layer.weight.shape) < 0.2
+        there = generator.random(dense(layer).weight.shape) < 0.2
         there[:, :, 0] = False
-        layers.append(replace(layer, weight=np.where(there, layer.weight, np.float32(0))))
+        layers.append(changed(layer, weight=np.where(there, dense(layer).weight, np.float32(0))))
     return replace(net, layers=tuple(layers))
 
 
@@ -45,14 +46,14 @@ def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
     spikes = np.array([0, 0.5, 1, 1, 1, 2, 3, 4])
     expected = 0.0
     for layer, sent in zip(net.layers, (events, spikes), strict=True):
-        for branch in range(layer.branches):
+        for synapse in range(dense(layer).synapses_per_pair):
             for target in range(layer.targets):
-                for source in range(layer.sources):
-                    expected += sent[source] * (layer.weight[branch, target, source] != 0)
+                for source in range(dense(layer).sources):
+                    expected += sent[source] * (dense(layer).weight[synapse, target, source] != 0)
     text = text_of(network=net, observed=observed(source_events=events))
     assert f"{expected:,.0f} (each spike through each of its synapses" in text
     assert expected < 0.4 * sum(s.sum() * 2 * x.targets for s, x in zip((events, spikes), net.layers, strict=True))
-    assert f"{sum(np.count_nonzero(x.weight) for x in net.layers):,}, each with a learned weight" in text
+    assert f"{sum(np.count_nonzero(dense(x).weight) for x in net.layers):,}, each with a learned weight" in text
     assert "66 events" in text
 
 
@@ -68,7 +69,7 @@ def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
 def test_synapses_have_what_this_network_gave_them(delays: str, said: str) -> None:
     net = network()
     if delays == "none":
-        still = [replace(x, delay_steps=np.zeros_like(x.delay_steps), max_delay=0) for x in net.layers]
+        still = [changed(x, delay_steps=np.zeros_like(dense(x).delay_steps), max_delay=0) for x in net.layers]
         net = replace(net, layers=tuple(still))
     blurred = ("sigma_ms",) if delays != "learned" else ()
     made = [{k: v for k, v in row.items() if k not in blurred} for row in rows(histograms=False)]
@@ -99,9 +100,9 @@ def test_a_source_without_synapses_has_none_to_follow_and_a_weak_one_is_not_lost
     net = sparse()
     weights = unpack(drawings(report(network=net))["synapses"][0]["weight"], "<i2").reshape(12, -1)
     assert (weights[0] == 0).all()
-    weight = net.layers[0].weight.copy()
+    weight = dense(net.layers[0]).weight.copy()
     weight[0, 0, 0] = -1e-6
-    weak = replace(net, layers=(replace(net.layers[0], weight=weight), net.layers[1]))
+    weak = replace(net, layers=(changed(net.layers[0], weight=weight), net.layers[1]))
     weights = unpack(drawings(report(network=weak))["synapses"][0]["weight"], "<i2").reshape(12, -1)
     assert weights[0].tolist() == [-1] + 7 * [0]
 
@@ -123,11 +124,11 @@ def test_the_table_of_epochs_says_what_its_columns_are() -> None:
 
 
 def test_bins_of_many_steps_are_named_whole_and_means_are_of_steps() -> None:
-    long = replace(network().layers[0], max_delay=1000)
-    net = replace(network(), layers=(long, replace(network().layers[1], max_delay=1000)))
+    long = changed(network().layers[0], max_delay=1000)
+    net = replace(network(), layers=(long, changed(network().layers[1], max_delay=1000)))
     wide = report(network=net, rows=rows(histograms=False))
     layer = drawings(wide)["delays"]["layers"][0]
-    assert layer["mean"][0] == pytest.approx(long.delay_steps.mean(), rel=1e-3)
+    assert layer["mean"][0] == pytest.approx(dense(long).full_delay_steps.mean(), rel=1e-3)
     assert "0 to 150 ms" in Reading(render([wide])).text
 
 

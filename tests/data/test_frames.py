@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from ranvier.data.frames import FrameDataset, frames_file, open_frames, write_frames
-from ranvier.engine import run
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.engine import Engine
+from ranvier.network import Decoding, Input, Layer
 from tests.data.recordings import Damage, cut, empty, garbage
 from tests.data.test_dataset import drawn
+from tests.networks import chained, dense_layer
 
 LENGTHS = [7, 1, 12, 12, 3, 9]
 
@@ -96,7 +97,7 @@ def test_the_engine_takes_a_clip(tmp_path: Path) -> None:
 
     def layer(sources: int, targets: int, threshold: float) -> Layer:
         shape = (1, targets, sources)
-        return Layer(
+        return dense_layer(
             weight=generator.normal(size=shape).astype(np.float32),
             delay_steps=generator.integers(0, 8, shape).astype(np.int16),
             bias=np.zeros(targets, np.float32),
@@ -105,13 +106,13 @@ def test_the_engine_takes_a_clip(tmp_path: Path) -> None:
             max_delay=7,
         )
 
-    network = Network(10.0, (layer(6, 8, 1.0), layer(8, 3, np.inf)), spikes.classes, Input(6), Readout(2))
+    network = chained(10.0, (layer(6, 8, 1.0), layer(8, 3, np.inf)), spikes.classes, Input(6), Decoding(2))
     for clip in range(len(spikes)):
         dense_clip = frames.clip(clip)
         assert type(dense_clip) is np.ndarray
         assert dense_clip.dtype == np.float32
-        one = run(network, spikes.clip(clip), int(spikes.lengths[clip]))
-        other = run(network, dense_clip, int(frames.lengths[clip]))
+        one = Engine(network).run(spikes.clip(clip), int(spikes.lengths[clip]))
+        other = Engine(network).run(dense_clip, int(frames.lengths[clip]))
         assert len(one.spikes[0]) > 0 or clip == 2
         np.testing.assert_array_equal(one.spikes[0], other.spikes[0])
         np.testing.assert_array_equal(one.voltage, other.voltage)

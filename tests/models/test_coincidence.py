@@ -7,7 +7,7 @@ import torch
 
 from ranvier.corpora.coincidence import CoincidenceTask
 from ranvier.models import feedforward
-from ranvier.network import Readout
+from ranvier.network import Decoding
 
 
 def accuracy_of(max_delay: int) -> float:
@@ -17,7 +17,7 @@ def accuracy_of(max_delay: int) -> float:
     offsets = task.offsets(generator)
     train, test = task.draw(offsets, 1200, generator), task.draw(offsets, 400, generator)
     torch.manual_seed(0)
-    model = feedforward(10, [48], 8, max_delay, decay=0.005, ending=Readout(tail_steps=max_delay))
+    model = feedforward(10, [48], 8, max_delay, decay=0.005, decoding=Decoding(tail_steps=max_delay))
     delays = [layer.delay for layer in model.delay_layers]
     weights = [p for p in model.parameters() if all(p is not delay for delay in delays)]
     optimiser = torch.optim.Adam([{"params": weights, "lr": 5e-3}, {"params": delays, "lr": 0.1}])
@@ -33,7 +33,7 @@ def accuracy_of(max_delay: int) -> float:
     with torch.no_grad():
         model.eval()
         x, lengths, labels = test.batch(np.arange(400))
-        rasters, _ = model.record(x, lengths)
+        rasters, _ = model.forward_with_spikes(x, lengths)
         assert rasters[0].mean() > 0.01
         return float((model.scores(x, lengths).argmax(1) == labels).float().mean())
 

@@ -18,11 +18,11 @@ TAPS, DECAY = 25, 1 - 1 / 1.005
 class Official(nn.Module):
     """The published network from dcls's own layer: padding, order of parts and key names are the official code's."""
 
-    def __init__(self, sizes: list[int], branches: int) -> None:
+    def __init__(self, sizes: list[int], synapses_per_pair: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(pairwise(sizes)):
-            layer = Dcls1d(inputs, outputs, branches, dilated_kernel_size=TAPS, bias=False, version="gauss")
+            layer = Dcls1d(inputs, outputs, synapses_per_pair, dilated_kernel_size=TAPS, bias=False, version="gauss")
             nn.init.uniform_(layer.P, -(TAPS // 2), TAPS // 2)
             nn.init.constant_(layer.SIG, 0.23)
             last = number == len(sizes) - 2
@@ -68,11 +68,11 @@ class Official(nn.Module):
         self.eval()
 
 
-@pytest.mark.parametrize("branches", [1, 2])
+@pytest.mark.parametrize("synapses_per_pair", [1, 2])
 @pytest.mark.parametrize("sizes", [[140, 256, 256, 20], [140, 64, 35]])
-def test_outputs_equal_the_official_networks(branches: int, sizes: list[int]) -> None:
+def test_outputs_equal_the_official_networks(synapses_per_pair: int, sizes: list[int]) -> None:
     torch.manual_seed(0)
-    official = Official(sizes, branches).train()
+    official = Official(sizes, synapses_per_pair).train()
     x = torch.poisson(torch.full((40, 8, 140), 0.15))
     with torch.no_grad():
         for _ in range(20):
@@ -85,7 +85,7 @@ def test_outputs_equal_the_official_networks(branches: int, sizes: list[int]) ->
     official.round_for_evaluation()
     with torch.no_grad():
         rasters, voltage, closest = official(x)
-        ours, our_voltage = model.record(x, torch.full((8,), 40))
+        ours, our_voltage = model.forward_with_spikes(x, torch.full((8,), 40))
         scores = model.scores(x)
     assert voltage.shape == (40 + 12 * (len(sizes) - 1), 8, sizes[-1])
     # dcls's tap is 1 / (1 + 1e-7), ours is 1: where a voltage all but touches the threshold, rounding decides the spike

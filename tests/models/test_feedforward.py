@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from ranvier.models import Feedforward, detectors, feedforward
-from ranvier.network import Readout, Tail
+from ranvier.models import Stack, detectors, feedforward
+from ranvier.network import Decoding, Tail
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small(tail: Tail = "clip", **options: object) -> Feedforward:
+def small(tail: Tail = "clip", **options: object) -> Stack:
     model = feedforward(
         6,
         [12, 10],
@@ -24,7 +24,7 @@ def small(tail: Tail = "clip", **options: object) -> Feedforward:
         8,
         decay=0.3,
         dropout=0.3,
-        ending=Readout(tail_steps=5, tail=tail),
+        decoding=Decoding(tail_steps=5, tail=tail),
         generator=generator(),
         **options,  # type: ignore[arg-type]
     )
@@ -50,7 +50,7 @@ def clips() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "classes", "max_delay", "branches", "parameters"),
+    ("hidden", "classes", "max_delay", "synapses_per_pair", "parameters"),
     [
         ([256, 256], 20, 24, 1, 214_016),
         ([512, 512], 35, 30, 1, 705_536),
@@ -60,9 +60,9 @@ def clips() -> tuple[Tensor, Tensor]:
     ],
 )
 def test_parameter_counts_are_the_papers(
-    hidden: list[int], classes: int, max_delay: int, branches: int, parameters: int
+    hidden: list[int], classes: int, max_delay: int, synapses_per_pair: int, parameters: int
 ) -> None:
-    model = feedforward(140, hidden, classes, max_delay, decay=0.005, branches=branches)
+    model = feedforward(140, hidden, classes, max_delay, decay=0.005, synapses_per_pair=synapses_per_pair)
     assert model.parameter_count() == parameters
 
 
@@ -89,22 +89,22 @@ def test_batch_norms_statistics_do_not_see_the_padding(tail: Tail, variant: dict
     for padding in (0, 40):
         model = small(tail, **variant).train()
         torch.manual_seed(0)  # of dropout
-        model.record(torch.cat([x, torch.zeros(padding, 3, 6)]), lengths)
+        model.forward_with_spikes(torch.cat([x, torch.zeros(padding, 3, 6)]), lengths)
         statistics.append({name: value for name, value in model.state_dict().items() if "running" in name})
     for name, value in statistics[0].items():
         torch.testing.assert_close(statistics[1][name], value, msg=f"{name} depends on the padding")
 
 
 def test_the_silence_after_a_clip_is_as_long_in_all_as_the_official_padding() -> None:
-    assert feedforward(140, [256, 256], 20, 24, decay=0.005).ending == Readout(tail_steps=36)
-    assert feedforward(140, [512, 512, 512], 35, 30, decay=1 / 3).ending == Readout(tail_steps=60)
+    assert feedforward(140, [256, 256], 20, 24, decay=0.005).decoding == Decoding(tail_steps=36)
+    assert feedforward(140, [512, 512, 512], 35, 30, decay=1 / 3).decoding == Decoding(tail_steps=60)
 
 
-def test_the_tail_is_heard() -> None:
+def test_the_tail_is_received() -> None:
     x, lengths = clips()
     model = small()
     longer = small()
-    longer.ending = Readout(tail_steps=9)
+    longer.decoding = Decoding(tail_steps=9)
     assert not torch.allclose(model.scores(x, lengths), longer.scores(x, lengths))
     torch.testing.assert_close(model.scores(x, lengths).sum(1), lengths + 5.0)
 
@@ -131,7 +131,7 @@ def test_a_stream_in_pieces_is_the_whole(variant: dict[str, Any]) -> None:
 def test_a_clip_with_its_tail_is_a_stream_followed_by_silence(variant: dict[str, Any]) -> None:
     model = small(**variant)
     x, _ = clips()
-    _, voltage = model.record(x, torch.full((3,), 20))
+    _, voltage = model.forward_with_spikes(x, torch.full((3,), 20))
     stream, _ = model(torch.cat([x, torch.zeros(5, 3, 6)]))
     torch.testing.assert_close(voltage, stream)
 
@@ -144,7 +144,7 @@ def test_sigma_reaches_every_layer() -> None:
 
 def test_detectors_count_votes() -> None:
     model = detectors(5, 3, 6, decay=0.005, readout_decay=0.9, vote=4.0, generator=generator()).eval()
-    spikes, voltage = model.record(torch.ones(10, 1, 5), torch.tensor([10]))
+    spikes, voltage = model.forward_with_spikes(torch.ones(10, 1, 5), torch.tensor([10]))
     assert spikes[0].sum() > 0
     expected, v = [], torch.zeros(1, 3)
     for step in spikes[0]:
@@ -156,7 +156,7 @@ def test_detectors_count_votes() -> None:
 
 def test_a_frozen_norm_stays_frozen_in_training() -> None:
     model = feedforward(5, [4], 2, 3, decay=0.3, generator=torch.Generator().manual_seed(0))
-    norm = model.hidden[0].norm
+    norm = model.blocks[0].norm
     assert norm is not None
     x, lengths = torch.rand(9, 6, 5), torch.full((6,), 9)
     model.train().scores(x, lengths)
@@ -193,23 +193,22 @@ def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[st
 @pytest.mark.parametrize("options", [{}, {"batch_norm": False}])
 @pytest.mark.parametrize("training", [True, False])
 def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: bool, options: dict[str, Any]) -> None:
-    block = small(synapse_decay=0.8, **options).train(training).hidden[0]
+    block = small(synapse_decay=0.8, **options).train(training).blocks[0]
     x, lengths = clips()
-    spikes = block.clips(x, lengths)
+    (spikes,), received = block.forward_with_spikes(x, lengths)
     assert spikes.unique().tolist() == [0, 1]
     y, trace = torch.zeros(3, 12), []
     for s in spikes:
         y = torch.where(s > 0, y + 1, 0.8 * y)
         trace.append(y)
     whole = torch.stack(trace)
-    heard = block.heard(spikes)
     if not training:
-        torch.testing.assert_close(heard, whole)
+        torch.testing.assert_close(received, whole)
         torch.testing.assert_close(block(x)[0], whole)
         return
-    silenced = (heard == 0).all(0)
+    silenced = (received == 0).all(0)
     assert 0.05 < silenced[(whole > 0).any(0)].float().mean() < 0.7
-    torch.testing.assert_close(heard, torch.where(silenced, 0.0, whole / 0.7))
+    torch.testing.assert_close(received, torch.where(silenced, 0.0, whole / 0.7))
 
 
 def test_a_synapses_decay_cannot_be_learned_from_nowhere() -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ranvier.engine import run
-from ranvier.models import Block, Stack, feedforward, freeze
-from ranvier.network import Input
-from ranvier.network import Readout as Ending
-from ranvier.nn import LIF, ClipDropout, DelayLinear, Readout, SequenceBatchNorm, SynapseFilter, set_sigma
+from ranvier.engine import Engine
+from ranvier.models import Stack, feedforward, freeze
+from ranvier.network import Decoding, Input
+from ranvier.nn import LIF, ClipDropout, DelayLinear, Integrator, SequenceBatchNorm, Trace, set_sigma
+from tests.networks import dense
 from tests.nn.test_sigma import Net
 
 ABOUT: dict[str, Any] = {"dt_ms": 1.0, "classes": ("a", "b", "c"), "input": Input(30)}
@@ -33,10 +33,10 @@ def clips() -> Tensor:
 def stack(neuron: nn.Module | None = None) -> Stack:
     torch.manual_seed(0)
     return Stack(
-        Stack(DelayLinear(30, 24, 9), SequenceBatchNorm(24), LIF(0.9), SynapseFilter(0.5), ClipDropout(0.2)),
+        Stack(DelayLinear(30, 24, 9), SequenceBatchNorm(24), LIF(0.9), Trace(0.5), ClipDropout(0.2)),
         Stack(DelayLinear(24, 16, 5, bias=True), neuron or LIF(0.8, 0.7), nn.Dropout(0.1)),
         DelayLinear(16, 3, 7),
-        Readout(0.9),
+        Integrator(0.9),
     )
 
 
@@ -58,11 +58,11 @@ def test_a_stack_in_pieces_is_the_whole_and_freezes_to_itself() -> None:
             voltage, state = model(piece, state)
             pieces.append(voltage)
     torch.testing.assert_close(torch.cat(pieces), whole)
-    network = freeze(model, **ABOUT, ending=Ending(4))
-    assert [layer.weight.shape for layer in network.layers] == [(1, 24, 30), (1, 16, 24), (1, 3, 16)]
-    assert network.readout.tail_steps == 4
+    network = freeze(model, **ABOUT, decoding=Decoding(4))
+    assert [dense(layer).weight.shape for layer in network.layers] == [(1, 24, 30), (1, 16, 24), (1, 3, 16)]
+    assert network.decoding.tail_steps == 4
     for clip in range(4):
-        voltage = run(network, x[:, clip].numpy()).voltage[:40]
+        voltage = Engine(network).run(x[:, clip].numpy()).voltage[:40]
         np.testing.assert_allclose(voltage, whole[:, clip].numpy(), atol=1e-5)
     with pytest.raises(ValueError, match=r"^state: of 1 modules"):
         model(x, [None])
@@ -75,7 +75,7 @@ def test_a_stack_in_pieces_is_the_whole_and_freezes_to_itself() -> None:
         (nn.Linear(30, 3), "^model: Linear"),
         (stack(Louder(0.8)), r"^1\.1: Louder"),
         (Stack(DelayLinear(30, 3, 5), LIF(0.5)), "^Stack: ends without"),
-        (Stack(DelayLinear(30, 3, 5), Readout(0.5), nn.Identity()), "^2: Identity"),
+        (Stack(DelayLinear(30, 3, 5), Integrator(0.5), nn.Identity()), "^2: Identity"),
         (Stack(nn.Linear(30, 3)), "^0: Linear"),
     ],
 )
@@ -101,7 +101,7 @@ def test_parts_with_a_forward_of_their_own_run_in_every_way(training: bool) -> N
     for part in ("neuron", "norm", "linear", "dropout"):
         torch.manual_seed(0)
         model = feedforward(30, [8], 3, 5, decay=0.5, dropout=0.2).train(training)
-        kind = type(getattr(model.hidden[0], part))
+        kind = type(getattr(model.blocks[0], part))
         calls: list[int] = []
 
         def forward(self: Any, *arguments: Any, kind: Any = kind, calls: list[int] = calls) -> Any:
@@ -112,7 +112,7 @@ def test_parts_with_a_forward_of_their_own_run_in_every_way(training: bool) -> N
         torch.manual_seed(1)
         expected = model.scores(x, lengths).detach()
         model.load_state_dict({n: t.clone() for n, t in model.state_dict().items()})
-        getattr(model.hidden[0], part).__class__ = type("Own", (kind,), {"forward": forward})
+        getattr(model.blocks[0], part).__class__ = type("Own", (kind,), {"forward": forward})
         torch.manual_seed(1)
         torch.testing.assert_close(model.scores(x, lengths).detach(), expected)
         assert calls == [1]
@@ -120,23 +120,40 @@ def test_parts_with_a_forward_of_their_own_run_in_every_way(training: bool) -> N
 
 def test_a_hook_is_called_in_training() -> None:
     model, seen = feedforward(30, [8], 3, 5, decay=0.5), []
-    model.hidden[0].neuron.register_forward_hook(lambda *arguments: seen.append(arguments))
+    model.blocks[0].neuron.register_forward_hook(lambda *arguments: seen.append(arguments))
     model.train().scores(clips())
     assert len(seen) == 1
 
 
-class OwnForward(Block):
+class Doubled(Stack):
     def forward(self, x: Tensor, state: Any = None) -> Any:
         return super().forward(2 * x, state)
 
 
-def test_a_block_that_is_not_known_is_refused_not_passed_over() -> None:
-    for block in (nn.Sequential(), OwnForward(DelayLinear(8, 8, 5), None, LIF(0.5), 0.0)):
-        model = feedforward(30, [8], 3, 5, decay=0.5)
-        model.blocks.append(block)
-        for use in (lambda m: m.scores(clips()), lambda m: m.record(clips(), [40] * 4), lambda m: freeze(m, **ABOUT)):
-            with pytest.raises(TypeError, match=rf"^blocks\.1: {type(block).__name__}"):
-                use(model)
+def test_a_block_of_another_class_runs_in_every_way_and_is_not_frozen() -> None:
+    model = feedforward(30, [8], 3, 5, decay=0.5, decoding=Decoding(0)).eval()
+    plain, x = model.scores(clips()), clips()
+    model.blocks.append(Doubled(DelayLinear(8, 8, 5), LIF(0.5)))
+    voltage = model(x)[0]
+    torch.testing.assert_close(model.forward_sequence(x), voltage)
+    torch.testing.assert_close(model.scores(x), voltage.softmax(-1).sum(0))
+    assert not torch.allclose(model.scores(x), plain)
+    with pytest.raises(TypeError, match=r"^blocks\.1: Doubled cannot be frozen"):
+        freeze(model, **ABOUT)
+
+
+def test_neurons_of_ones_own_are_the_same_in_training_and_eval_and_are_not_frozen() -> None:
+    torch.manual_seed(0)
+    layers = [DelayLinear(*sizes, 5, learn_delay=False) for sizes in ((30, 8), (8, 3))]
+    model, x, spikes = Stack(layers[0], Louder(0.8), layers[1], Integrator(0.9)), clips(), []
+    for training in (True, False):
+        (raster,), voltage = model.train(training).forward_with_spikes(x)
+        torch.testing.assert_close(voltage, model(x)[0])
+        torch.testing.assert_close(raster, Louder(0.8)(layers[0](x)[0])[0])
+        spikes.append(raster.sum())
+    assert spikes[0] == spikes[1] > LIF(0.8)(layers[0](x)[0])[0].sum()
+    with pytest.raises(TypeError, match=r"^1: Louder"):
+        freeze(model, **ABOUT)
 
 
 def test_a_model_takes_other_numbers_and_names_what_it_cannot() -> None:
@@ -160,7 +177,7 @@ def test_a_model_takes_other_numbers_and_names_what_it_cannot() -> None:
 @pytest.mark.parametrize("shape", [(0, 4, 30), (40, 0, 30)])
 @pytest.mark.parametrize("training", [True, False])
 def test_nothing_to_run_leaves_the_statistics_alone(shape: tuple[int, ...], training: bool) -> None:
-    model = feedforward(30, [8], 3, 5, decay=0.5, ending=Ending(0)).train(training)
+    model = feedforward(30, [8], 3, 5, decay=0.5, decoding=Decoding(0)).train(training)
     scores = model.scores(torch.zeros(shape))
     assert scores.shape == (shape[1], 3)
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
@@ -175,5 +192,5 @@ def test_a_nan_reaches_the_scores_and_the_gradient(training: bool, batch_norm: b
     scores = model.scores(x)
     assert scores[1].isnan().all()
     scores.sum().backward()
-    assert model.hidden[0].linear.weight.grad is not None
-    assert model.hidden[0].linear.weight.grad.isnan().any()
+    assert model.blocks[0].linear.weight.grad is not None
+    assert model.blocks[0].linear.weight.grad.isnan().any()

@@ -6,16 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ranvier.models import Feedforward, feedforward, freeze
+from ranvier.models import Stack, feedforward, freeze
 from ranvier.network import Input
 from ranvier.nn import DelayLinear
+from tests.networks import dense
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def trained(model: Feedforward, sources: int, steps: int = 20) -> Feedforward:
+def trained(model: Stack, sources: int, steps: int = 20) -> Stack:
     torch.manual_seed(0)
     delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
     weights = [p for p in model.parameters() if p.requires_grad and all(p is not delay for delay in delays)]
@@ -35,14 +36,14 @@ def trained(model: Feedforward, sources: int, steps: int = 20) -> Feedforward:
 
 
 def test_ten_synapses_stay_ten_synapses() -> None:
-    model = feedforward(25, [20, 16], 4, 6, decay=0.3, branches=2, incoming=10, generator=generator())
-    before = [(layer.connected.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]  # type: ignore[union-attr]
+    model = feedforward(25, [20, 16], 4, 6, decay=0.3, synapses_per_pair=2, fan_in=10, generator=generator())
+    before = [(layer.connection_mask.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]  # type: ignore[union-attr]
     trained(model, 25)
-    for layer, (connected, delay) in zip(model.delay_layers, before, strict=True):
-        assert layer.connected is not None
-        assert torch.equal(layer.connected, connected)
-        assert connected.sum(1).tolist() == [10] * layer.out_features
-        missing = ~connected.expand_as(layer.weight)
+    for layer, (connection_mask, delay) in zip(model.delay_layers, before, strict=True):
+        assert layer.connection_mask is not None
+        assert torch.equal(layer.connection_mask, connection_mask)
+        assert connection_mask.sum(1).tolist() == [10] * layer.out_features
+        missing = ~connection_mask.expand_as(layer.weight)
         assert layer.weight[missing].count_nonzero() == 0
         assert layer.weight[~missing].count_nonzero() == (~missing).sum()
         assert torch.equal(layer.delay[missing], delay[missing])
@@ -50,17 +51,17 @@ def test_ten_synapses_stay_ten_synapses() -> None:
         expected = layer.delay_steps()[~missing].sort().values
         assert torch.equal(layer.synapse_delays().sort().values, expected)
     frozen = freeze(model.eval(), dt_ms=1.0, classes=tuple("abcd"), input=Input(channels=25))
-    assert [int((layer.weight != 0).sum()) for layer in frozen.layers] == [2 * 10 * 20, 2 * 10 * 16, 2 * 10 * 4]
+    assert [int((dense(layer).weight != 0).sum()) for layer in frozen.layers] == [2 * 10 * 20, 2 * 10 * 16, 2 * 10 * 4]
 
 
 def test_sources_are_drawn_at_random_and_kept_in_the_state() -> None:
-    first, second, other = (DelayLinear(40, 30, 5, incoming=10, generator=generator(seed)) for seed in (0, 0, 1))
-    assert torch.equal(first.connected, second.connected)  # type: ignore[arg-type]
-    assert not torch.equal(first.connected, other.connected)  # type: ignore[arg-type]
+    first, second, other = (DelayLinear(40, 30, 5, fan_in=10, generator=generator(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first.connection_mask, second.connection_mask)  # type: ignore[arg-type]
+    assert not torch.equal(first.connection_mask, other.connection_mask)  # type: ignore[arg-type]
     other.load_state_dict(first.state_dict())
-    assert torch.equal(first.connected, other.connected)  # type: ignore[arg-type]
+    assert torch.equal(first.connection_mask, other.connection_mask)  # type: ignore[arg-type]
     counts = torch.stack(
-        [DelayLinear(40, 30, 5, incoming=10, generator=generator(seed)).connected.sum(0) for seed in range(40)]  # type: ignore[union-attr]
+        [DelayLinear(40, 30, 5, fan_in=10, generator=generator(seed)).connection_mask.sum(0) for seed in range(40)]  # type: ignore[union-attr]
     ).sum(0)
     # each source has 1,200 chances of 1/4: 300, give or take 5 standard deviations of 15
     assert counts.min() > 225
@@ -68,19 +69,21 @@ def test_sources_are_drawn_at_random_and_kept_in_the_state() -> None:
 
 
 def test_fewer_sources_start_with_larger_weights() -> None:
-    layer = DelayLinear(160, 100, 5, incoming=10, generator=generator())
+    layer = DelayLinear(160, 100, 5, fan_in=10, generator=generator())
     bound = (6 / 10) ** 0.5
     assert 0.99 * bound < layer.weight.abs().max() <= bound * 1.000001
 
 
-@pytest.mark.parametrize("incoming", [0, 6])
-def test_as_many_sources_as_there_are(incoming: int) -> None:
-    with pytest.raises(ValueError, match=f"incoming: {incoming} is not allowed \\(1 ... 5 sources\\)"):
-        DelayLinear(5, 3, 2, incoming=incoming)
+@pytest.mark.parametrize("fan_in", [0, 6])
+def test_as_many_sources_as_there_are(fan_in: int) -> None:
+    with pytest.raises(ValueError, match=f"fan_in: {fan_in} is not allowed \\(1 ... 5 sources\\)"):
+        DelayLinear(5, 3, 2, fan_in=fan_in)
 
 
 def test_every_delay_is_a_dense_convolution() -> None:
-    layer = DelayLinear(5, 3, 4, branches=5, learn_delay=False, every_delay=True, generator=generator()).double()
+    layer = DelayLinear(
+        5, 3, 4, synapses_per_pair=5, learn_delay=False, dense_kernel=True, generator=generator()
+    ).double()
     x = torch.rand(11, 2, 5, dtype=torch.float64, requires_grad=True)
     out, _ = layer(x)
     # conv1d correlates: the newest step comes last
@@ -95,18 +98,20 @@ def test_every_delay_is_a_dense_convolution() -> None:
 
 
 def test_every_delay_trains_and_freezes() -> None:
-    model = feedforward(6, [9], 4, 3, decay=0.3, branches=4, learn_delay=False, every_delay=True, generator=generator())
+    model = feedforward(
+        6, [9], 4, 3, decay=0.3, synapses_per_pair=4, learn_delay=False, dense_kernel=True, generator=generator()
+    )
     before = model.linear.weight.detach().clone()
     trained(model, 6)
     assert (model.linear.weight != before).all()
     frozen = freeze(model.eval(), dt_ms=1.0, classes=tuple("abcd"), input=Input(channels=6))
-    assert frozen.layers[0].delay_steps[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert dense(frozen.layers[0]).delay_steps[:, 0, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_every_delay_needs_a_branch_for_each() -> None:
-    for options in ({"branches": 3}, {"branches": 4, "learn_delay": True}):
-        with pytest.raises(ValueError, match="every_delay: needs learn_delay=False and 4 branches"):
-            DelayLinear(2, 2, 3, every_delay=True, **{"learn_delay": False, **options})  # type: ignore[arg-type]
+    for options in ({"synapses_per_pair": 3}, {"synapses_per_pair": 4, "learn_delay": True}):
+        with pytest.raises(ValueError, match="dense_kernel: needs learn_delay=False and synapses_per_pair=4"):
+            DelayLinear(2, 2, 3, dense_kernel=True, **{"learn_delay": False, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +121,9 @@ def test_every_delay_needs_a_branch_for_each() -> None:
 def test_the_dense_convolutions_parameters_are_the_papers(
     hidden: list[int], classes: int, taps: int, millions: float
 ) -> None:
-    model = feedforward(140, hidden, classes, taps - 1, decay=0.005, branches=taps, learn_delay=False, every_delay=True)
+    model = feedforward(
+        140, hidden, classes, taps - 1, decay=0.005, synapses_per_pair=taps, learn_delay=False, dense_kernel=True
+    )
     decimals = 2 if millions < 10 else 1
     assert round(sum(layer.parameter_count() for layer in model.delay_layers) / 1e6, decimals) == millions
 
@@ -125,9 +132,9 @@ def parameters(width: int, **options: object) -> int:
     return feedforward(140, [width, width], 20, 0, decay=0.005, learn_delay=False, **options).parameter_count()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("incoming", "learned", "width"), [(None, 214_016, 388), (10, 11_664, 478)])
-def test_without_delays_a_wider_network_has_as_many_parameters(incoming: int | None, learned: int, width: int) -> None:
-    assert feedforward(140, [256, 256], 20, 24, decay=0.005, incoming=incoming).parameter_count() == learned
-    off = {w: abs(parameters(w, incoming=incoming) - learned) for w in (width - 1, width, width + 1)}
+@pytest.mark.parametrize(("fan_in", "learned", "width"), [(None, 214_016, 388), (10, 11_664, 478)])
+def test_without_delays_a_wider_network_has_as_many_parameters(fan_in: int | None, learned: int, width: int) -> None:
+    assert feedforward(140, [256, 256], 20, 24, decay=0.005, fan_in=fan_in).parameter_count() == learned
+    off = {w: abs(parameters(w, fan_in=fan_in) - learned) for w in (width - 1, width, width + 1)}
     assert min(off, key=off.get) == width  # type: ignore[arg-type]
     assert off[width] < 0.001 * learned

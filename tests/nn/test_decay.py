@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn import LIF, Readout, SynapseFilter
+from ranvier.nn import LIF, Integrator, Trace
 
 
 def parameter(module: nn.Module) -> Tensor:
@@ -34,8 +34,8 @@ def plain(current: Tensor, w: Tensor, threshold: float, alpha: float = 5.0) -> t
 
 MODULES = [
     lambda decay, learn: LIF(decay, learn_decay=learn),
-    lambda decay, learn: Readout(decay, learn_decay=learn),
-    lambda decay, learn: SynapseFilter(decay, learn_decay=learn),
+    lambda decay, learn: Integrator(decay, learn_decay=learn),
+    lambda decay, learn: Trace(decay, learn_decay=learn),
 ]
 
 
@@ -74,7 +74,7 @@ def test_a_spiking_layers_gradients_are_those_of_the_equation_written_out(tau_st
 
 def test_the_readouts_gradients_are_those_of_the_equation_written_out() -> None:
     current = torch.randn(30, 2, 4, dtype=torch.double)
-    layer = Readout(0.6, learn_decay=True).double()
+    layer = Integrator(0.6, learn_decay=True).double()
     w = parameter(layer)
     voltage, _ = layer(current)
     _, expected = plain(current, w, 1e9)
@@ -86,7 +86,7 @@ def test_the_readouts_gradients_are_those_of_the_equation_written_out() -> None:
 
 def test_a_filters_gradient_is_that_of_its_equation() -> None:
     spikes = (torch.rand(30, 2, 4) < 0.3).double()
-    layer = SynapseFilter(0.9, learn_decay=True).double()
+    layer = Trace(0.9, learn_decay=True).double()
     w = parameter(layer)
     trace, _ = layer(spikes)
     y, expected = torch.zeros(2, 4, dtype=torch.double), []

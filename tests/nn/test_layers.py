@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ranvier.nn import LIF, ClipDropout, DelayLinear, Readout, SequenceBatchNorm, class_scores
-from ranvier.nn.delay import DelayType
+from ranvier.nn import LIF, ClipDropout, DelayLinear, Integrator, SequenceBatchNorm, class_scores
+from ranvier.nn.dense import DelayType
 from ranvier.ops import delayed_current
 
 
@@ -37,7 +37,7 @@ def test_fixed_delays_are_one_tap_in_training_too() -> None:
     ("delay_type", "shape"), [("synaptic", (2, 4, 3)), ("axonal", (2, 1, 3)), ("dendritic", (2, 4, 1))]
 )
 def test_delay_types_share_delays(delay_type: DelayType, shape: tuple[int, ...]) -> None:
-    layer = DelayLinear(3, 4, 6, branches=2, delay_type=delay_type, generator=generator())
+    layer = DelayLinear(3, 4, 6, synapses_per_pair=2, delay_type=delay_type, generator=generator())
     assert layer.delay.shape == shape
     assert layer.delay_steps().shape == layer.weight.shape
     x = torch.rand(9, 2, 3)
@@ -49,7 +49,7 @@ def test_delay_types_share_delays(delay_type: DelayType, shape: tuple[int, ...])
 
 
 def test_the_start_is_the_papers() -> None:
-    layer = DelayLinear(140, 256, 24, branches=2, generator=generator())
+    layer = DelayLinear(140, 256, 24, synapses_per_pair=2, generator=generator())
     bound = math.sqrt(6 / (140 * 2))
     assert layer.weight.abs().max() <= bound
     assert layer.weight.abs().max() > 0.99 * bound
@@ -82,7 +82,7 @@ def test_delays_are_brought_back_into_range() -> None:
         ("out_features", (1, 0, 1), {}),
         ("max_delay", (1, 1, -1), {}),
         ("max_delay", (1, 1, 40000), {}),
-        ("branches", (1, 1, 1), {"branches": 0}),
+        ("synapses_per_pair", (1, 1, 1), {"synapses_per_pair": 0}),
         ("kernel", (1, 1, 1), {"kernel": "box"}),
         ("delay_type", (1, 1, 1), {"delay_type": "somatic"}),
         ("sigma", (1, 1, 1), {"sigma": 0.0}),
@@ -94,7 +94,7 @@ def test_delay_linear_names_what_is_wrong(name: str, arguments: tuple[int, int, 
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: LIF(1.5), lambda: LIF(0.5, 0.0), lambda: LIF(0.5, alpha=-1.0), lambda: Readout(-0.1)]
+    "make", [lambda: LIF(1.5), lambda: LIF(0.5, 0.0), lambda: LIF(0.5, alpha=-1.0), lambda: Integrator(-0.1)]
 )
 def test_neurons_name_what_is_wrong(make: object) -> None:
     assert callable(make)

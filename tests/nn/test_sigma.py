@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn import LIF, DelayLinear, Readout, SigmaSchedule, set_sigma
+from ranvier.nn import LIF, DelayLinear, Integrator, SigmaSchedule, set_sigma
 from ranvier.nn.sigma import width_after
-from ranvier.ops.delay import LOWEST_SIGMA
+from ranvier.ops.dense import LOWEST_SIGMA
 from ranvier.recipes import config
 
 
@@ -25,7 +25,7 @@ class Net(nn.Module):
         self.a = DelayLinear(30, 24, max_delay=20, generator=generator)
         self.l = LIF(decay=0.9)
         self.b = DelayLinear(24, 3, max_delay=20, generator=generator)
-        self.r = Readout(decay=0.9)
+        self.r = Integrator(decay=0.9)
 
     def forward(self, x: Tensor) -> Tensor:
         x, _ = self.a(x)

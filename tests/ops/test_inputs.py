@@ -13,14 +13,14 @@ from ranvier.ops import delayed_current, lif
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.lif import leaky_integrator
 from ranvier.ops.norm import sequence_norm
-from ranvier.ops.synapse_filter import synapse_filter
+from ranvier.ops.trace import trace
 
 ONE = torch.tensor(1.0)
 FUNCTIONS: dict[str, Any] = {
     "x": lambda x: delayed_current(x, torch.ones(1, 2, 3), torch.ones(1, 2, 3), 1.0, max_delay=4),
     "current": lambda x: lif(x, ONE / 2, ONE)[0],
     "voltage": lambda x: leaky_integrator(x, ONE / 2)[0],
-    "spikes": lambda x: synapse_filter(x, ONE / 2)[0],
+    "spikes": lambda x: trace(x, ONE / 2)[0],
     "norm": lambda x: sequence_norm(x, torch.tensor([7, 4]), torch.ones(3), torch.zeros(3))[0],
 }
 

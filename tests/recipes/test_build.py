@@ -36,9 +36,9 @@ def test_every_field_of_the_model_reaches_it(small: Make) -> None:
         model__tail="per_layer",
     )
     model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
-    assert [block.linear.out_features for block in model.hidden] == [12, 10]
+    assert [block.linear.out_features for block in model.blocks] == [12, 10]
     assert model.linear.out_features == 3
-    for block in model.hidden:
+    for block in model.blocks:
         assert block.dropout.p == 0.35
         assert (block.neuron.surrogate, block.neuron.alpha) == ("triangle", 2.5)
         assert block.neuron.threshold.item() == 1.5
@@ -46,18 +46,20 @@ def test_every_field_of_the_model_reaches_it(small: Make) -> None:
     for layer in model.delay_layers:
         assert (layer.max_delay, layer.kernel, layer.delay_type) == (6, "triangle", "axonal")
         assert len(layer.weight) == 2
-    assert (model.ending.tail, model.ending.tail_steps) == ("per_layer", 6)
+    assert (model.decoding.tail, model.decoding.tail_steps) == ("per_layer", 6)
     assert model.readout.decay.item() == pytest.approx(0.5)
 
 
 def test_learned_decays_and_traces_reach_it(small: Make) -> None:
     plain = small()
-    assert [block.synapse for block in build_model(plain, build_splits(plain), torch.Generator()).hidden] == [None] * 2
+    assert [
+        getattr(block, "synapse", None) for block in build_model(plain, build_splits(plain), torch.Generator()).blocks
+    ] == [None] * 2
     config = small(
         model__neuron="plif", model__synapse_tau_ms="40", model__tau_ms="20", model__learn_synapse_tau="true"
     )
     model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
-    for block in model.hidden:
+    for block in model.blocks:
         assert block.synapse is not None
         assert (block.neuron.decay.item(), block.synapse.decay.item()) == pytest.approx((0.5, 0.75))
         assert block.neuron.decay.requires_grad
@@ -65,7 +67,7 @@ def test_learned_decays_and_traces_reach_it(small: Make) -> None:
     assert model.readout.decay.item() == pytest.approx(0.5)
     assert model.readout.decay.requires_grad
     fixed = small(model__synapse_tau_ms="40")
-    (first, _) = build_model(fixed, build_splits(fixed), torch.Generator()).hidden
+    (first, _) = build_model(fixed, build_splits(fixed), torch.Generator()).blocks
     assert first.synapse is not None
     assert not first.synapse.decay.requires_grad
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ranvier.data import DataError, SpikeDataset, Subset, write_recording
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.evaluate import evaluate, evaluate_file
 from ranvier.recipes.observed import observe
 from ranvier.recipes.probe import find_clips, probe
+from tests.networks import chained, dense_layer
 
 ANIMALS = ("cat", "dog", "owl")
 
@@ -23,8 +24,8 @@ def animals() -> Network:
     """Says the class whose channel has most events, without a fault."""
     ones = np.ones(3, np.float32)
     weight = np.eye(3, dtype=np.float32)[None]
-    layer = Layer(weight, np.zeros(weight.shape, np.int16), 0 * ones, 0.9 * ones, np.inf * ones, 0)
-    return Network(10.0, (layer,), ANIMALS, Input(3), Readout())
+    layer = dense_layer(weight, np.zeros(weight.shape, np.int16), 0 * ones, 0.9 * ones, np.inf * ones, 0)
+    return chained(10.0, (layer,), ANIMALS, Input(3), Decoding())
 
 
 def clips(said: Sequence[int], classes: Sequence[str], labels: Sequence[int]) -> SpikeDataset:

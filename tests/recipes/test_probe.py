@@ -12,10 +12,11 @@ import pytest
 from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.cli import main
 from ranvier.data import SpikeDataset, write_recording
-from ranvier.network import Input, Layer, Network, Readout
+from ranvier.network import Decoding, Input, Layer, Network
 from ranvier.recipes.config import Config
 from ranvier.recipes.probe import probe
 from ranvier.recipes.train import train
+from tests.networks import chained, dense, dense_layer
 
 from .conftest import Quiet
 
@@ -24,7 +25,7 @@ GAP = 15
 
 def layer(weight: list[list[float]], delay: list[list[int]], threshold: float, decay: float) -> Layer:
     targets = len(weight)
-    return Layer(
+    return dense_layer(
         weight=np.array([weight], np.float32),
         delay_steps=np.array([delay], np.int16),
         bias=np.zeros(targets, np.float32),
@@ -36,7 +37,7 @@ def layer(weight: list[list[float]], delay: list[list[int]], threshold: float, d
 
 def order_detectors() -> Network:
     """One neuron fires where channel 0 comes 15 steps before channel 1, the other where it comes 15 steps after."""
-    return Network(
+    return chained(
         dt_ms=1.0,
         layers=(
             layer([[0.6, 0.6, 0], [0.6, 0.6, 0]], [[GAP, 0, 3], [0, GAP, 3]], 1.0, 0.0),  # channel 2 is not heard
@@ -44,7 +45,7 @@ def order_detectors() -> Network:
         ),
         classes=("first", "last"),
         input=Input(channels=3),
-        readout=Readout(tail_steps=GAP),
+        decoding=Decoding(tail_steps=GAP),
     )
 
 
@@ -75,20 +76,20 @@ def test_a_probe_is_drawn_by_its_seed_and_changes_nothing() -> None:
     first, again, other = (probe(network, data, np.arange(20), seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
-    assert network.layers[0].delay_steps.ravel().tolist() == [GAP, 0, 3, 0, GAP, 3]
+    assert dense(network.layers[0]).delay_steps.ravel().tolist() == [GAP, 0, 3, 0, GAP, 3]
 
 
 def test_only_synapses_that_are_there_have_delays_to_permute() -> None:
     network = order_detectors()
-    last = permuted_delays(network, np.random.default_rng(0)).layers[0].delay_steps
+    last = dense(permuted_delays(network, np.random.default_rng(0)).layers[0]).delay_steps
     assert sorted(last[0, :, :2].ravel().tolist()) == [0, 0, GAP, GAP]
     assert last[0, :, 2].tolist() == [3, 3]
-    weight, delay = network.layers[1].weight, np.array([[[4, 9], [9, 6]]], np.int16)
-    object.__setattr__(network.layers[1], "delay_steps", delay)
+    weight, delay = dense(network.layers[1]).weight, np.array([[[4, 9], [9, 6]]], np.int16)
+    object.__setattr__(dense(network.layers[1]), "delay_steps", delay)
     assert weight[0, 0, 1] == 0
-    assert mean_delays(network).layers[0].delay_steps.tolist() == [[[8, 8, 3], [8, 8, 3]]]
-    assert mean_delays(network).layers[1].delay_steps.tolist() == [[[5, 9], [9, 5]]]
-    kept = permuted_delays(network, np.random.default_rng(1)).layers[1].delay_steps
+    assert dense(mean_delays(network).layers[0]).delay_steps.tolist() == [[[8, 8, 3], [8, 8, 3]]]
+    assert dense(mean_delays(network).layers[1]).delay_steps.tolist() == [[[5, 9], [9, 5]]]
+    kept = dense(permuted_delays(network, np.random.default_rng(1)).layers[1]).delay_steps
     assert kept[0, 0, 1] == kept[0, 1, 0] == 9
 
 

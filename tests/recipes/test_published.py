@@ -26,7 +26,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ranvier.corpora import Splits
 from ranvier.data import DataError, SpikeDataset, Subset
-from ranvier.models import Feedforward
+from ranvier.models import Stack
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values
 from ranvier.recipes.fit import Training, _run_epoch, predict
 from ranvier.recipes.splits import build_splits
@@ -237,7 +237,10 @@ def pack(clips: list[Tensor], labels: NDArray[np.int64]) -> Subset:
 
 def recipe(name: str, settings: Settings) -> Config:
     """The published recipe at reduced width; its own values otherwise."""
-    changes = {"model.hidden": ",".join([str(HIDDEN)] * settings.layers), "model.branches": str(settings.kernels)}
+    changes = {
+        "model.hidden": ",".join([str(HIDDEN)] * settings.layers),
+        "model.branches": str(settings.kernels),
+    }
     if settings.plif:
         changes["model.neuron"] = "plif"
     if settings.synapse_tau_ms is not None:
@@ -290,8 +293,8 @@ def test_twenty_steps_equal_the_official_codes(
     with torch.no_grad():
         for key, parameter in learned.items():
             parameter.copy_(start[key])
-        for block in model.hidden:
-            block.norm.running_var.fill_(0.1)  # type: ignore[union-attr]
+        for block in model.blocks:
+            block.norm.running_var.fill_(0.1)
     voltages: list[Tensor] = []
     model.readout.register_forward_hook(lambda module, inputs, output: voltages.append(output[0].detach()))
     iteration, ours_update = 0, training.update
@@ -350,7 +353,7 @@ def assert_same_gradients(official: Official, ours: dict[str, Tensor]) -> None:
         assert_close(f"gradient of {key}", ours[key], gradient, max(float(other.abs().max()) for other in same))
 
 
-def assert_same_evaluation(official: Official, model: Feedforward, clips: list[Tensor]) -> NDArray[np.int64]:
+def assert_same_evaluation(official: Official, model: Stack, clips: list[Tensor]) -> NDArray[np.int64]:
     """Rounded delays, running statistics, batches in order; returns what the official code predicts."""
     predictions = []
     model.eval()
@@ -358,7 +361,7 @@ def assert_same_evaluation(official: Official, model: Feedforward, clips: list[T
         x = pad_sequence(clips[start : start + BATCH])
         rasters, voltage = official.evaluate(x)
         with torch.no_grad():
-            ours, our_voltage = model.record(x, torch.full(x.shape[1:2], len(x)))
+            ours, our_voltage = model.forward_with_spikes(x, torch.full(x.shape[1:2], len(x)))
             scores = model.scores(x)
         for number, (mine, theirs) in enumerate(zip(ours, rasters, strict=True)):
             assert torch.equal(mine, theirs), f"spikes of layer {number}"

@@ -24,6 +24,7 @@ from ranvier.recipes.report import OWN, command, read_run, run_names, trainings,
 from ranvier.recipes.run_folder import make_folder
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from tests.networks import dense
 
 from .conftest import SMALL, Quiet, write_small_recording
 
@@ -89,10 +90,10 @@ def test_delays_are_counted_after_every_epoch(run: Path, small: Make) -> None:
     for row in rows:
         for counts, layer in zip(row["delay_histograms"], network.layers, strict=True):
             assert len(counts) == 7
-            assert sum(counts) == layer.delay_steps.size
+            assert sum(counts) == dense(layer).weight.size
     best = json.loads((run / "result.json").read_text())["best_epoch"]
     for counts, layer in zip(rows[best - 1]["delay_histograms"], network.layers, strict=True):
-        assert counts == np.bincount(layer.delay_steps.ravel(), minlength=7).tolist()
+        assert counts == np.bincount(dense(layer).full_delay_steps.ravel(), minlength=7).tolist()
     (data,) = data_of(run / "report.html")
     assert data["delays"]["epoch"] == [1, 2, 3]
     assert data["delays"]["layers"][1]["counts"] == [row["delay_histograms"][1] for row in rows]

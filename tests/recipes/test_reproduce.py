@@ -280,7 +280,7 @@ def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:
             assert isinstance(model, FeedforwardModel)
             if run.row.name in expected:
                 taps = round(model.max_delay_ms / 10)
-                built = feedforward(140, model.hidden, 35, taps, decay=0.3, branches=model.branches)
+                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.branches)
                 assert built.parameter_count() == expected[run.row.name]
             else:
                 assert model.delays == "every"

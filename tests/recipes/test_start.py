@@ -22,6 +22,7 @@ from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.start import begin, check_start
 from ranvier.recipes.train import resume, train
+from tests.networks import dense
 
 from .conftest import SMALL, Quiet
 
@@ -137,14 +138,14 @@ def test_synapses_that_are_not_there_come_along(small: Make, tmp_path: Path) -> 
         started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict(),
         chosen(tmp_path / "first"),
     )
-    assert torch.equal(model["blocks.1.linear.connected"], theirs["blocks.1.linear.connected"])
-    assert torch.equal(model["linear.connected"][1], theirs["linear.connected"][1])
-    assert torch.equal(model["linear.connected"], model["linear.weight"][0] != 0)
+    assert torch.equal(model["blocks.1.linear.connection_mask"], theirs["blocks.1.linear.connection_mask"])
+    assert torch.equal(model["linear.connection_mask"][1], theirs["linear.connection_mask"][1])
+    assert torch.equal(model["linear.connection_mask"], model["linear.weight"][0] != 0)
 
 
 def test_time_constants_are_the_recipes_own_unless_learned(further: Make, first: Path, tmp_path: Path) -> None:
     model = started(further(model__tau_ms="20"), tmp_path / "run").model
-    assert model.hidden[0].neuron.decay.item() == pytest.approx(0.5)
+    assert model.blocks[0].neuron.decay.item() == pytest.approx(0.5)
     assert chosen(first)["blocks.0.neuron.decay"].item() == pytest.approx(0.005, rel=0.01)
 
 
@@ -201,7 +202,7 @@ def test_delays_are_told_to_have_moved_from_the_start(further: Make, first: Path
     assert max(read_metrics(tmp_path / "run")[-1]["delay_moved_ms"]) < 0.01
     before, after = (Network.read(run / "network.safetensors") for run in (first, tmp_path / "run"))
     for one, other in zip(before.layers[:-1], after.layers[:-1], strict=True):
-        assert np.array_equal(one.delay_steps, other.delay_steps)
+        assert np.array_equal(dense(one).delay_steps, dense(other).delay_steps)
 
 
 class StopHereError(Exception):
@@ -370,7 +371,8 @@ def test_a_share_of_the_start_is_in_the_finished_network(share: float, further: 
     assert moved > 8, "weights, delays and batch norm of two layers, and the readout's"
     averaged = chosen(run)["blocks.0.linear.delay"].round()
     layer = Network.read(run / "network.safetensors").layers[0]
-    assert np.array_equal(layer.delay_steps[layer.weight != 0], averaged.numpy()[layer.weight != 0])
+    connection = dense(layer)
+    assert np.array_equal(connection.delay_steps[connection.weight != 0], averaged.numpy()[connection.weight != 0])
     assert result["start"]["share"] == share
 
 
@@ -452,7 +454,7 @@ def test_every_form_of_network_is_averaged(form: dict[str, str], small: Make, tm
         elif trained.is_floating_point():
             assert torch.allclose(kept[name], torch.lerp(trained, begun["model"][name], 0.15)), name
     if "model.incoming" in form:
-        assert (kept["linear.weight"][0][~kept["linear.connected"]] == 0).all()
+        assert (kept["linear.weight"][0][~kept["linear.connection_mask"]] == 0).all()
     longest = 6
     assert all(t.min() >= 0 and t.max() <= longest for name, t in kept.items() if name.endswith(".delay"))
 

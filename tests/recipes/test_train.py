@@ -23,7 +23,7 @@ import torch
 from ranvier.analysis import figures
 from ranvier.corpora import recorded
 from ranvier.data import Grid, read_recording, write_clips
-from ranvier.network import Network
+from ranvier.network import Network, Trace
 from ranvier.recipes import run_folder
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
@@ -35,6 +35,7 @@ from ranvier.recipes.run_folder import run_lock
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from tests.networks import decay_of, dense
 
 from .conftest import Quiet, write_small_recording
 
@@ -456,11 +457,11 @@ def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str
     result = train(config, tmp_path / "run", Quiet())
     network = Network.read(tmp_path / "run" / "network.safetensors")
     branches = 7 if config.model.delays == "every" else 1  # 60 ms in steps of 10
-    assert [layer.branches for layer in network.layers] == [branches] * 3
+    assert [dense(layer).synapses_per_pair for layer in network.layers] == [branches] * 3
     incoming = config.model.incoming if isinstance(config.model, FeedforwardModel) else None
     targets, sources = [12, 10, 3], [10, 12, 10]
     synapses = [t * (incoming or s) * branches for t, s in zip(targets, sources, strict=True)]
-    assert [int((layer.weight != 0).sum()) for layer in network.layers] == synapses
+    assert [int((dense(layer).weight != 0).sum()) for layer in network.layers] == synapses
     assert result["accuracy"]["validation"]["clips"] == 30
     assert (tmp_path / "run" / "report.html").exists()
 
@@ -508,13 +509,15 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
     assert result["parameters"] == plain + 3 + (2 if learned == "true" else 0)
     network = Network.read(tmp_path / "run" / "network.safetensors")
     start = 1 - 10 / 10.05
-    assert all(layer.decay.min() == layer.decay.max() != pytest.approx(start, rel=1e-3) for layer in network.layers)
+    assert all(
+        decay_of(layer).min() == decay_of(layer).max() != pytest.approx(start, rel=1e-3) for layer in network.layers
+    )
     first, second, last = network.layers
-    assert last.synapse_decay is None
+    assert last.output is None
     for layer in (first, second):
-        assert layer.synapse_decay is not None
-        assert (layer.synapse_decay[0] == np.float32(0.9)) == (learned == "false")
-        assert layer.synapse_decay[0] == pytest.approx(0.9, abs=0.05)
+        assert isinstance(layer.output, Trace)
+        assert (layer.output.decay[0] == np.float32(0.9)) == (learned == "false")
+        assert layer.output.decay[0] == pytest.approx(0.9, abs=0.05)
     splits = build_splits(config)
     assert splits.validation is not None
     evaluated = evaluate(network, splits.validation.dataset, splits.validation.clips)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import Network
+from ranvier.network import Connection, Network
 
 
 def found_delays(
@@ -54,11 +54,10 @@ def mean_delays(network: Network) -> Network:
 
 def _with_delays(network: Network, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Network:
     """Only synapses that are there take part: a weight of 0 is none."""
-    layers = []
-    for layer in network.layers:
-        there = layer.weight != 0
-        delays = layer.delay_steps.copy()
-        if there.any():
-            delays[there] = change(delays[there])
-        layers.append(replace(layer, delay_steps=delays))
+
+    def changed(connection: Connection) -> Connection:
+        delays = connection.synapses().delay_steps
+        return connection.with_delays(change(delays)) if len(delays) else connection
+
+    layers = [replace(layer, inputs=tuple(map(changed, layer.inputs))) for layer in network.layers]
     return replace(network, layers=tuple(layers))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine import Events, run
+from ranvier.engine import Engine, Events
 from ranvier.escape import escape_controls
 from ranvier.files import write_atomically
 from ranvier.network import Network
@@ -193,10 +193,10 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
 
     Args:
         network: what runs.
-        events, length: the clip, as :func:`ranvier.engine.run` takes it.
+        events, length: the clip, as :meth:`ranvier.engine.Engine.run` takes it.
         label: name of the clip's class.
     """
-    result = run(network, events, length)
+    result = Engine(network).run(events, length)
     figure, axes = _figure(len(network.layers) + 1, 1, 8.0, 2.0 * (len(network.layers) + 1), sharex=True)
     rasters: list[tuple[str, NDArray[Any], NDArray[Any], int]] = []
     if isinstance(events, np.ndarray):  # real numbers: every cell has one
@@ -206,7 +206,7 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
         top.set(ylabel="input")
         heard = f"{len(events)} frames"
     else:
-        rasters.append(("input", events[0], events[1], network.layers[0].sources))
+        rasters.append(("input", events[0], events[1], network.sources))
         heard = f"{len(events[0]):,} input events"
     for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))

@@ -250,7 +250,7 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
     table.add_row("step", f"{1000 * cost['seconds']:.1f}", "")
     console.print(table)
     for layer in cost["layers"]:
-        text = f"{layer['sources']} → {layer['targets']}: {layer['way']} ({layer['why']})"
+        text = f"{layer['sources']} → {layer['targets']}: {layer['plan']} ({layer['why']})"
         _line(console, text)
     peak = "not known here" if cost["peak_mb"] is None else f"{cost['peak_mb']:.0f} MB"
     _line(

@@ -1,5 +1,7 @@
 """Runs a frozen network, event by event. No torch."""
 
-from ranvier.engine.reference import Events, Run, run
+from ranvier.engine.clip import Events
+from ranvier.engine.engine import Engine, Run
+from ranvier.engine.runner import runner
 
-__all__ = ["Events", "Run", "run"]
+__all__ = ["Engine", "Events", "Run", "runner"]

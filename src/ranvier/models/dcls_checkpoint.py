@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ranvier import network
-from ranvier.models.feedforward import Feedforward, feedforward
-from ranvier.nn import DelayLinear
-from ranvier.ops.delay import Kernel
+from ranvier.models.feedforward import feedforward
+from ranvier.models.stack import Stack
+from ranvier.network import Decoding
+from ranvier.nn import DelayLinear, SequenceBatchNorm
+from ranvier.ops.dense import Kernel
 
 _KEY = re.compile(r"blocks\.(\d+)\.0\.(0|1)\.(\w+)")
 
@@ -26,7 +27,7 @@ def from_dcls_checkpoint(
     dropout: float = 0.0,
     alpha: float = 5.0,
     kernel: Kernel = "gaussian",
-) -> Feedforward:
+) -> Stack:
     """Build a model from the official code's ``blocks.i.0.0.{weight,P,SIG}`` and ``blocks.i.0.1`` (batch norm).
 
     Position P of K taps becomes ``delay = (K - 1) - (P + K // 2)``; the width becomes ``sigma = |SIG| + 0.27``
@@ -42,7 +43,7 @@ def from_dcls_checkpoint(
         kernel: ``gaussian`` for dcls version ``gauss``, ``triangle`` for ``max`` and ``v1``.
 
     Returns:
-        A :class:`Feedforward` in training mode.
+        A :class:`Stack` in training mode.
 
     Raises:
         ValueError: keys or shapes are not those of the official network; the message names them.
@@ -55,19 +56,19 @@ def from_dcls_checkpoint(
         weights[-1].shape[0],
         taps - 1,
         decay=decay,
-        branches=weights[0].shape[2],
+        synapses_per_pair=weights[0].shape[2],
         threshold=threshold,
         dropout=dropout,
         alpha=alpha,
         kernel=kernel,
-        ending=network.Readout(tail="per_layer", tail_steps=(taps - 1) // 2),
+        decoding=Decoding(tail="per_layer", tail_steps=(taps - 1) // 2),
     )
     for layer, tensors in zip(model.delay_layers, parts, strict=True):
         _load_layer(layer, tensors, taps)
-    for block, tensors in zip(model.hidden, parts, strict=False):
-        assert block.norm is not None  # feedforward made it
+    norms = [module for module in model.modules() if isinstance(module, SequenceBatchNorm)]
+    for own, tensors in zip(norms, parts, strict=False):
         norm = {key.removeprefix("norm."): value for key, value in tensors.items() if key.startswith("norm.")}
-        block.norm.load_state_dict(norm, strict=False)
+        own.load_state_dict(norm, strict=False)
     return model
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ranvier import network
-from ranvier.models.feedforward import Block, Feedforward
-from ranvier.nn import LIF, DelayLinear, Readout
+from ranvier.models.feedforward import hidden_block, with_readout
+from ranvier.models.stack import Stack
+from ranvier.network import Decoding
+from ranvier.nn import LIF, DelayLinear, Integrator
 from ranvier.ops.surrogate import Surrogate
 
 
@@ -22,9 +23,9 @@ def detectors(
     surrogate: Surrogate = "arctan",
     alpha: float = 5.0,
     learn_delay: bool = True,
-    ending: network.Readout | None = None,
+    decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
-) -> Feedforward:
+) -> Stack:
     """Build a layer of one detector per class and a readout that only counts its spikes.
 
     The readout is fixed, so the detectors' delays alone decide: what was learned can be held against what was planted.
@@ -39,11 +40,11 @@ def detectors(
         drive: mean voltage of a detector when all sources arrive at once, at the start; above 1, the threshold.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         learn_delay: False keeps the delays where they start.
-        ending: what follows a clip; None means a silence of ``max_delay`` steps.
+        decoding: what follows a clip; None means a silence of ``max_delay`` steps.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
-        A :class:`Feedforward` in training mode.
+        A :class:`Stack` in training mode.
     """
     linear = DelayLinear(sources, classes, max_delay, learn_delay=learn_delay, bias=True, generator=generator)
     # all excitatory at the start: a detector waits for its sources to coincide
@@ -51,5 +52,5 @@ def detectors(
     count = DelayLinear(classes, classes, 0, learn_delay=False, generator=generator)
     count.weight.requires_grad_(False)
     torch.nn.init.eye_(count.weight[0]).mul_(vote)
-    block = Block(linear, None, LIF(decay, surrogate=surrogate, alpha=alpha), dropout=0.0)
-    return Feedforward([block], count, Readout(readout_decay), ending or network.Readout(tail_steps=max_delay))
+    block = hidden_block(linear, None, LIF(decay, surrogate=surrogate, alpha=alpha), dropout=0.0)
+    return with_readout([block], count, Integrator(readout_decay), decoding or Decoding(tail_steps=max_delay))

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.models.feedforward import Block, Feedforward
+from ranvier.models.fused import computes_as
 from ranvier.models.stack import Stack
-from ranvier.network import Input, Layer, Network
-from ranvier.nn import LIF, ClipDropout, DelayLinear, Readout, SequenceBatchNorm, SynapseFilter
+from ranvier.network import Decoding, Input, Layer, Network
+from ranvier.nn import ClipDropout, SequenceBatchNorm
+from ranvier.nn.freezing import can_freeze
 
-_Module = TypeVar("_Module", bound=nn.Module)
-_CAN = (
-    "a Feedforward, or a Stack of DelayLinear, [SequenceBatchNorm], LIF, [SynapseFilter], [dropout] for each hidden "
-    "layer, then DelayLinear, Readout"
-)
+_ORDER = "for each layer a connection, [SequenceBatchNorm], a neuron, [Trace], dropout anywhere after the neuron"
 
 
 def freeze(
@@ -28,123 +22,68 @@ def freeze(
     dt_ms: float,
     classes: Sequence[str],
     input: Input,
-    ending: network.Readout | None = None,
+    decoding: Decoding | None = None,
 ) -> Network:
-    """Round the delays to whole steps and fold batch normalisation into weights and biases.
+    """Round the delays to whole time steps and fold batch normalisation into weights and biases.
 
     The model is only read; the network holds copies.
 
     Args:
-        model: a :class:`Feedforward`, or a :class:`Stack` of its parts: for each hidden layer ``DelayLinear``,
-            ``SequenceBatchNorm`` if wanted, ``LIF``, ``SynapseFilter`` if wanted, any dropout; at the end
-            ``DelayLinear``, ``Readout``. In any state of training.
-        dt_ms: length of a step in ms.
+        model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``),
+            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``; in the last layer ``Integrator``), ``Trace`` if wanted,
+            any dropout. Modules of your own take part if they have ``freezes_to`` and ``freeze``, see
+            :class:`ranvier.nn.Freezable`.
+        dt_ms: length of a time step in ms.
         classes: names of the output neurons.
         input: how raw events become the model's input.
-        ending: what follows a clip; None means the model's own, of a stack no silence.
+        decoding: what follows a clip; None means the model's own.
 
     Returns:
-        A network that spikes as ``model.eval()`` does.
+        A network that spikes as ``model.eval()`` does. Its layers are ``hidden_1``, ``hidden_2``, ... and ``readout``.
 
     Raises:
         TypeError: a module cannot be frozen; the message names it.
         ValueError: a weight or another number of the model is NaN or infinite; the message names it.
+        NetworkError: the layers do not fit together.
     """
-    parts = _parts(model)
+    if not (isinstance(model, Stack) and type(model).forward is Stack.forward):
+        raise TypeError(f"model: {type(model).__name__} cannot be frozen (a Stack: {_ORDER})")
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, Tensor) and not tensor.isfinite().all():
             raise ValueError(f"{name}: NaN or infinite values (finite allowed in a model that is frozen)")
-    layers, ended = [], False
-    while (linear := _take(parts, DelayLinear)) is not None:
-        linear.warn_of_wide_sigma()
-        if (readout := _take(parts, Readout)) is not None:
-            layers.append(_freeze_layer(linear, None, decay=readout.decay, threshold=torch.tensor(torch.inf)))
-            ended = True
-            break
-        norm, neuron, synapse = _take(parts, SequenceBatchNorm), _take(parts, LIF), _take(parts, SynapseFilter)
-        if neuron is None:
-            break
-        synapse_decay = None if synapse is None else synapse.decay
-        layers.append(
-            _freeze_layer(linear, norm, decay=neuron.decay, threshold=neuron.threshold, synapse_decay=synapse_decay)
-        )
-        while _take(parts, ClipDropout) or _take(parts, nn.Dropout):
-            pass
-    if parts:
-        raise TypeError(f"{parts[0][0]}: {type(parts[0][1]).__name__} cannot be frozen in this place ({_CAN})")
-    if not ended:
-        raise TypeError(f"{type(model).__name__}: ends without a DelayLinear and a Readout ({_CAN})")
-    own = model.ending if isinstance(model, Feedforward) else network.Readout()
-    return Network(dt_ms=dt_ms, layers=tuple(layers), classes=tuple(classes), input=input, readout=ending or own)
+    chain, source = list(model.chain()), "input"
+    layers: list[Layer] = []
+    while chain and can_freeze(chain[0][1], network.Connection):
+        layers.append(_take_layer(chain, source, len(layers) + 1))
+        source = layers[-1].name
+    if chain:
+        raise TypeError(f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen in this place ({_ORDER})")
+    if not layers or layers[-1].spikes:
+        raise TypeError(f"{type(model).__name__}: ends without a readout (an Integrator in the last layer)")
+    return Network(dt_ms, tuple(layers), tuple(classes), input, decoding or model.decoding)
 
 
-def _parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The modules of a model by name, in the order in which a clip goes through them."""
-    if _computes_as(model, Feedforward) and isinstance(model, Feedforward):
-        blocks = [(f"blocks.{number}", block) for number, block in enumerate(model.hidden)]
-        for place, block in blocks:
-            if type(block).clips is not Block.clips or not _computes_as(block, Block):
-                raise TypeError(f"{place}: {type(block).__name__} cannot be frozen ({_CAN})")
-        names = ("linear", "norm", "neuron", "synapse", "dropout")
-        parts = [(f"{place}.{name}", getattr(block, name)) for place, block in blocks for name in names]
-        parts = [part for part in parts if part[1] is not None]
-        return [*parts, ("linear", model.linear), ("readout", model.readout)]
-    if _computes_as(model, Stack) and isinstance(model, Stack):
-        return list(_flattened(model))
-    raise TypeError(f"model: {type(model).__name__} cannot be frozen ({_CAN})")
+def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int) -> Layer:
+    """The layer that the chain begins with, whose modules are taken off it."""
+    connection = chain.pop(0)[1]
+    norm = chain.pop(0)[1] if chain and _is_norm(chain[0][1]) else None
+    part, bias = connection.freeze(source, norm)  # type: ignore[operator]
+    if not chain or not can_freeze(chain[0][1], network.Neuron):
+        name, module = chain[0] if chain else ("end", nn.Module())
+        raise TypeError(f"{name}: {type(module).__name__} cannot be frozen in this place ({_ORDER})")
+    neuron = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
+    _skip_dropout(chain)
+    output = None
+    if chain and can_freeze(chain[0][1], network.Output):
+        output = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
+        _skip_dropout(chain)
+    return Layer(f"hidden_{number}" if neuron.spikes else "readout", (part,), bias, neuron, output)
 
 
-def _flattened(stack: Stack, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for name, module in stack.named_children():
-        if _computes_as(module, Stack) and isinstance(module, Stack):
-            yield from _flattened(module, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", module
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, SequenceBatchNorm) and type(module).forward is SequenceBatchNorm.forward
 
 
-def _computes_as(module: nn.Module, kind: type[nn.Module]) -> bool:
-    return isinstance(module, kind) and type(module).forward is kind.forward
-
-
-def _take(parts: list[tuple[str, nn.Module]], kind: type[_Module]) -> _Module | None:
-    """The next part, where it computes what ``kind`` does, taken off the list."""
-    if parts and _computes_as(parts[0][1], kind):
-        module = parts.pop(0)[1]
-        assert isinstance(module, kind)
-        return module
-    return None
-
-
-@torch.no_grad()
-def _freeze_layer(
-    linear: DelayLinear,
-    norm: SequenceBatchNorm | None,
-    *,
-    decay: Tensor,
-    threshold: Tensor,
-    synapse_decay: Tensor | None = None,
-) -> Layer:
-    targets = linear.out_features
-    # folded in double precision, so that the only rounding is the last one
-    weight = linear.weight.double()
-    bias = weight.new_zeros(targets) if linear.bias is None else linear.bias.double()
-    if norm is not None:
-        if norm.running_var is None or norm.running_mean is None:
-            raise TypeError("SequenceBatchNorm: cannot be frozen without running statistics (track_running_stats=True)")
-        scale = 1 / (norm.running_var.double() + norm.eps).sqrt()
-        scale = norm.weight.double() * scale if norm.affine else scale
-        weight = weight * scale.unsqueeze(-1)
-        bias = (bias - norm.running_mean.double()) * scale + (norm.bias.double() if norm.affine else 0)
-
-    def array(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        return tensor.float().cpu().numpy().copy()
-
-    return Layer(
-        weight=array(weight),
-        delay_steps=linear.delay_steps().cpu().numpy().copy(),
-        bias=array(bias),
-        decay=array(decay.expand(targets)),
-        threshold=array(threshold.expand(targets)),
-        max_delay=linear.max_delay,
-        synapse_decay=None if synapse_decay is None else array(synapse_decay.expand(targets)),
-    )
+def _skip_dropout(chain: list[tuple[str, nn.Module]]) -> None:
+    while chain and any(computes_as(chain[0][1], kind) for kind in (ClipDropout, nn.Dropout)):
+        chain.pop(0)

@@ -2,20 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ranvier import network
+from ranvier.models.fused import computes_as, run_fused
+from ranvier.network import Decoding
+from ranvier.nn import DelayLinear, SequenceBatchNorm, class_scores, set_sigma
+from ranvier.nn.freezing import has_role
+from ranvier.nn.settings import Settings, WithSettings
+from ranvier.ops.inputs import clip_lengths, over_time
 
-class Stack(nn.Sequential):
+
+class Stack(WithSettings, nn.Sequential):
     """Modules one after the other, each of which keeps ``(x, state=None) -> (y, state)`` or returns ``y`` alone.
 
-    A stack keeps the former itself, so stacks may be stacked. As an ``nn.Sequential`` it can be indexed and takes an
-    ordered dictionary of named modules. :func:`ranvier.models.freeze` freezes stacks of our layers.
+        Stack(DelayLinear(140, 64, 24), LIF(0.9), DelayLinear(64, 20, 24), Integrator(0.9))
 
-        Stack(DelayLinear(140, 64, 24), LIF(0.9), DelayLinear(64, 20, 24), Readout(0.9))
+    ``forward`` runs a stretch of a stream. :meth:`scores`, :meth:`forward_sequence` and :meth:`forward_with_spikes` run
+    whole clips, each with its tail. A stack is a module of that form itself, so stacks may be stacked. As an
+    ``nn.Sequential`` it can be indexed and takes an ordered dictionary of named modules.
+    :func:`ranvier.models.freeze` freezes stacks of our layers.
+
+    Args:
+        modules: in the order in which they are computed; or one ordered dictionary of them.
+        decoding: what follows a clip, and how class scores are read; None means no tail.
     """
+
+    defined_by: ClassVar[Settings] = {"decoding.tail_steps": (), "decoding.tail": get_args(network.Tail)}
+
+    def __init__(self, *modules: nn.Module | OrderedDict[str, nn.Module], decoding: Decoding | None = None) -> None:
+        super().__init__(*modules)  # type: ignore[arg-type]
+        self.decoding = decoding or Decoding()
+
+    if TYPE_CHECKING:  # a named module is an attribute
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def chain(self, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+        """Name and module of everything that a clip goes through, those of stacks within the stack one by one."""
+        for name, module in self.named_children():
+            if isinstance(module, Stack) and computes_as(module, Stack):
+                yield from module.chain(f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", module
+
+    @property
+    def delay_layers(self) -> list[DelayLinear]:
+        """Every layer with delays, from input to readout."""
+        return [module for module in self.modules() if isinstance(module, DelayLinear)]
+
+    def delays_ms(self, dt_ms: float) -> dict[str, Tensor]:
+        """The learned delays in ms, not rounded, by the name of their layer; shapes as :class:`DelayLinear` says.
+
+        Args:
+            dt_ms: length of a time step in ms.
+        """
+        layers = {name: module for name, module in self.named_modules() if isinstance(module, DelayLinear)}
+        return {name: layer.delay.detach() * dt_ms for name, layer in layers.items()}
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of every layer's tap, in time steps; see :func:`ranvier.nn.set_sigma`."""
+        set_sigma(self, sigma)
+
+    def clamp_delay(self) -> None:
+        """Bring every delay back into its range, after a change by other means than one of torch's optimisers."""
+        for layer in self.delay_layers:
+            layer.clamp_delay()
+
+    def parameter_count(self) -> int:
+        """Everything that is learned: weights, delays and batch norm, as the paper counts."""
+        layers = self.delay_layers
+        counted = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in counted]
+        return sum(layer.parameter_count() for layer in layers) + sum(p.numel() for p in others)
 
     def forward(self, x: Tensor, state: Sequence[Any] | None = None) -> tuple[Tensor, list[Any]]:
         """Run a stretch of a stream.
@@ -39,3 +104,82 @@ class Stack(nn.Sequential):
             x, own = result if isinstance(result, tuple) else (result, None)
             after.append(own)
         return x, after
+
+    def forward_sequence(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Run whole clips, each with its tail.
+
+        Args:
+            x: ``[time, batch, source]``, silent from each clip's length on.
+            lengths: ``[batch]``, time steps of each clip, whole numbers in [0, time]; None means all of ``x``.
+
+        Returns:
+            What the last module gives, ``[time, batch, class]``. Time steps after ``decoding.steps(length, layer)``
+            mean nothing.
+
+        Raises:
+            ValueError: a shape, a type or a length does not fit.
+        """
+        return self._run(*self._checked(x, lengths))
+
+    def forward_with_spikes(self, x: Tensor, lengths: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """:meth:`forward_sequence`, and the spikes ``[time, batch, neuron]`` of every layer of spiking neurons before.
+
+        In training, spikes have been through the dropout that follows the neurons.
+        """
+        rasters: list[Tensor] = []
+        voltage = self._run(*self._checked(x, lengths), rasters)
+        return rasters, voltage
+
+    def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Class scores ``[batch, class]`` of whole clips; arguments as :meth:`forward_sequence`."""
+        x, lengths = self._checked(x, lengths)
+        layers = sum(has_role(module, network.Connection) for _, module in self.chain())
+        return class_scores(self._run(x, lengths), lengths + self.decoding.steps(0, max(layers, 1) - 1))
+
+    def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        first = next((module for _, module in self.chain()), None)
+        if isinstance(first, DelayLinear):
+            x = over_time("x", x, first.weight, "source", first.in_features)
+        return x, clip_lengths("lengths", torch.full(x.shape[1:2], len(x)) if lengths is None else lengths, x)
+
+    def _run(self, x: Tensor, lengths: Tensor, rasters: list[Tensor] | None = None) -> Tensor:
+        """Whole clips through the chain; spikes go to ``rasters``, and else are not held on to."""
+        modules = [module for _, module in self.chain()]
+        x, steps = self._extend(x, lengths, 0)
+        place = layers = 0
+        while place < len(modules):
+            module = modules[place]
+            if has_role(module, network.Connection):
+                if layers > 0:
+                    x, steps = self._extend(x, lengths, layers)
+                layers += 1
+            fused = run_fused(modules[place:], x, steps)
+            x, used = (_call(module, x, steps), 1) if fused is None else fused
+            if rasters is not None and (fused or _spikes(module)):
+                rasters.append(x)
+            place += used
+        return x
+
+    def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """``x`` with the silence that layer number ``layer`` adds, and the time steps that each clip has there."""
+        per_layer, tail = self.decoding.tail == "per_layer", self.decoding.tail_steps
+        if per_layer and layer > 0:
+            valid_steps = lengths + layer * tail
+            x = x * (torch.arange(len(x), device=x.device).unsqueeze(-1) < valid_steps).unsqueeze(-1)
+        if per_layer or layer == 0:
+            x = F.pad(x, (0, 0, 0, 0, 0, tail))
+        return x, lengths + self.decoding.steps(0, layer)
+
+
+def _spikes(module: nn.Module) -> bool:
+    return has_role(module, network.Neuron) and bool(module.freezes_to.spikes)  # type: ignore[union-attr]
+
+
+def _call(module: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
+    """What a module makes of whole clips; a state after them is of no use."""
+    if isinstance(module, SequenceBatchNorm):
+        return module(x, steps)  # type: ignore[no-any-return]
+    if isinstance(module, DelayLinear) and computes_as(module, DelayLinear):
+        return module.current(x)
+    y = module(x)
+    return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]

@@ -1,22 +1,24 @@
 """Layers with parameters; a forward is one op call."""
 
-from ranvier.nn.delay import DelayLinear, DelayType
+from ranvier.nn.dense import DelayLinear, DelayType
 from ranvier.nn.dropout import ClipDropout
-from ranvier.nn.neuron import LIF
+from ranvier.nn.freezing import Freezable
+from ranvier.nn.integrator import Integrator, class_scores
+from ranvier.nn.lif import LIF
 from ranvier.nn.normalization import SequenceBatchNorm
-from ranvier.nn.readout import Readout, class_scores
 from ranvier.nn.sigma import SigmaSchedule, set_sigma
-from ranvier.nn.synapse_filter import SynapseFilter
+from ranvier.nn.trace import Trace
 
 __all__ = [
     "LIF",
     "ClipDropout",
     "DelayLinear",
     "DelayType",
-    "Readout",
+    "Freezable",
+    "Integrator",
     "SequenceBatchNorm",
     "SigmaSchedule",
-    "SynapseFilter",
+    "Trace",
     "class_scores",
     "set_sigma",
 ]

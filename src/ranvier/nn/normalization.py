@@ -34,6 +34,19 @@ class SequenceBatchNorm(WithSettings, nn.BatchNorm1d):
         self.follow(mean, variance, steps.sum())
         return y
 
+    def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight ``[..., target, source]`` and bias ``[target]`` that give, alone, what this gives in ``eval()``.
+
+        Raises:
+            TypeError: there are no running statistics.
+        """
+        if self.running_var is None or self.running_mean is None:
+            raise TypeError("SequenceBatchNorm: cannot be frozen without running statistics (track_running_stats=True)")
+        scale = 1 / (self.running_var.double() + self.eps).sqrt()
+        scale = self.weight.double() * scale if self.affine else scale
+        shift = self.bias.double() if self.affine else 0
+        return weight * scale.unsqueeze(-1), (bias - self.running_mean.double()) * scale + shift
+
     @torch.no_grad()
     def follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics towards these of ``count`` steps, as torch does: the variance unbiased."""

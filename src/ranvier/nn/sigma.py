@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from ranvier.nn.delay import DelayLinear
+from ranvier.nn.dense import DelayLinear
 
 Shape = Literal["exponential", "linear", "cosine"]
 SHAPES: tuple[str, ...] = get_args(Shape)

@@ -1,6 +1,6 @@
 """Equations: pure functions on tensors, time first."""
 
-from ranvier.ops.delay import delayed_current
+from ranvier.ops.dense import delayed_current
 from ranvier.ops.lif import lif
 from ranvier.ops.surrogate import SURROGATES, Surrogate, spike
 

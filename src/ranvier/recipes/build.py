@@ -9,12 +9,12 @@ from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.models import Feedforward, detectors, feedforward
+from ranvier.models import Stack, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
 from ranvier.recipes.sections import DetectorModel
 
 
-def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Feedforward:
+def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Stack:
     """The recipe's network at the start of its training."""
     model, dataset = config.model, splits.train.dataset
     max_delay = 0 if model.delays == "none" else steps(config, "model.max_delay_ms")
@@ -30,7 +30,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
             surrogate=model.surrogate,
             alpha=model.surrogate_alpha,
             learn_delay=model.delays == "learned",
-            ending=network.Readout(tail_steps=tail),
+            decoding=network.Decoding(tail_steps=tail),
             generator=generator,
         )
     return feedforward(
@@ -39,7 +39,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         len(dataset.classes),
         max_delay,
         decay=decay(config),
-        branches=max_delay + 1 if model.delays == "every" else model.branches,
+        synapses_per_pair=max_delay + 1 if model.delays == "every" else model.branches,
         threshold=model.threshold,
         dropout=model.dropout,
         surrogate=model.surrogate,
@@ -47,14 +47,14 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> F
         kernel=model.kernel,
         learn_delay=model.delays == "learned",
         delay_type=model.delay_type,
-        incoming=model.incoming,
-        every_delay=model.delays == "every",
+        fan_in=model.incoming,
+        dense_kernel=model.delays == "every",
         learn_decay=model.neuron == "plif",
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,
         drop_spikes=model.dropout_at == "spikes",
         max_init_delay=None if model.max_init_delay_ms is None else model.max_init_delay_ms / config.data.dt_ms,
-        ending=network.Readout(tail_steps=tail, tail=model.tail),
+        decoding=network.Decoding(tail_steps=tail, tail=model.tail),
         generator=generator,
     )
 

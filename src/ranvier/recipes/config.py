@@ -21,7 +21,7 @@ from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardMo
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
-LOWEST_SIGMA = 0.12  # steps, as ops/delay has it, which loads torch
+LOWEST_SIGMA = 0.12  # steps, as ops/dense has it, which loads torch
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
 

@@ -17,7 +17,7 @@ from ranvier.data import DataError, Grid, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
 from ranvier.data.frames import FrameDataset
-from ranvier.engine import run
+from ranvier.engine import Engine
 from ranvier.network import Network
 
 
@@ -91,8 +91,9 @@ def evaluate(
     if not len(clips):
         raise DataError("clips: none (1 or more)")
     predictions, spikes = [], [np.zeros(layer.targets, np.int64) for layer in network.layers[:-1]]
+    engine = Engine(network)
     for done, clip in enumerate(clips, 1):
-        result = run(network, dataset.clip(clip), int(dataset.lengths[clip]))
+        result = engine.run(dataset.clip(clip), int(dataset.lengths[clip]))
         predictions.append(result.prediction)
         for total, raster in zip(spikes, result.spikes, strict=True):
             total += np.bincount(raster[:, 1], minlength=len(total))
@@ -123,12 +124,17 @@ def read_network(place: str | os.PathLike[str]) -> Network:
 
 
 def _check_grid(network: Network, dataset: SpikeDataset | FrameDataset) -> None:
-    sources = network.layers[0].sources
+    sources = network.sources
     if dataset.sources != sources or not math.isclose(dataset.dt_ms, network.dt_ms, rel_tol=1e-9):
         raise DataError(
             f"clips of {dataset.sources} sources in steps of {dataset.dt_ms:g} ms ({sources} sources in steps of "
             f"{network.dt_ms:g} ms allowed, the network's)"
         )
+
+
+def grid_of(network: Network) -> Grid:
+    """The grid on which a recording is counted for a network."""
+    return Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
 
 
 def evaluate_file(
@@ -146,8 +152,7 @@ def evaluate_file(
         FileNotFoundError: a file is not there.
     """
     network = read_network(place)
-    grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
-    dataset = read_recording(recording, grid, classes=len(network.classes))
+    dataset = read_recording(recording, grid_of(network), classes=len(network.classes))
     try:
         return evaluate(network, dataset, progress=progress)
     except DataError as error:

@@ -24,8 +24,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.files import write_text
-from ranvier.models import Feedforward
-from ranvier.nn import LIF, Readout
+from ranvier.models import Stack
+from ranvier.nn import LIF, Integrator
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
@@ -97,11 +97,11 @@ class Fitted:
         best_epoch: when that was.
         last_epoch: metrics of the last one.
         seconds: of training.
-        delays_before: of every layer, in whole steps, where training started.
+        delays_before: of every synapse ``[synapse]`` of each layer, in whole time steps, where training started.
         start: the run that it started from, None if it started at random.
     """
 
-    model: Feedforward
+    model: Stack
     best_epoch: int
     last_epoch: dict[str, Any]
     seconds: float
@@ -120,7 +120,7 @@ class Training:
         if start is not None:
             self.model.load_state_dict(start)
         # where they begin follows from seed and start, so a continued training knows it too
-        self.delays_before = [layer.delay_steps().numpy() for layer in self.model.delay_layers]
+        self.delays_before = [layer.synapse_delays().numpy() for layer in self.model.delay_layers]
         self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
         self.augmentation = build_augmentation(config)
         self.changes = np.random.default_rng(config.train.seed)
@@ -211,7 +211,7 @@ class Training:
             rates += f", or train.delay_lr_ms, now {train.delay_lr_ms:g}"
         return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
 
-    def outcome(self) -> Feedforward:
+    def outcome(self) -> Stack:
         """The model that would be kept now: the trained one, averaged with the start if the recipe says so.
 
         Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
@@ -371,7 +371,7 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
     row["weight_lr"] = training.optimisers[0].param_groups[0]["lr"]
     if training.config.model.delays == "learned":
         row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
-        row["sigma_ms"] = float(outcome.linear.sigma) * training.config.data.dt_ms
+        row["sigma_ms"] = float(outcome.delay_layers[-1].sigma) * training.config.data.dt_ms
         row["delay_histograms"] = delay_histograms(outcome)
         row["delay_moved_ms"] = [
             round(float(np.median(np.abs((now - first).numpy()))) * training.config.data.dt_ms, 4)
@@ -387,17 +387,17 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
     return row
 
 
-def _membrane_taus(model: Feedforward) -> list[nn.Parameter]:
+def _membrane_taus(model: Stack) -> list[nn.Parameter]:
     """What the layers' learned membrane time constants are made of, the readout's too."""
-    return [p for module in model.modules() if isinstance(module, LIF | Readout) for p in module.parameters()]
+    return [p for module in model.modules() if isinstance(module, LIF | Integrator) for p in module.parameters()]
 
 
-def learned_delays(model: Feedforward) -> list[Tensor]:
+def learned_delays(model: Stack) -> list[Tensor]:
     """Delays in steps, not rounded, of the synapses that there are ``[synapse]``, of the layers that learn them."""
     return [layer.learned_delays() for layer in model.delay_layers if layer.learn_delay and layer.max_delay > 0]
 
 
-def delay_histograms(model: Feedforward) -> list[list[int]]:
+def delay_histograms(model: Stack) -> list[list[int]]:
     """Synapses at every whole step of delay, ``[layer][0 ... max_delay]``, of the layers whose delays are learned."""
     return [
         torch.bincount(layer.synapse_delays().long(), minlength=layer.max_delay + 1).tolist()
@@ -414,9 +414,7 @@ def _batches(training: Training, part: Subset) -> Iterator[NDArray[np.int64]]:
 
 
 @torch.no_grad()
-def predict(
-    model: Feedforward, part: Subset, batch_size: int = 256, *, padded_batch: int | None = None
-) -> NDArray[np.int64]:
+def predict(model: Stack, part: Subset, batch_size: int = 256, *, padded_batch: int | None = None) -> NDArray[np.int64]:
     """Predicted class of every clip, with rounded delays; the model is left in ``eval()``.
 
     ``padded_batch`` takes batches of so many clips, in their order, and counts their padding as silence of the clip:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ranvier.analysis.report import Example, Observed
 from ranvier.data import FrameDataset, SpikeDataset, Subset
 from ranvier.data.class_names import with_classes
-from ranvier.engine import run
+from ranvier.engine import Engine
 from ranvier.files import write_atomically
-from ranvier.network import MOST_STEPS, Network
+from ranvier.network import MAX_STEPS, Network
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.pretrained import is_pretrained
 from ranvier.recipes.run_values import parse_json
@@ -165,7 +165,7 @@ def kept_observed(folder: Path, data: str) -> Observed | None:
 
 def _check(observed: Observed, network: Network) -> None:
     """Raise ValueError where something is not what :func:`observe` gives of this network."""
-    classes, sources = len(network.classes), network.layers[0].sources
+    classes, sources = len(network.classes), network.sources
     counts = [observed.clips, observed.there, *(n for pair in observed.speakers.values() for n in pair)]
     names = [observed.split, observed.which, *observed.speakers, *(each.speaker for each in observed.examples)]
     rates = [*observed.neuron_spikes, *([] if observed.source_events is None else [observed.source_events])]
@@ -186,10 +186,11 @@ def _check(observed: Observed, network: Network) -> None:
     )
     if not sound:
         raise ValueError("observed.npz: not of this network")
+    engine = Engine(network)
     for example in observed.examples:
-        if type(example.label) is not int or not 0 <= example.label < classes or example.length > MOST_STEPS:
+        if type(example.label) is not int or not 0 <= example.label < classes or example.length > MAX_STEPS:
             raise ValueError("observed.npz: an example of no class, or without end")
-        run(network, example.events, example.length)
+        engine.run(example.events, example.length)
 
 
 def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Observed:

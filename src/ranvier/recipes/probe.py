@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.analysis.intervals import Accuracy
-from ranvier.data import DataError, FrameDataset, Grid, SpikeDataset, read_recording
+from ranvier.data import DataError, FrameDataset, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
 from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.evaluate import evaluate, read_network
+from ranvier.recipes.evaluate import evaluate, grid_of, read_network
 from ranvier.recipes.run_folder import read_config
 from ranvier.recipes.splits import build_splits
 
@@ -150,8 +150,7 @@ def find_clips(
     """
     network = read_network(place)
     if data is not None:
-        grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
-        dataset = read_recording(data, grid, classes=len(network.classes))
+        dataset = read_recording(data, grid_of(network), classes=len(network.classes))
         try:
             dataset, by_number = with_classes(dataset, network.classes)
         except DataError as error:

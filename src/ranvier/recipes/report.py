@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ranvier.analysis.report import Observed, RunReport, render
-from ranvier.data import DataError, Grid, Subset, read_recording
+from ranvier.data import DataError, Subset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.files import write_text
 from ranvier.names import natural_order
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
+from ranvier.recipes.evaluate import grid_of
 from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.observed import keep_observed, kept_observed, observe
 from ranvier.recipes.run_folder import read_config, read_result
@@ -166,8 +167,7 @@ def _own_clips(folder: Path, config: Config, network: Network, progress: Progres
 
 def _recorded(file: Path, network: Network, progress: Progress) -> tuple[Subset, str]:
     """Every clip of a recording, and what to call them."""
-    grid = Grid(network.input.channels, network.input.pool, network.dt_ms, network.input.alignment)
-    dataset = read_recording(file, grid, classes=len(network.classes), progress=progress)
+    dataset = read_recording(file, grid_of(network), classes=len(network.classes), progress=progress)
     try:
         by_number = with_classes(dataset, network.classes)[1]
     except DataError as error:

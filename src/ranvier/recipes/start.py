@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ranvier.corpora.splits import Splits, joint_fingerprint
 from ranvier.data.class_names import match_classes
-from ranvier.models import Feedforward
+from ranvier.models import Stack
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
@@ -231,7 +231,7 @@ def _trained_on(other: _Other, config: Config) -> list[str]:
     return sorted({*other.trained_on, *([other.config.data.kind] if placeless else [])})
 
 
-def _with(model: Feedforward, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
+def _with(model: Stack, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
     """The model's state with all that the other run's has for it."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     places = match_classes(other.classes, classes, numerals=True, partial=True).places

@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.optim import Adam
 
-from ranvier import network
 from ranvier.corpora.section import Section
-from ranvier.models import Feedforward, feedforward
-from ranvier.ops.delay.op import Way, choose_way
+from ranvier.models import Stack, feedforward
+from ranvier.network import Decoding
+from ranvier.ops.dense.op import Plan, plan
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
 from ranvier.recipes.provenance import git_commit, machine, versions
@@ -60,7 +60,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
 
     Returns:
         seconds in all and of forward, backward and optimiser; ``peak_mb``, the most memory above what was held before
-        (None where the system does not tell); ``way`` and ``why`` of the delayed currents, layer by layer in
+        (None where the system does not tell); ``plan`` and ``why`` of the delayed currents, layer by layer in
         ``layers``; the settings, the machine and versions.
 
     Raises:
@@ -83,18 +83,18 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
         torch.manual_seed(settings.seed)
         model = _network(settings, generator).to(device)
         phases = _time_steps(model, x.to(device), labels.to(device), settings.repeats)
-    ways = layer_ways(model, x.to(device))
+    plans = layer_plans(model, x.to(device))
     layers = [
-        {"sources": layer.in_features, "targets": layer.out_features, "way": way.name, "why": way.why}
-        for layer, way in zip(model.delay_layers, ways, strict=True)
+        {"sources": layer.in_features, "targets": layer.out_features, "plan": chosen.name, "why": chosen.why}
+        for layer, chosen in zip(model.delay_layers, plans, strict=True)
     ]
-    names = list(dict.fromkeys(way.name for way in ways))
+    names = list(dict.fromkeys(chosen.name for chosen in plans))
     return {
         "seconds": statistics.median(map(sum, zip(*phases.values(), strict=True))),
         **{name: statistics.median(seconds) for name, seconds in phases.items()},
         "peak_mb": peak.megabytes,
-        "way": ", ".join(names),
-        "why": ways[1].why,
+        "plan": ", ".join(names),
+        "why": plans[1].why,
         "layers": layers,
         "parameters": model.parameter_count(),
         "settings": settings.model_dump(),
@@ -105,7 +105,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
     }
 
 
-def _network(settings: StepSettings, generator: torch.Generator) -> Feedforward:
+def _network(settings: StepSettings, generator: torch.Generator) -> Stack:
     model = feedforward(
         _SOURCES,
         [settings.hidden, settings.hidden],
@@ -113,23 +113,23 @@ def _network(settings: StepSettings, generator: torch.Generator) -> Feedforward:
         settings.max_delay,
         decay=0.005,
         dropout=0.4,
-        ending=network.Readout(tail_steps=0),
+        decoding=Decoding(tail_steps=0),
         generator=generator,
     )
     model.set_sigma(settings.sigma)
     return model
 
 
-def layer_ways(model: Feedforward, x: Tensor) -> list[Way]:
-    """The way each layer's delayed current takes in training on a batch like ``x [time, batch, source]``."""
-    ways = []
+def layer_plans(model: Stack, x: Tensor) -> list[Plan]:
+    """The plan that each layer's delayed current takes in training on a batch like ``x [time, batch, source]``."""
+    plans = []
     for layer in model.delay_layers:
         inputs = x.new_empty(*x.shape[:2], layer.in_features)
-        ways.append(choose_way(inputs, layer.weight, layer.delay, layer.sigma, max_delay=layer.max_delay))
-    return ways
+        plans.append(plan(inputs, layer.weight, layer.delay, layer.sigma, max_delay=layer.max_delay))
+    return plans
 
 
-def _time_steps(model: Feedforward, x: Tensor, labels: Tensor, repeats: int) -> dict[str, list[float]]:
+def _time_steps(model: Stack, x: Tensor, labels: Tensor, repeats: int) -> dict[str, list[float]]:
     delays = [layer.delay for layer in model.delay_layers]
     known = {id(delay) for delay in delays}
     optimisers = [Adam([p for p in model.parameters() if id(p) not in known], lr=1e-3), Adam(delays, lr=0.1)]

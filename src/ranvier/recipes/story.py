@@ -105,11 +105,15 @@ def _memory(model: FeedforwardModel, network: Network | None) -> list[str]:
     layers = [] if network is None else list(network.layers)
     sentences = []
     if model.neuron == "plif":
-        end = f": in the end {kept([layer.decay for layer in layers])} from step to step" if layers else ""
+        end = (
+            f": in the end {kept([layer.neuron.arrays().get('decay') for layer in layers])} from step to step"
+            if layers
+            else ""
+        )
         sentences.append(f"Each layer also learned how much of their voltage its neurons keep{end}.")
     if model.synapse_tau_ms is not None:
         how = "a share that each hidden layer learned" if model.learn_synapse_tau else "a fixed share"
-        traces = [layer.synapse_decay for layer in layers[:-1]]
+        traces = [layer.output.arrays().get("decay") for layer in layers[:-1] if layer.output is not None]
         end = f" ({kept(traces)})" if layers else ""
         sentences.append(
             "What a hidden neuron sends on is not its spikes but their trace: each spike adds one to it, and in every "

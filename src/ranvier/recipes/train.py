@@ -17,8 +17,8 @@ from ranvier.analysis.delays import found_delays
 from ranvier.analysis.intervals import Accuracy, OverSpeakers
 from ranvier.corpora.splits import Splits
 from ranvier.data import SpikeDataset, Subset, write_dataset
-from ranvier.models import Feedforward, freeze
-from ranvier.network import Network
+from ranvier.models import Stack, freeze
+from ranvier.network import Dense, Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
@@ -190,7 +190,7 @@ def _keep_finite(config: Config, splits: Splits, folder: Path) -> str:
     return f"network.safetensors is of epoch {state['best']['epoch']}, the best before"
 
 
-def _freeze(config: Config, splits: Splits, model: Feedforward) -> Network:
+def _freeze(config: Config, splits: Splits, model: Stack) -> Network:
     classes = splits.train.dataset.classes
     return freeze(model, dt_ms=config.data.dt_ms, classes=classes, input=build_input(config))
 
@@ -249,7 +249,7 @@ def _describe(config: Config, splits: Splits, fitted: Fitted, test: Subset | Non
 
 
 def _accuracies(
-    splits: Splits, model: Feedforward, test: Subset | None, tested: Evaluation | None, padded_batch: int | None
+    splits: Splits, model: Stack, test: Subset | None, tested: Evaluation | None, padded_batch: int | None
 ) -> dict[str, Any]:
     """Accuracy of the chosen epoch on every split that is there, by speaker too, and over speakers that are unseen."""
     accuracies: dict[str, Any] = {}
@@ -276,20 +276,26 @@ def _accuracy(splits: Splits, part: Subset, right: NDArray[np.bool_]) -> dict[st
 def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] | None) -> dict[str, int] | None:
     if offsets is None:
         return None
-    after = network.layers[0].delay_steps[0]
-    found, at_start = (int(found_delays(delays, offsets).sum()) for delays in (after, before[0][0]))
+    delays = (_detector_delays(network), before[0].reshape(offsets.shape))
+    found, at_start = (int(found_delays(each, offsets).sum()) for each in delays)
     return {"found": found, "at_start": at_start, "decisive": offsets.size}
+
+
+def _detector_delays(network: Network) -> NDArray[np.int16]:
+    """Delays ``[class, channel]`` of the detectors, in time steps."""
+    detectors = network.layers[0].inputs[0]
+    assert isinstance(detectors, Dense)  # as the models builds them
+    delays: NDArray[np.int16] = detectors.full_delay_steps[0]
+    return delays
 
 
 def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
     if splits.offsets is None:
-        # a weight of 0 is no synapse
-        there = [layer.weight != 0 for layer in network.layers]
-        begun = [delays[mask] for delays, mask in zip(before, there, strict=True)]
-        after = [layer.delay_steps[mask] for layer, mask in zip(network.layers, there, strict=True)]
-        figures.save(figures.plot_delays(begun, after, network.dt_ms), folder / "delays.png")
+        after = [connection.synapses().delay_steps for layer in network.layers for connection in layer.inputs]
+        figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
     else:
-        drawn = figures.plot_detectors(before[0][0], network.layers[0].delay_steps[0], splits.offsets, network.dt_ms)
+        begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)
+        drawn = figures.plot_detectors(begun, ended, splits.offsets, network.dt_ms)
         figures.save(drawn, folder / "delays.png")
     part = splits.validation or splits.train
     clip, dataset = int(part.clips[0]), part.dataset

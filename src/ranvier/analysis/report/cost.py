@@ -74,7 +74,7 @@ def cost_section(report: RunReport, run: int) -> str:
     if network is not None:
         pairs["synapses"] = _synapses(report, network)
         if has_delays(network):
-            longest = max(layer.max_delay for layer in network.layers)
+            longest = network.max_delay
             pairs["delays"] = f"0 to {longest * network.dt_ms:g} ms allowed, in whole steps of {network.dt_ms:g} ms"
     if observed is not None and network is not None:
         events = observed.source_events
@@ -96,7 +96,8 @@ def cost_section(report: RunReport, run: int) -> str:
 
 def _fan_out(layer: Layer) -> NDArray[np.int64]:
     """Synapses of every source ``[source]``; a weight of 0 is none."""
-    return np.asarray(np.count_nonzero(layer.weight, axis=(0, 1)), np.int64)
+    connection = layer.inputs[0]
+    return np.bincount(connection.synapses().source, minlength=connection.sources)
 
 
 _EACH = {

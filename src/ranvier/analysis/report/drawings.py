@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ranvier.analysis.report.accuracy import main_accuracy
 from ranvier.analysis.report.clips import part_name
 from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
-from ranvier.engine import run
+from ranvier.engine import Engine
 from ranvier.network import Layer, Network
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
@@ -41,7 +41,7 @@ def drawings(report: RunReport) -> dict[str, Any]:
     if network is None:
         return data
     data["dt"] = network.dt_ms
-    data["longest"] = max(layer.max_delay for layer in network.layers)
+    data["longest"] = network.max_delay
     data["layers"] = [
         {"name": name, "neurons": neurons}
         for name, neurons in zip(
@@ -109,7 +109,7 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[s
     layers = []
     for place, (name, layer) in enumerate(delayed):
         width = _bin_width(layer)
-        final = np.bincount(layer.delay_steps[layer.weight != 0], minlength=layer.max_delay + 1)
+        final = np.bincount(layer.inputs[0].synapses().delay_steps, minlength=layer.max_delay + 1)
         counts = [np.asarray(row["delay_histograms"][place]) for row in frames] or [final]
         layers.append(
             {
@@ -133,8 +133,7 @@ def _binned(counts: NDArray[Any], width: int) -> list[Any]:
 
 
 def _scatter(layer: Layer, generator: np.random.Generator) -> dict[str, Any]:
-    there = layer.weight != 0  # a weight of 0 is no synapse
-    weight, delay = layer.weight[there], layer.delay_steps[there]
+    _, _, weight, delay = layer.inputs[0].synapses()
     size = min(SCATTER_SYNAPSES, weight.size)
     chosen = np.sort(generator.choice(weight.size, size, replace=False))
     # points within a step are spread over its width, so that they do not hide each other
@@ -168,24 +167,29 @@ def _spread(rates: NDArray[np.float64]) -> dict[str, Any]:
 
 def _strongest(layer: Layer) -> dict[str, Any]:
     """Of every source, its strongest synapses: target, delay in steps, and weight in 127ths of the layer's largest."""
-    weight = layer.weight.transpose(2, 0, 1).reshape(layer.sources, -1)
-    delay = layer.delay_steps.transpose(2, 0, 1).reshape(layer.sources, -1)
-    target = np.tile(np.arange(layer.targets), layer.branches)
-    kept = min(STRONGEST, weight.shape[1])
-    order = np.argsort(-np.abs(weight), axis=1, kind="stable")[:, :kept]
+    connection = layer.inputs[0]
+    synapses = connection.synapses()
+    order = np.lexsort((-np.abs(synapses.weight), synapses.source))
+    source, target, weight, delay = (values[order] for values in synapses)
+    rank = np.arange(len(source)) - np.searchsorted(source, source)
+    there = rank < STRONGEST
+    place = source[there], rank[there]
     largest = float(np.abs(weight).max(initial=0.0)) or 1.0
-    strong = np.take_along_axis(weight, order, 1)
+    targets, delays, strong = (
+        np.zeros((connection.sources, STRONGEST), values.dtype) for values in (target, delay, weight)
+    )
+    targets[place], delays[place], strong[place] = target[there], delay[there], weight[there]
     return {
-        "kept": kept,
-        "target": _packed(target[order], "<u2"),
-        "delay": _packed(np.take_along_axis(delay, order, 1), "<u2"),
+        "kept": STRONGEST,
+        "target": _packed(targets, "<u2"),
+        "delay": _packed(delays, "<u2"),
         # 0 stands for no synapse, so what is there is never rounded to it
         "weight": _packed(np.sign(strong) * np.maximum(np.round(np.abs(strong) / largest * 127), 1), "<i2"),
     }
 
 
 def _clip(network: Network, example: Example) -> dict[str, Any]:
-    result = run(network, example.events, example.length)
+    result = Engine(network).run(example.events, example.length)
     share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
     share /= share.sum(1, keepdims=True)
     clip: dict[str, Any] = {

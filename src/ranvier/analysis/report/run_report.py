@@ -116,7 +116,7 @@ def has_delays(network: Network) -> bool:
 
 def is_filtered(network: Network) -> bool:
     """Whether a layer hears traces of spikes instead of spikes."""
-    return any(layer.synapse_decay is not None for layer in network.layers)
+    return any(layer.output is not None for layer in network.layers)
 
 
 def layer_names(network: Network) -> list[str]:

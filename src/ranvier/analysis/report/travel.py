@@ -47,7 +47,7 @@ def _caption(report: RunReport, *, dense: bool) -> Iterator[str]:
         f"From top to bottom: {top}, the spikes of each hidden layer, and the output, stronger where the network says "
         "that class. Neurons are numbered from 0, and the slider passes over those that are silent in this clip."
     )
-    if network is not None and network.readout.tail_steps:
+    if network is not None and network.decoding.tail_steps:
         late = ", in which late spikes still arrive" if has_delays(network) else ""
         lines += f" After the dotted line the clip has ended, and the network goes on for a while in silence{late}."
     yield lines

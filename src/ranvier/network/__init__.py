@@ -1,0 +1,34 @@
+"""The frozen network: plain arrays with units, read and written without torch."""
+
+from ranvier.network.decoding import Decoding, Tail
+from ranvier.network.dense import Dense
+from ranvier.network.input import Alignment, Input
+from ranvier.network.integrator import Integrator
+from ranvier.network.layer import Layer
+from ranvier.network.lif import LIF
+from ranvier.network.network import Network
+from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Synapses, array
+from ranvier.network.rules import MAX_STEPS, NetworkError
+from ranvier.network.trace import Trace
+
+__all__ = [
+    "LIF",
+    "MAX_STEPS",
+    "Alignment",
+    "ArrayRule",
+    "Connection",
+    "Decoding",
+    "Dense",
+    "Input",
+    "Integrator",
+    "Layer",
+    "Network",
+    "NetworkError",
+    "Neuron",
+    "Output",
+    "Part",
+    "Synapses",
+    "Tail",
+    "Trace",
+    "array",
+]

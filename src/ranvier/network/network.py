@@ -1,0 +1,127 @@
+"""The frozen network: layers of parts, with units."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from reprlib import repr as short
+
+from ranvier.names import name_fault
+from ranvier.network.decoding import Decoding
+from ranvier.network.input import Input
+from ranvier.network.layer import INPUT, Layer
+from ranvier.network.rules import MAX_BUFFER, is_real, require
+
+_SHORTEST_MS, _LONGEST_MS = 1e-6, 1e9
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A network with frozen integer delays; ``print(network)`` summarises it.
+
+    Args:
+        dt_ms: length of a time step in ms, in [1e-6, 1e9].
+        layers: in the order in which they are computed within a time step; the last one, and only it, is a readout.
+        classes: names of the output neurons: text, not empty, without control characters, each once.
+        input: how raw events become the input.
+        decoding: how output voltages become class scores.
+
+    Raises:
+        NetworkError: layers, input and classes do not fit together.
+    """
+
+    dt_ms: float
+    layers: tuple[Layer, ...]
+    classes: tuple[str, ...]
+    input: Input
+    decoding: Decoding
+
+    def __post_init__(self) -> None:
+        require(
+            is_real(self.dt_ms, _SHORTEST_MS, _LONGEST_MS),
+            f"dt_ms: {short(self.dt_ms)} is not allowed ({_SHORTEST_MS:g} ... {_LONGEST_MS:g} ms)",
+        )
+        object.__setattr__(self, "dt_ms", float(self.dt_ms))
+        object.__setattr__(self, "layers", tuple(self.layers))
+        require(len(self.layers) >= 1, "layers: none (1 or more)")
+        self._check_connections()
+        for number, layer in enumerate(self.layers):
+            last = number == len(self.layers) - 1
+            require(
+                layer.spikes != last,
+                f"layers.{number}.neuron: {layer.neuron.kind} is not allowed (the last layer, and only it, never "
+                "spikes)",
+            )
+            tail = self.decoding.steps(0, number)
+            require(
+                tail * layer.targets <= MAX_BUFFER,
+                f"decoding.tail_steps: {tail} time steps in layer {number} for {layer.targets} targets (a product up "
+                f"to {MAX_BUFFER} allowed)",
+            )
+        require(
+            isinstance(self.classes, list | tuple), f"classes: {short(self.classes)} is not allowed (a list of names)"
+        )
+        object.__setattr__(self, "classes", tuple(self.classes))
+        outputs = self.layers[-1].targets
+        require(len(self.classes) == outputs, f"classes: {len(self.classes)} names for {outputs} output neurons")
+        fault = name_fault(self.classes)
+        require(fault is None, f"classes: {fault}")
+
+    def _check_connections(self) -> None:
+        names = [layer.name for layer in self.layers]
+        for number, name in enumerate(names):
+            require(names.index(name) == number, f"layers.{number}.name: {name!r} is layer {names.index(name)} already")
+        widths = {INPUT: self.input.sources, **{layer.name: layer.targets for layer in self.layers}}
+        for number, layer in enumerate(self.layers):
+            for place, connection in enumerate(layer.inputs):
+                where, source = f"layers.{number}.inputs.{place}", connection.source
+                known = isinstance(source, str) and source in widths
+                require(known, f"{where}.source: {short(source)} is not known ({', '.join(widths)})")
+                require(
+                    connection.sources == widths[source],
+                    f"{where}: {connection.sources} sources, but {source} has {widths[source]}",
+                )
+                if source in names[number:]:
+                    shortest = int(connection.synapses().delay_steps.min(initial=1))
+                    require(
+                        shortest >= 1,
+                        f"{where}.delay_steps: {shortest} is not allowed (1 or more from the own or a later layer)",
+                    )
+
+    @property
+    def sources(self) -> int:
+        """Input lines."""
+        return self.input.sources
+
+    @property
+    def max_delay(self) -> int:
+        """Longest delay that any connection may have, in time steps."""
+        return max(layer.max_delay for layer in self.layers)
+
+    def __repr__(self) -> str:
+        from ranvier.network.summary import summary
+
+        return summary(self)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, with the SHA-256 of its content, whole or not at all.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from ranvier.network.file import write
+
+        write(self, path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Network:
+        """Read a network written by :meth:`write` or an earlier Ranvier; every rule and the content's hash are checked.
+
+        Raises:
+            NetworkError: whatever is wrong with the content: cut short, changed since it was written, of a newer
+                format, a broken rule; the message names the file.
+            FileNotFoundError: there is no such file.
+        """
+        from ranvier.network.file import read
+
+        return read(path)

@@ -1,0 +1,301 @@
+"""A linear layer whose synapses have delays."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+from ranvier import network
+from ranvier.nn.freezing import frozen_array
+from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.settings import Settings, WithSettings
+from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
+from ranvier.ops.inputs import of_type, over_time
+
+DelayType = Literal["synaptic", "axonal", "dendritic"]
+_LAYER = "_ranvier_longest_delay"  # marks a parameter that holds delays
+_STEPPED = "_ranvier_stepped"  # and one that an optimiser has moved
+
+
+@torch.no_grad()
+def _keep_in_range(optimiser: Optimizer, *_: Any) -> None:
+    """After a step of any optimiser: bring the delays among its parameters back into their range."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            longest = getattr(parameter, _LAYER, None)
+            if longest is not None:
+                parameter.clamp_(0, longest)
+                setattr(parameter, _STEPPED, True)
+
+
+register_optimizer_step_post_hook(_keep_in_range)
+
+
+class DelayLinear(WithSettings):
+    """Linear layer with a delay on every synapse; delays are learned with the weights.
+
+    In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
+    and always when delays are not learned, it is one tap at the rounded delay. The blur belongs to training, as in
+    dropout. See :func:`ranvier.ops.dense.delayed_current` for the equation. After a step of any of torch's optimisers
+    delays are brought back into [0, max_delay].
+
+    Args:
+        in_features: sources.
+        out_features: targets.
+        max_delay: longest delay in steps, >= 0; the paper's K taps are ``max_delay = K - 1``.
+        synapses_per_pair: synapses per pair, each with its own weight and delay (the paper's kernel count).
+        sigma: width of the tap in steps at the start, allowed as in :meth:`set_sigma`; narrow it while training, with
+            :class:`ranvier.nn.SigmaSchedule`. None means ``(max_delay + 1) // 2 + 0.27``, the paper's start.
+        kernel: ``gaussian`` or ``triangle``.
+        learn_delay: False keeps the delays where they start.
+        delay_type: ``synaptic`` (one per synapse), ``axonal`` (one per source), ``dendritic`` (one per target).
+        bias: add a learned constant per target.
+        fan_in: sources that each target has synapses from, drawn at random and the same for ever; the other weights
+            are 0 and stay so. None means all sources.
+        max_init_delay: delays start uniform in [0, max_init_delay] steps, those beyond ``max_delay`` at it; None means
+            ``max_delay``. The official DCLS-Delays code has ``max_delay + 1``, so one in so many starts at the longest.
+        dense_kernel: synapse m of a pair has delay m and nothing else, so that each pair has a free kernel over time:
+            the dense convolution. Needs ``synapses_per_pair = max_delay + 1`` and ``learn_delay=False``.
+        generator: randomness of the start; None takes torch's own.
+
+    Shapes:
+        weight ``[synapse, out, in]``, Kaiming-uniform; delay ``[synapse, out or 1, in or 1]``, uniform in
+        [0, max_delay] steps unless ``max_init_delay`` says otherwise; with ``fan_in`` also
+        connection_mask ``[out, in]``, bool.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Source: arXiv 2306.17670.
+    """
+
+    defined_by: ClassVar[Settings] = {
+        "max_delay": (),
+        "kernel": KERNELS,
+        "delay_type": get_args(DelayType),
+        "dense_kernel": (),
+    }
+    freezes_to: ClassVar[type[network.Connection]] = network.Dense
+    sigma: Tensor
+    connection_mask: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        max_delay: int,
+        *,
+        synapses_per_pair: int = 1,
+        sigma: float | None = None,
+        kernel: Kernel = "gaussian",
+        learn_delay: bool = True,
+        delay_type: DelayType = "synaptic",
+        bias: bool = False,
+        fan_in: int | None = None,
+        dense_kernel: bool = False,
+        max_init_delay: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("in_features", in_features),
+            ("out_features", out_features),
+            ("synapses_per_pair", synapses_per_pair),
+        ):
+            if value < 1:
+                raise ValueError(f"{name}: {value} is not allowed (1 or more)")
+        if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
+            raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+        if delay_type not in get_args(DelayType):
+            raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
+        if fan_in is not None and not 1 <= fan_in <= in_features:
+            raise ValueError(f"fan_in: {fan_in} is not allowed (1 ... {in_features} sources)")
+        if dense_kernel and (learn_delay or synapses_per_pair != max_delay + 1):
+            raise ValueError(
+                f"dense_kernel: needs learn_delay=False and synapses_per_pair={max_delay + 1}, one "
+                f"for each delay, not {synapses_per_pair}"
+            )
+        if max_init_delay is not None and not max_init_delay >= 0:
+            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed (0 steps or more)")
+        self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
+        self.in_features, self.out_features, self.max_delay = in_features, out_features, max_delay
+        self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
+        self.dense_kernel = dense_kernel
+        self.weight = nn.Parameter(torch.empty(synapses_per_pair, out_features, in_features))
+        shape = (
+            synapses_per_pair,
+            1 if delay_type == "axonal" else out_features,
+            1 if delay_type == "dendritic" else in_features,
+        )
+        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learn_delay)
+        self._mark()
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.register_buffer("sigma", torch.empty(()))
+        self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
+        self._sigma_at_start = sigma is None
+        self.register_buffer("connection_mask", None)
+        self.reset_parameters(generator)
+        if fan_in is not None:
+            self._connect(fan_in, generator)
+
+    def _mark(self) -> None:
+        setattr(self.delay, _LAYER, self.max_delay)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._mark()  # a copied parameter has lost its mark
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        if f"{prefix}connected" in state_dict:  # its name until 2026-11
+            state_dict[f"{prefix}connection_mask"] = state_dict.pop(f"{prefix}connected")
+        delay = state_dict.get(f"{prefix}delay")
+        if f"{prefix}_extra_state" not in state_dict and isinstance(delay, Tensor) and delay.numel():
+            longest = float(delay.detach().max())  # all that such a state says of its max_delay
+            if longest > self.max_delay:
+                arguments[-1].append(f"{prefix}delay: up to {longest:g} steps in the state, {self.max_delay} here")
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        self._mark()  # so has one that was assigned
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw weights and delays anew."""
+        # Kaiming counts the synapses of a pair as incoming; the view puts them where it looks for a kernel size
+        nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
+        nn.init.uniform_(self.delay, 0, self.max_init_delay, generator=generator)
+        self.clamp_delay()
+        if self.dense_kernel:
+            with torch.no_grad():
+                self.delay.copy_(torch.arange(self.max_delay + 1.0).view(-1, 1, 1).expand_as(self.delay))
+
+    @torch.no_grad()
+    def _connect(self, fan_in: int, generator: torch.Generator | None) -> None:
+        chosen = torch.rand(self.out_features, self.in_features, generator=generator).topk(fan_in, 1).indices
+        self.connection_mask = torch.zeros(self.out_features, self.in_features, dtype=torch.bool).scatter_(
+            1, chosen, True
+        )
+        # as Kaiming's rule has it for so many sources
+        self.weight.mul_(self.connection_mask).mul_(math.sqrt(self.in_features / fan_in))
+
+    def parameter_count(self) -> int:
+        """What is learned here: weights and delays of the synapses that there are, and the bias."""
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        if self.connection_mask is None:
+            return sum(parameter.numel() for parameter in learned)
+        every = self.weight[0].numel()
+        synapses = int(self.connection_mask.sum())
+        return sum(p.numel() * synapses // every if p.shape == self.weight.shape else p.numel() for p in learned)
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle)."""
+        check_sigma(sigma, self.kernel)
+        self.sigma.fill_(sigma)
+        self._sigma_at_start = False
+
+    @torch.no_grad()
+    def clamp_delay(self) -> None:
+        """Bring delays back into [0, max_delay], after a change by other means than one of torch's optimisers."""
+        self.delay.clamp_(0, self.max_delay)
+
+    def delay_steps(self) -> Tensor:
+        """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``.
+
+        Raises:
+            ValueError: a delay is NaN or infinite.
+        """
+        return self._rounded().expand_as(self.weight)
+
+    def _rounded(self) -> Tensor:
+        if not self.delay.isfinite().all():
+            raise ValueError("delay: NaN or infinite values (finite allowed)")
+        return self.delay.detach().clamp(0, self.max_delay).round().to(torch.int16)
+
+    @torch.no_grad()
+    def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
+        """The frozen connection and the bias ``[target]``: delays rounded, batch norm folded into weights and bias.
+
+        Axonal and dendritic delays stay as small as they are.
+
+        Args:
+            source: ``input`` or the name of the layer that it comes from.
+            norm: batch norm of the current, if any.
+
+        Raises:
+            ValueError: a delay is NaN or infinite.
+            TypeError: the batch norm keeps no running statistics.
+        """
+        self.warn_of_wide_sigma()
+        # folded in double precision, so that the only rounding is the last one
+        weight = self.weight.double()
+        bias = weight.new_zeros(self.out_features) if self.bias is None else self.bias.double()
+        if norm is not None:
+            weight, bias = norm.fold(weight, bias)
+        delay_steps = self._rounded().cpu().numpy().copy()
+        return network.Dense(source, self.max_delay, frozen_array(weight), delay_steps), frozen_array(bias)
+
+    def warn_of_wide_sigma(self) -> None:
+        """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
+        if self._sigma_at_start and getattr(self.delay, _STEPPED, False) and self.sigma > 1:
+            self._sigma_at_start = False
+            warnings.warn(
+                f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "
+                "narrow taps (ranvier.nn.SigmaSchedule narrows them, ranvier.nn.set_sigma sets them)",
+                stacklevel=3,
+            )
+
+    def synapse_delays(self) -> Tensor:
+        """The frozen delays ``[synapse]`` of the synapses that there are."""
+        return self._of_synapses(self.delay_steps())
+
+    def learned_delays(self) -> Tensor:
+        """The same before they are rounded, in steps."""
+        return self._of_synapses(self.delay.detach().expand_as(self.weight))
+
+    def _of_synapses(self, delays: Tensor) -> Tensor:
+        return delays.flatten() if self.connection_mask is None else delays[:, self.connection_mask].flatten()
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs.
+
+        Raises:
+            ValueError: a shape or a type does not fit.
+        """
+        x = over_time("x", x, self.weight, "source", self.in_features)
+        if state is not None:
+            if state.shape != (self.max_delay, *x.shape[1:]):
+                raise ValueError(f"state: shape {tuple(state.shape)} is not {(self.max_delay, *x.shape[1:])}")
+            state = of_type("state", state, self.weight)
+        past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]
+        return self.current(x, state), torch.cat([past, x[max(0, len(x) - self.max_delay) :]])
+
+    def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
+        blurred = self.training and self.learn_delay
+        if not blurred:
+            self.warn_of_wide_sigma()
+        # what is not connected gets no gradient, so that it stays 0
+        weight = self.weight if self.connection_mask is None else self.weight * self.connection_mask
+        return delayed_current(
+            x,
+            weight,
+            self.delay if blurred else self.delay.detach(),
+            self.sigma if blurred else None,
+            max_delay=self.max_delay,
+            kernel=self.kernel,
+            bias=self.bias,
+            history=state,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, max_delay={self.max_delay}, "
+            f"synapses_per_pair={len(self.weight)}, kernel={self.kernel}, learn_delay={self.learn_delay}, "
+            f"delay_type={self.delay_type}"
+        )

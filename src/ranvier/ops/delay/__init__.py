@@ -1,5 +1,0 @@
-"""Delayed currents: x, weight, delay, sigma -> current."""
-
-from ranvier.ops.delay.op import KERNELS, LOWEST_SIGMA, Kernel, check_sigma, delayed_current
-
-__all__ = ["KERNELS", "LOWEST_SIGMA", "Kernel", "check_sigma", "delayed_current"]

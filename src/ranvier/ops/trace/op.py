@@ -1,0 +1,35 @@
+"""The contract of the stateful synapse: checks, then the way to compute it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ranvier.ops.inputs import of_type, over_time
+from ranvier.ops.trace import reference
+
+
+def trace(spikes: Tensor, decay: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What a synapse that remembers makes of spikes: each adds 1, and holds up the decay for its step.
+
+        y[t] = y[t-1] - (1 - s[t]) * (1 - decay) * y[t-1] + s[t]
+
+    Args:
+        spikes: s, 0 or 1 (with dropout before: 0 or 1 / (1 - p)), ``[time, batch, neuron]``.
+        decay: share of the trace kept in a step without a spike, in [0, 1]; scalar or ``[neuron]``.
+        state: the trace at the end of the steps before, ``[batch, neuron]``; None means 0.
+
+    Returns:
+        The trace y ``[time, batch, neuron]``, >= 0 and without an upper end, and the state after the last step.
+
+    Raises:
+        ValueError: a shape does not fit.
+
+    Source: SpikingJelly's Trace with 1 / tau = 1 - decay, after Diehl & Cook 2015 (10.3389/fncom.2015.00099).
+    """
+    spikes = over_time("spikes", spikes, decay, "neuron")
+    if decay.shape not in ((), spikes.shape[2:]):
+        raise ValueError(f"decay: shape {tuple(decay.shape)} is neither a scalar nor [{spikes.shape[2]}]")
+    if state is not None and state.shape != spikes.shape[1:]:
+        raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(spikes.shape[1:])}")
+    state = None if state is None else of_type("state", state, decay)
+    return reference.trace(spikes, decay, state)
