@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.sound import Sound, read_sound
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 
 Spikes = tuple[NDArray[Any], NDArray[Any]]
 

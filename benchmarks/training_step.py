@@ -41,7 +41,7 @@ from benchmarks.peer import Peer, neuron
 from ranvier import network
 from ranvier.models import Feedforward, feedforward
 from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 from ranvier.recipes.step_cost import layer_ways
 
 GATE = ["tests/ops"]

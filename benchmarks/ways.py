@@ -27,7 +27,7 @@ from torch import Tensor
 from ranvier.ops.delay import delayed_current, op
 from ranvier.ops.delay.op import Way, choose_way
 from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 
 SHAPES = [  # time, batch, sources, targets, max_delay
     (100, 256, 140, 256, 24),

@@ -16,8 +16,8 @@ import soundfile
 
 from ranvier.cli import main
 from ranvier.data import write_clips
-from ranvier.data.lock import file_lock
 from ranvier.data.speak import speak
+from ranvier.locks import file_lock
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis.report import Example, Observed, RunReport
+from ranvier.analysis.report import RunReport
 from ranvier.network import Input, Layer, Network, Readout
+from ranvier.runs import EvaluationRecord, Example
 
 
 def layer(sources: int, targets: int, threshold: float, seed: int) -> Layer:
@@ -35,17 +36,17 @@ def network(classes: tuple[str, ...] = ("a", "b")) -> Network:
 EVENTS = (np.array([0, 0, 3, 7]), np.array([1, 5, 5, 11]), np.array([1, 2, 1, 3]))
 
 
-def observed(classes: int = 2, **changes: Any) -> Observed:
+def observed(classes: int = 2, **changes: Any) -> EvaluationRecord:
     confusion = np.zeros((classes, classes), np.int64)
     confusion[:2, :2] = [[7, 3], [0, 10]]
     return replace(
-        Observed(
+        EvaluationRecord(
             split="test",
             clips=20,
-            there=20,
+            available=20,
             confusion=confusion,
             right=np.arange(20) < 17,
-            which="these",
+            fingerprint="these",
             neuron_spikes=(np.array([0, 0.5, 1, 1, 1, 2, 3, 4]),),
             source_events=np.full(12, 0.5),
             speakers={"anna": (9, 10), "ben": (8, 10)},

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from ranvier.analysis.report import Example, RunReport, page, render
+from ranvier.analysis.report import RunReport, page, render
 from ranvier.analysis.report.accuracy import accuracies, interval_bar
 from ranvier.analysis.report.against_best import result_of
 from ranvier.analysis.report.drawings import STRONGEST, drawings
 from ranvier.engine import run
+from ranvier.runs import Example
 
 from .reports import EVENTS, Reading, accuracy, data_of, network, observed, report, rows, unpack
 

@@ -23,7 +23,7 @@ def run(name: str, right: Any, *, which: str = "these", part: str = "test", **ch
     """A run that was right on some of its clips."""
     right = np.asarray(right, bool)
     result = {**report().result, "accuracy": {part: accuracy(int(right.sum()), len(right))}}  # type: ignore[dict-item]
-    seen = observed(split=part, right=right, which=which, clips=len(right), there=len(right))
+    seen = observed(split=part, right=right, fingerprint=which, clips=len(right), available=len(right))
     return replace(report(name=name, settings=dict(BASE), result=result, observed=seen), **changes)
 
 

@@ -249,7 +249,7 @@ def test_without_test_clips_no_number_is_called_a_test() -> None:
 def test_the_worst_classes_are_told_with_nothing_as_0() -> None:
     three = network(("a", "b", "c"))
     never = np.array([[5, 0, 0], [4, 0, 1], [1, 0, 0]])
-    text = text_of(network=three, observed=observed(confusion=never, clips=11, there=11))
+    text = text_of(network=three, observed=observed(confusion=never, clips=11, available=11))
     assert "Never right (0%): 2 of 3 classes, “b” and “c”." in text
     assert "Every class, worst firstclassrightof clipsb050.0%c010.0%a55100.0%" in text
     some = np.array([[5, 0, 0], [4, 1, 0], [0, 1, 0]])

@@ -17,10 +17,10 @@ import soundfile
 
 from ranvier.data import DataError
 from ranvier.data.kokoro import VOICES, Kokoro
-from ranvier.data.lock import file_lock
 from ranvier.data.naming import guess_naming
 from ranvier.data.sound import trimmed
 from ranvier.data.speak import SpokenVoice, Utterance, _make, speak, spoken_voices, utterances
+from ranvier.locks import file_lock
 
 CALL: dict[str, Any] = {"voices": 2, "takes": 1, "workers": 2}
 

@@ -13,7 +13,7 @@ import pytest
 from ranvier.data import DataError, SpikeDataset, write_recording
 from ranvier.network import Input, Layer, Network, Readout
 from ranvier.recipes.evaluate import evaluate, evaluate_file
-from ranvier.recipes.observed import observe
+from ranvier.recipes.observe import observe
 from ranvier.recipes.probe import find_clips, probe
 from ranvier.recipes.splits import Part
 

@@ -22,6 +22,7 @@ from ranvier.recipes.pretrained import pretrained_names, read_pretrained, write_
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.start import begin
 from ranvier.recipes.train import train
+from tests.results import present
 
 from .conftest import SMALL, Quiet, write_small_recording
 
@@ -58,8 +59,8 @@ def test_a_training_starts_with_a_network_of_the_package(small: Make, own: Path,
     for name, tensor in there["best"]["model"].items():
         if not name.endswith("sigma"):
             assert torch.equal(begun["model"][name], tensor), name
-    assert result["start"]["run"] == "own"
-    assert result["start"]["classes"] == ["a", "b", "c"]
+    assert present(result.init_from).run == "own"
+    assert present(result.init_from).classes == ("a", "b", "c")
     page = (tmp_path / "run" / "report.html").read_text()
     assert "with the network own, which comes with Ranvier" in page
 
@@ -97,7 +98,7 @@ def test_a_run_with_the_name_of_a_network_has_to_be_named_as_a_folder(
     with pytest.raises(ConfigError, match=r"^train.start: own: is a run here and a network of the package"):
         train(both, tmp_path / "run", Quiet())
     run = build_config(load_values("folder"), {**values, "train.start": "./own"})
-    assert train(run, tmp_path / "run", Quiet())["start"]["run"] == "own"
+    assert present(train(run, tmp_path / "run", Quiet()).init_from).run == "own"
 
 
 def test_a_damaged_network_is_told_in_a_line(own: Path, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_the_recipe_folder_takes_each_as_it_is(name: str, tmp_path: Path) -> Non
     units = [generator.integers(0, 700, 500) for _ in range(20)]
     write_recording(tmp_path / "clips.h5", times, units, np.arange(20) % 10, classes=DIGITS)
     config = folder(tmp_path / "clips.h5", train__start=name, train__start_share="0.5", train__epochs="1")
-    assert train(config, tmp_path / "run", Quiet())["start"]["classes"] == list(DIGITS)
+    assert present(train(config, tmp_path / "run", Quiet()).init_from).classes == tuple(DIGITS)
     assert read_pretrained(name).file.stat().st_size < 2**20
 
 

@@ -16,14 +16,15 @@ import pytest
 from ranvier.data import DataError, FrameDataset
 from ranvier.data.digits import read_digits
 from ranvier.network import Network
-from ranvier.recipes import observed as kept
+from ranvier.recipes import observe as observe_file
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.observed import keep_observed, kept_observed, observe
+from ranvier.recipes.observe import observe
 from ranvier.recipes.report import OWN, command, read_run, run_names, trainings, write_report
-from ranvier.recipes.run_folder import make_folder
+from ranvier.recipes.run_config import config_values
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.train import train
+from ranvier.runs import RunError, evaluation_record, make_folder, read_metrics, read_record, write_record
+from tests.results import present
 
 from .conftest import SMALL, Quiet, write_small_recording
 
@@ -61,7 +62,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the clips were run again")
 
-    monkeypatch.setattr(kept, "evaluate", refuse)
+    monkeypatch.setattr(observe_file, "evaluate", refuse)
 
 
 def data_of(page: Path) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ def test_training_ends_with_a_report(run: Path, small: Make) -> None:
     (data,) = data_of(run / "report.html")
     result = json.loads((run / "result.json").read_text())
     assert data["best"] == result["best_epoch"]
-    assert data["curves"]["loss"] == pytest.approx([row["loss"] for row in read_metrics(run)], rel=1e-4)
+    assert data["curves"]["loss"] == pytest.approx([row.loss for row in read_metrics(run)], rel=1e-4)
     confusion = np.array(data["confusion"])
     assert confusion.sum() == 30
     assert np.trace(confusion) == result["accuracy"]["validation"]["correct"]
@@ -87,21 +88,21 @@ def test_delays_are_counted_after_every_epoch(run: Path, small: Make) -> None:
     rows = read_metrics(run)
     network = Network.read(run / "network.safetensors")
     for row in rows:
-        for counts, layer in zip(row["delay_histograms"], network.layers, strict=True):
+        for counts, layer in zip(present(row.delay_histograms), network.layers, strict=True):
             assert len(counts) == 7
             assert sum(counts) == layer.delay_steps.size
     best = json.loads((run / "result.json").read_text())["best_epoch"]
-    for counts, layer in zip(rows[best - 1]["delay_histograms"], network.layers, strict=True):
-        assert counts == np.bincount(layer.delay_steps.ravel(), minlength=7).tolist()
+    for counts, layer in zip(present(rows[best - 1].delay_histograms), network.layers, strict=True):
+        assert list(counts) == np.bincount(layer.delay_steps.ravel(), minlength=7).tolist()
     (data,) = data_of(run / "report.html")
     assert data["delays"]["epoch"] == [1, 2, 3]
-    assert data["delays"]["layers"][1]["counts"] == [row["delay_histograms"][1] for row in rows]
+    assert data["delays"]["layers"][1]["counts"] == [list(present(row.delay_histograms)[1]) for row in rows]
 
 
 @pytest.mark.parametrize("delays", ["fixed", "none"])
 def test_delays_that_are_not_learned_are_not_counted(small: Make, tmp_path: Path, delays: str) -> None:
     train(small(model__delays=delays, train__epochs="1"), tmp_path / "run", Quiet())
-    assert "delay_histograms" not in read_metrics(tmp_path / "run")[0]
+    assert read_metrics(tmp_path / "run")[0].delay_histograms is None
     text = (tmp_path / "run" / "report.html").read_text()
     assert ("This network has no delays." in text) == (delays == "none")
     assert ("drawn at random and not learned" in text) == (delays == "fixed")
@@ -126,20 +127,20 @@ def test_a_report_without_what_was_kept_runs_the_clips_again(run: Path) -> None:
 
 
 def test_what_was_kept_is_of_one_network_and_of_its_clips(run: Path, tmp_path: Path) -> None:
-    assert kept_observed(run, OWN) is not None
-    assert kept_observed(run, "other clips") is None
+    assert read_record(run, OWN) is not None
+    assert read_record(run, "other clips") is None
     network = Network.read(run / "network.safetensors")
     (run / "network.safetensors").write_bytes((run / "network.safetensors").read_bytes() + b" ")
-    assert kept_observed(run, OWN) is None
+    assert read_record(run, OWN) is None
     network.write(run / "network.safetensors")
-    assert kept_observed(run, OWN) is not None
+    assert read_record(run, OWN) is not None
 
 
 def test_which_clips_were_right_and_what_came_in_is_kept(run: Path, small: Make) -> None:
     splits = build_splits(small())
     part, network = splits.validation, Network.read(run / "network.safetensors")
     assert part is not None
-    seen = kept_observed(run, OWN)
+    seen = read_record(run, OWN)
     assert seen is not None
     labels = part.dataset.labels[part.clips]
     assert [int((seen.right & (labels == label)).sum()) for label in range(3)] == np.diag(seen.confusion).tolist()
@@ -147,13 +148,13 @@ def test_which_clips_were_right_and_what_came_in_is_kept(run: Path, small: Make)
     x, _, _ = part.dataset.batch(part.clips)
     assert seen.source_events == pytest.approx(x.sum(0).mean(0).numpy())
     again, others = observe(network, part, "validation"), observe(network, splits.train, "train")
-    assert again.which == seen.which != others.which
+    assert again.fingerprint == seen.fingerprint != others.fingerprint
     assert again.right.tolist() == seen.right.tolist()
 
 
 def test_what_an_older_version_kept_is_made_anew(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_VERSION", kept._VERSION + 1)
-    assert kept_observed(run, OWN) is None
+    monkeypatch.setattr(evaluation_record, "_VERSION", evaluation_record._VERSION + 1)
+    assert read_record(run, OWN) is None
 
 
 def test_clips_can_come_from_a_recording(run: Path, tmp_path: Path) -> None:
@@ -195,8 +196,8 @@ def test_an_unfinished_run_is_told_as_far_as_it_is(run: Path) -> None:
 
 
 def test_a_run_from_before_delays_were_counted(run: Path) -> None:
-    rows = [{k: v for k, v in row.items() if k != "delay_histograms"} for row in read_metrics(run)]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [row.model_copy(update={"delay_histograms": None}) for row in read_metrics(run)]
+    (run / "metrics.jsonl").write_text("".join(row.line() for row in rows))
     assert "did not record its delays" in write_report([run]).read_text()
 
 
@@ -219,9 +220,9 @@ def test_leaving_each_speaker_out_is_a_comparison(small: Make, tmp_path: Path) -
 
 def test_speakers_that_are_numbers_come_in_their_order(small: Make, tmp_path: Path) -> None:
     folder = tmp_path / "folds"
-    make_folder(folder, small(data__validation="leave-one-speaker-out"), force=False)
+    make_folder(folder, config_values(small(data__validation="leave-one-speaker-out")), force=False)
     for speaker in (10, 9, 2, 11, 1):
-        make_folder(folder / f"speaker-{speaker}", small(), force=False)
+        make_folder(folder / f"speaker-{speaker}", config_values(small()), force=False)
     assert [fold.name for fold in trainings(folder)] == [f"speaker-{speaker}" for speaker in (1, 2, 9, 10, 11)]
 
 
@@ -247,7 +248,7 @@ def test_a_recording_with_its_classes_in_another_order_gives_the_same_report(run
 @pytest.mark.parametrize("array", ["confusion", "right", "neuron_spikes_0", "step_0", "source_0", "about"])
 def test_what_was_kept_and_does_not_fit_the_network_is_made_anew(run: Path, array: str) -> None:
     file = run / "observed.npz"
-    assert kept_observed(run, OWN) is not None
+    assert read_record(run, OWN) is not None
     with np.load(file) as kept_arrays:
         arrays = dict(kept_arrays)
     if array == "about":
@@ -257,7 +258,7 @@ def test_what_was_kept_and_does_not_fit_the_network_is_made_anew(run: Path, arra
     else:
         arrays[array] = arrays[array][..., :-1]
     np.savez_compressed(file, **arrays)
-    assert kept_observed(run, OWN) is None
+    assert read_record(run, OWN) is None
 
 
 def test_an_archive_that_unpacks_to_much_is_not_unpacked(run: Path) -> None:
@@ -268,7 +269,7 @@ def test_an_archive_that_unpacks_to_much_is_not_unpacked(run: Path) -> None:
         for _ in range(300):
             part.write(bytes(2**20))
     assert (run / "observed.npz").stat().st_size < 2**20
-    assert kept_observed(run, OWN) is None
+    assert read_record(run, OWN) is None
 
 
 def test_a_run_with_comparisons_shows_them(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_frames_are_observed_kept_and_told(run: Path, tmp_path: Path) -> None:
         classes=("a", "b", "c"),
         dt_ms=10.0,
     )
-    keep_observed(run, observe(network, Part(dataset, np.arange(3)), "test"), OWN)
+    write_record(run, observe(network, Part(dataset, np.arange(3)), "test"), OWN)
     write_report([run])
     (data,) = data_of(run / "report.html")
     assert "frames" in data["clips"][0]
@@ -301,7 +302,7 @@ def test_frames_are_observed_kept_and_told(run: Path, tmp_path: Path) -> None:
 def test_many_clips_are_thinned_evenly_and_their_number_is_told(
     run: Path, small: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "_MOST_CLIPS", 10)
+    monkeypatch.setattr(observe_file, "_MOST_CLIPS", 10)
     (run / "observed.npz").unlink()
     assert "10 validation clips (speakers never heard), evenly picked from 30" in write_report([run]).read_text()
 
@@ -362,16 +363,16 @@ def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list
 
 
 def test_only_a_run_can_be_reported(tmp_path: Path, small: Make) -> None:
-    with pytest.raises(ConfigError, match="not a run's folder"):
+    with pytest.raises(RunError, match="not a run's folder"):
         write_report([tmp_path])
-    make_folder(tmp_path / "run", small(), force=False)
+    make_folder(tmp_path / "run", config_values(small()), force=False)
     with pytest.raises(ConfigError, match="--out"):
         write_report([tmp_path / "run"], tmp_path)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.toml"]
 
 
 def test_a_report_without_any_epoch(tmp_path: Path, small: Make) -> None:
-    make_folder(tmp_path / "run", small(), force=False)
+    make_folder(tmp_path / "run", config_values(small()), force=False)
     report = read_run(tmp_path / "run", "run")
     assert report.notes == ["The training has not finished: 0 of 3 epochs are done."]
     assert "No epoch has been finished." in write_report([tmp_path / "run"]).read_text()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.dataset import SpikeDataset
+from ranvier.errors import RuleError
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CoincidenceTask:
         dt_ms: length of a step in ms.
 
     Raises:
-        ValueError: an argument is out of range.
+        RuleError: an argument is out of range.
     """
 
     classes: int
@@ -44,14 +45,12 @@ class CoincidenceTask:
 
     def __post_init__(self) -> None:
         if self.gap < 3:
-            raise ValueError(f"gap: {self.gap} steps is not allowed (3 or more: one may come late and the next early)")
+            raise RuleError("gap", f"{self.gap} steps", "3 or more: one may come late and the next early")
         if self.classes > factorial(self.channels):
-            raise ValueError(
-                f"classes: {self.classes} is not allowed (up to {factorial(self.channels)}, the orders of "
-                f"{self.channels} channels)"
-            )
+            orders = factorial(self.channels)
+            raise RuleError("classes", self.classes, f"up to {orders}, the orders of {self.channels} channels")
         if self.steps <= self.span + 2:
-            raise ValueError(f"steps: {self.steps} is not allowed (above {self.span + 2}, a whole pattern with jitter)")
+            raise RuleError("steps", self.steps, f"above {self.span + 2}, a whole pattern with jitter")
 
     @property
     def span(self) -> int:

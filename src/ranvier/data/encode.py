@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError
 from ranvier.data.ear import Ear, clip_generator
 from ranvier.data.hdf5_write import write_clips
-from ranvier.data.lock import file_lock
 from ranvier.data.naming import Naming, guess_naming
 from ranvier.data.sound import LONGEST_S, read_sound
 from ranvier.data.sound_files import SoundFiles, find_sounds
 from ranvier.files import write_atomically, write_text
+from ranvier.locks import file_lock
 
 _VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32

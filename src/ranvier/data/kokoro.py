@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from ranvier.data.cache import cache_folder, make_cache_folder
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Download, SourceError, SpoiledError, Terms, reason, size
-from ranvier.data.lock import file_lock
 from ranvier.data.sound import Sound
 from ranvier.files import write_atomically
+from ranvier.locks import file_lock
 
 _STYLES = 510  # of a voice, one for each number of phonemes
 _WIDTH = 256

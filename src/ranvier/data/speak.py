@@ -18,9 +18,9 @@ from ranvier.data.augment_sound import Colour, add_noise
 from ranvier.data.dataset import DataError
 from ranvier.data.download import Terms
 from ranvier.data.kokoro import VOICES, Kokoro, fetch_kokoro
-from ranvier.data.lock import file_lock
 from ranvier.data.sound import resampled, trimmed
 from ranvier.files import write_atomically, write_text
+from ranvier.locks import file_lock
 
 RATES = (8000, 48000)
 _SPEEDS = (0.9, 1.6)  # people who say single words are quicker than Kokoro, who reads

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from ranvier.errors import RuleError
 from ranvier.recipes.sections import (
     AugmentConfig,
     CoincidenceData,
@@ -36,7 +37,7 @@ _LONGEST_CLIP = 1_000_000  # steps; no batch of longer ones fits into memory
 _LEARNED_DECAY = (1e-6, 1 - 1e-6)  # beyond, the sigmoid that it is learned through is flat
 
 
-class ConfigError(ValueError):
+class ConfigError(RuleError):
     """A recipe or a command breaks a rule; the message names the field, the value and what is allowed."""
 
 

@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from ranvier.files import write_atomically
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
+from ranvier.runs import read_result
 
 if TYPE_CHECKING:  # a list of names must not load torch
     from torch import Tensor
@@ -95,10 +96,10 @@ def write_pretrained(run: Path, file: Path, *, summary: str, heard: Sequence[str
     values["data"].pop("root", None)
     header = {
         "summary": summary,
-        "heard": sorted({*heard, *(result.get("start") or {}).get("heard", ())}),
+        "heard": sorted({*heard, *(() if result.init_from is None else result.init_from.trained_on)}),
         "config": values,
         "classes": Network.read(run / "network.safetensors").classes,
-        "about": {name: result[name] for name in _ABOUT},
+        "about": {name: getattr(result, name) for name in _ABOUT},
     }
     with write_atomically(file) as temporary:
         save_file(state["best"]["model"], temporary, {_HEADER: json.dumps(header)})

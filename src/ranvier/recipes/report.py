@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier.analysis.report import Observed, RunReport, render
+from ranvier.analysis.report import RunReport, render
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.class_names import with_classes
+from ranvier.errors import RuleError
 from ranvier.files import write_text
 from ranvier.names import natural_order
 from ranvier.network import Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.observed import keep_observed, kept_observed, observe
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.observe import observe
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import Part, build_splits
 from ranvier.recipes.story import story
+from ranvier.runs import EvaluationRecord, read_metrics, read_record, read_result, write_record
 
 OWN = "the run's own"  # clips, as its configuration divides them
 _LONGEST_COMMAND = 8  # options; a longer command takes the run's config.toml instead
@@ -105,17 +106,17 @@ def read_run(
     folder: Path, name: str, *, data: Path | None = None, data_root: Path | None = None, progress: Progress = None
 ) -> RunReport:
     """Everything that a report tells of a run under that name; the rest is as in :func:`write_report`."""
-    config, result, rows = read_config(folder, data_root), read_result(folder, whole=True), read_metrics(folder)
+    config, result, rows = read_config(folder, data_root), read_result(folder), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
-    notes: list[str] = list((result or {}).get("notes", ()))
+    notes: list[str] = [] if result is None else list(result.notes)
     observed = None
     if network is None:
         notes.append(f"The training has not finished: {len(rows)} of {config.train.epochs} epochs are done.")
     else:
         try:
             observed = _observed(folder, config, network, data, progress)
-        except (DataError, ConfigError, OSError) as error:
+        except (RuleError, OSError) as error:
             if data is not None:
                 raise
             notes.append(
@@ -128,8 +129,8 @@ def read_run(
         command=command(config),
         settings=flat_values(config),
         epochs=config.train.epochs,
-        rows=rows,
-        result=result,
+        rows=[row.model_dump(exclude_none=True) for row in rows],
+        result=None if result is None else result.model_dump(exclude_none=True),
         network=network,
         observed=observed,
         notes=notes,
@@ -137,19 +138,21 @@ def read_run(
     return replace(report, story=story(config, report))
 
 
-def _observed(folder: Path, config: Config, network: Network, data: Path | None, progress: Progress) -> Observed:
+def _observed(
+    folder: Path, config: Config, network: Network, data: Path | None, progress: Progress
+) -> EvaluationRecord:
     which = OWN
     if data is not None:
         about = data.stat()
         which = f"{data.absolute()} {about.st_size} {about.st_mtime_ns}"
-    observed = kept_observed(folder, which)
+    observed = read_record(folder, which)
     if observed is None:
         if data is None:
             part, split = _own_clips(folder, config, network, progress)
         else:
             part, split = _recorded(data, network, progress)
         observed = observe(network, part, split, progress=progress)
-        keep_observed(folder, observed, which)
+        write_record(folder, observed, which)
     return observed
 
 
@@ -159,7 +162,7 @@ def _own_clips(folder: Path, config: Config, network: Network, progress: Progres
         splits = build_splits(config, progress=progress)
         # training has ended, or there would be no network
         parts = {"test": splits.read_test(), "validation": splits.validation, "train": splits.train}
-    except (DataError, ConfigError, OSError):
+    except (RuleError, OSError):
         if not (folder / "test.h5").exists():
             raise
         parts = {"test": _recorded(folder / "test.h5", network, progress)[0]}

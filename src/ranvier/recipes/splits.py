@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from ranvier.data.hdf5 import read_files, read_left_out, require_recording
 from ranvier.data.recording import CHANNELS, own_channels
 from ranvier.data.sound_files import is_sound
 from ranvier.data.split import missing_classes, split_clips
+from ranvier.errors import RuleError
 from ranvier.names import name_fault, natural_order, split_names, unknown_names
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.sections import CoincidenceData, DigitsData, FolderData, GSCData, SHDData, SSCData
@@ -98,25 +98,24 @@ class Splits:
 
 
 def check_same_data(
-    one: Path, its: Mapping[str, Any], other: Path, others: Mapping[str, Any], *, only: Sequence[str] = ()
+    one: Path, its: Mapping[str, str], other: Path, others: Mapping[str, str], *, only: Sequence[str] = ()
 ) -> None:
     """Refuse to put results of different data together.
 
     Args:
         one, other: the runs' folders.
-        its, others: their results; one that was written before results said what their data were passes.
+        its, others: fingerprints of their data; one that was written before results had them passes.
         only: what is compared, of ``dataset``, ``train``, ``validation``, ``seen`` and ``test``; all if none is named.
 
     Raises:
         ConfigError: the data are not the same; both runs are named.
     """
-    mine, theirs = its.get("data"), others.get("data")
-    if not mine or not theirs:
+    if not its or not others:
         return
-    for name in only or {**mine, **theirs}:
+    for name in only or {**its, **others}:
         # a test file may come later; nothing else may be there in one of them only
-        late = name == "test" and not (name in mine and name in theirs)
-        if mine.get(name) != theirs.get(name) and not late:
+        late = name == "test" and not (name in its and name in others)
+        if its.get(name) != others.get(name) and not late:
             what = "recording" if name == "dataset" else f"{name} clips"
             raise ConfigError(
                 f"{one} and {other}: their data differ ({what}), so they are not put together (--out another folder)"
@@ -186,10 +185,10 @@ def _coincidence(config: Config, data: CoincidenceData) -> Splits:
         )
     except ConfigError:
         raise
-    except ValueError as error:
+    except RuleError as error:
         # the task speaks of steps, the recipe of milliseconds
-        name, _, rule = str(error).partition(": ")
-        raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
+        name = {"gap": "gap_ms", "steps": "clip_ms"}.get(error.place, error.place)
+        raise ConfigError(f"data.{name}", error.value, error.allowed) from None
     generator = np.random.default_rng(data.seed)
     offsets = task.offsets(generator)
 

@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from ranvier.data.class_names import match_classes
+from ranvier.errors import RuleError
 from ranvier.models import Feedforward
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.pretrained import pretrained_names, read_pretrained
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import Splits
+from ranvier.runs import read_result
 
 _OWN = (
     "sigma",
@@ -120,14 +122,17 @@ def _read(start: str) -> _Other:
         raise ConfigError(f"train.start: {start}: is not there (a run's folder, or a network of the package: {names})")
     try:
         config, result = read_config(folder), read_result(folder)
-    except ConfigError as error:
+    except RuleError as error:
         raise ConfigError(f"train.start: {error}") from None
     state = load_checkpoint(checkpoint_file(folder))
     if state is None or result is None or not (folder / "network.safetensors").exists():
         raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
-    about = {"run": str(folder), **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
+    about = {
+        "run": str(folder),
+        **{name: getattr(result, name) for name in ("recipe", "seed", "best_epoch", "git_commit")},
+    }
     classes = Network.read(folder / "network.safetensors").classes
-    heard = tuple((result.get("start") or {}).get("heard", ()))  # by what it started from itself
+    heard = () if result.init_from is None else result.init_from.trained_on
     try:
         model, data = state["best"]["model"], state["data"]
     except (KeyError, TypeError):

@@ -18,8 +18,8 @@ from ranvier.models import Feedforward, feedforward
 from ranvier.ops.delay.op import Way, choose_way
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.sections import Section
+from ranvier.runs.provenance import git_commit, machine, versions
 
 _SOURCES, _CLASSES = 140, 20
 

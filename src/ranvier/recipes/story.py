@@ -64,7 +64,7 @@ def _network(config: Config, network: Network | None, *, finished: bool) -> Iter
 
 def _start(run: str, share: float, report: RunReport) -> Iterator[str]:
     """Which network it had been before."""
-    about = (report.result or {}).get("start")
+    about = (report.result or {}).get("init_from")
     if run in pretrained_names():
         yield f"Its training did not begin at random but with the network {run}, which comes with Ranvier."
     else:

@@ -2,6 +2,6 @@
 
 from ranvier.analysis.report.clips import in_words, part_phrase
 from ranvier.analysis.report.page import render
-from ranvier.analysis.report.run_report import Example, Observed, RunReport
+from ranvier.analysis.report.run_report import RunReport
 
-__all__ = ["Example", "Observed", "RunReport", "in_words", "part_phrase", "render"]
+__all__ = ["RunReport", "in_words", "part_phrase", "render"]

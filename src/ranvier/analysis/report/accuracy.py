@@ -105,7 +105,7 @@ def few_speakers(report: RunReport, *, shares: bool = True) -> Iterator[str]:
         f"speaker may well lie outside the clips' interval{between_them if shares else ''}."
     )
     over = main[1].get("over_speakers")
-    if over is not None and over["low"] is not None:
+    if over is not None and over.get("low") is not None:
         yield (
             f"Over speakers the mean is {percent(over['value'])}, and its 95% interval (Student's t over the "
             f"{in_words(over['speakers'])} accuracies) {between(over)}."
@@ -172,7 +172,7 @@ def between(accuracy: Mapping[str, Any]) -> str:
 def main_interval(accuracy: Mapping[str, Any]) -> Mapping[str, Any]:
     """What holds ``low`` and ``high`` of the interval that counts: over speakers where it is there, else the clips'."""
     over = accuracy.get("over_speakers")
-    return accuracy if over is None or over["low"] is None else over
+    return accuracy if over is None or over.get("low") is None else over
 
 
 def over_speakers_cell(accuracy: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ def over_speakers_cell(accuracy: Mapping[str, Any]) -> str:
     over = accuracy.get("over_speakers")
     if over is None:
         return ""
-    if over["low"] is None:
+    if over.get("low") is None:
         return "none (one speaker)" if over["speakers"] == 1 else f"none ({in_words(over['speakers'])} speakers alike)"
     return between(over)
 

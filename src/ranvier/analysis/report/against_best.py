@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranvier.analysis.intervals import Mean, OverSpeakers
+from ranvier.analysis.intervals import Mean, speaker_interval
 from ranvier.analysis.report.accuracy import between, chance, main_accuracy
 from ranvier.analysis.report.clips import in_words, listed, part_phrase, speakers_of
 from ranvier.analysis.report.markup import percent
@@ -43,7 +43,7 @@ def _are_paired(one: RunReport, other: RunReport) -> bool:
     mine, others = one.observed, other.observed
     if mine is None or others is None:
         return False
-    return (mine.split, mine.which) == (others.split, others.which) and _division(one) == _division(other)
+    return (mine.split, mine.fingerprint) == (others.split, others.fingerprint) and _division(one) == _division(other)
 
 
 def difference(report: RunReport, best: RunReport) -> Mean | None:
@@ -103,12 +103,12 @@ def _pooled(reports: Sequence[RunReport]) -> str:
         if accuracy.get("over_speakers") is None or len(speakers) != 1 or speakers[0] in shares:
             return ""
         shares[speakers[0]] = accuracy["value"]
-    over = OverSpeakers.of(shares.values())
+    over = speaker_interval(shares.values())
     if over.low is None:
         return ""
     return (
         f" Each is of one unseen speaker; over the {in_words(over.speakers)} the mean is {percent(over.value)}, with a "
-        f"95% interval (Student's t) of {between(over.as_dict())}."
+        f"95% interval (Student's t) of {between(over.model_dump())}."
     )
 
 

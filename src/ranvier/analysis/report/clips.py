@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ranvier.analysis.intervals import OverSpeakers
+from ranvier.analysis.intervals import speaker_interval
 from ranvier.analysis.report.run_report import RunReport
 
 PARTS = ("test", "validation", "seen")  # what counts most first
@@ -71,7 +71,7 @@ def over_speakers(report: RunReport, part: str) -> Mapping[str, Any] | None:
     speakers = speakers_of(report, part)  # of a run from before results had it
     if not speakers or speakers_heard(report.settings, part) != "never":
         return None
-    return OverSpeakers.of(right / clips for right, clips in speakers.values()).as_dict()
+    return speaker_interval(right / clips for right, clips in speakers.values()).model_dump()
 
 
 def in_words(number: int) -> str:

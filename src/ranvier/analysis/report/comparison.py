@@ -219,7 +219,7 @@ def _caption(reports: Sequence[RunReport], best: RunReport | None) -> Iterator[s
         )
     if best is not None:
         told = "The difference to the best is taken clip by clip, in percentage points"
-        if best.observed is not None and best.observed.clips < best.observed.there:
+        if best.observed is not None and best.observed.clips < best.observed.available:
             told += f", on {best.observed.clips:,} of the clips"
         yield (
             f"{told}; under it stands its 95% interval (Student's t, of paired differences). Where that holds 0, these "

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report.markup import details, duration, facts, figure, section, several, table, text
-from ranvier.analysis.report.run_report import Observed, RunReport, has_delays, is_filtered, layer_names
+from ranvier.analysis.report.run_report import RunReport, has_delays, is_filtered, layer_names
 from ranvier.network import Layer, Network
+from ranvier.runs import EvaluationRecord
 
 
-def spikes_per_clip(observed: Observed | None) -> float | None:
+def spikes_per_clip(observed: EvaluationRecord | None) -> float | None:
     """Of all hidden neurons together."""
     return None if observed is None else float(sum(rates.sum() for rates in observed.neuron_spikes))
 

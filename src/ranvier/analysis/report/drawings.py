@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ranvier.analysis.report.accuracy import main_accuracy
 from ranvier.analysis.report.clips import part_name
-from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
+from ranvier.analysis.report.run_report import RunReport, connection_names, layer_names
 from ranvier.engine import run
 from ranvier.network import Layer, Network
+from ranvier.runs import Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
 STRONGEST = 8  # synapses of a neuron that can be followed

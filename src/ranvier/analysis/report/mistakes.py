@@ -25,7 +25,7 @@ def mistakes_section(report: RunReport, data: Mapping[str, Any], run: int) -> st
         return section("confusion", run, title, "<p>No clips were at hand to look at.</p>")
     classes = report.classes
     right = int(np.trace(observed.confusion))
-    share = "" if observed.clips == observed.there else f", evenly picked from {observed.there:,}"
+    share = "" if observed.clips == observed.available else f", evenly picked from {observed.available:,}"
     where = part_name(report.settings, observed.split)
     intro = (
         f"<p>The finished network, run spike by spike on {observed.clips:,} {text(where)}{share}: {right:,} right "

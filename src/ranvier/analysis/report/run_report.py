@@ -7,57 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ranvier.engine import Events
 from ranvier.network import Network
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A clip to be drawn.
-
-    Attributes:
-        label: index of its class.
-        speaker: name of who speaks; empty where nobody knows.
-        length: steps.
-        events: as :func:`ranvier.engine.run` takes them: (step, source, size), or dense ``[time, source]``.
-    """
-
-    label: int
-    speaker: str
-    length: int
-    events: Events | NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What a frozen network did with clips.
-
-    Attributes:
-        split: ``test``, ``validation`` or ``train``, or the name of a file.
-        clips: clips that were run.
-        there: clips that there are; more than ``clips`` where only a part was run.
-        confusion: ``[true class, predicted class]`` clips.
-        right: ``[clip]`` whether the network was right.
-        which: stands for the clips that were run; the same for two networks that ran on the same ones.
-        neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
-        source_events: ``[source]`` mean input events in a clip; None where the input is real numbers.
-        speakers: (right, clips) by speaker; empty where nobody knows.
-        examples: a few of the clips.
-    """
-
-    split: str
-    clips: int
-    there: int
-    confusion: NDArray[np.int64]
-    right: NDArray[np.bool_]
-    which: str
-    neuron_spikes: tuple[NDArray[np.float64], ...]
-    source_events: NDArray[np.float64] | None
-    speakers: Mapping[str, tuple[int, int]]
-    examples: tuple[Example, ...]
+from ranvier.runs import EvaluationRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +36,7 @@ class RunReport:
     rows: Sequence[Mapping[str, Any]]
     result: Mapping[str, Any] | None
     network: Network | None
-    observed: Observed | None
+    observed: EvaluationRecord | None
     notes: Sequence[str] = ()
 
     @property
