@@ -22,6 +22,7 @@ from ranvier.recipes.config import build_config, load_values
 from ranvier.recipes.progress import run_state
 from ranvier.recipes.run_config import config_values
 from ranvier.runs import make_folder, write_result
+from tests.analysis.reports import Page
 from tests.results import run_result
 
 LITTLE = ["--train.epochs", "2", "--data.train-clips", "40", "--data.test-clips", "20", "--data.validation-clips", "20"]
@@ -84,7 +85,9 @@ def test_train_says_where_its_report_is_and_report_makes_it_again(capsys: pytest
     assert capsys.readouterr().out == "mine.html written\n"
     assert Path("mine.html").read_text() == first
     assert main(["report", "runs/coincidence", "--data", "runs/coincidence/test.h5"]) == 0
-    assert "20 clips of test.h5" in Path("runs/coincidence/report.html").read_text()
+    page = Page(Path("runs/coincidence/report.html").read_text())
+    assert sum(sum(counts) for counts in page.data[0]["confusion"]) == 20
+    assert "test.h5" in page.text
     assert main(["watch", "runs/coincidence"]) == 0
     assert "coincidence: finished, test " in capsys.readouterr().out
 
@@ -115,7 +118,8 @@ def test_several_runs_are_written_here(work: Path, capsys: pytest.CaptureFixture
     running(work / "b", 2, **{"train.seed": "3"})
     assert main(["report", "a", "b"]) == 0
     assert capsys.readouterr().out == "report.html written\n"
-    assert "They differ in train.seed." in (work / "report.html").read_text()
+    page = Page((work / "report.html").read_text())
+    assert page.tables["Fields that differ"] == [["field", "a", "b"], ["train.seed", "0", "3"]]
 
 
 @pytest.mark.parametrize("more", [[], ["--once"]])

@@ -525,7 +525,7 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
     evaluated = evaluate(network, splits.validation.dataset, splits.validation.clips)
     assert evaluated.accuracy.value == result.accuracy["validation"].value
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Each layer also learned how much of their voltage its neurons keep: in the end " in page
+    assert "learned membrane time constants" in page
     share = "a share that each hidden layer learned" if learned == "true" else "a fixed share of it is kept (90%)"
     assert share in page
     assert "an arrow shows where that begins" in page

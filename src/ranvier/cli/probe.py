@@ -14,7 +14,8 @@ def add_probe(commands: Any) -> None:
         "probe",
         help="does a network use its delays, and the timing of its input?",
         description="Accuracy of a frozen network with its delays permuted or made equal, with its clips backwards, "
-        "with equal counts in all channels, and with events moved or deleted: a table and a figure.",
+        "with equal counts in all channels, and with events moved or deleted: a table and a figure. Of a run it keeps "
+        "them in its folder (probe.json), and ranvier report shows them.",
         allow_abbrev=False,
     )
     parser.add_argument("network", metavar="NETWORK", type=Path, help="network.safetensors, or the folder of a run")
