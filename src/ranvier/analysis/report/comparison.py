@@ -14,7 +14,7 @@ from ranvier.analysis.report.run_report import RunReport
 from ranvier.runs import OverSpeakers
 
 NO_EFFECT = "–"
-_SAME = ("name", "summary", "data.root")  # words, and where a recording lies
+_SAME = ("name", "summary", "compare", "compare_weight_lr", "data.root")  # nothing that changes a training
 _OF_LEARNING = ("train.sigma_", "train.delay_lr_ms", "model.kernel")  # mean nothing where no delay is learned
 _OF_DELAYS = ("model.max_delay_ms", "model.delay_type")  # mean nothing where there is none
 

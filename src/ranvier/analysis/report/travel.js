@@ -246,8 +246,8 @@ function drawClip(canvas, places, run, clip, synapses, state) {
       pen.globalAlpha = 1; pen.fillStyle = name === said ? accent : name === clip.label ? ink : muted;
       pen.textAlign = "right"; pen.textBaseline = "middle";
       pen.font = `${name === said || name === clip.label ? "600 " : ""}${Math.min(12, places.row - 1)}px ${getComputedStyle(document.body).fontFamily}`;
-      let cut = name;
-      while (cut.length > 2 && pen.measureText(cut).width > places.left - 10) cut = cut.slice(0, -2) + "…";
+      let cut = name, kept = name.length - 3; // from the middle: names often differ in their last letter
+      while (kept > 1 && pen.measureText(cut).width > places.left - 10) cut = `${name.slice(0, kept--)}…${name.slice(-2)}`;
       pen.fillText(cut, places.left - 8, y + high / 2);
     }
   }
