@@ -205,7 +205,7 @@ def test_a_table_may_be_continued_with_a_tracker(table: Path, tmp_path: Path) ->
     plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "tracker": "tensorboard"})
 
 
-def test_heard_voices_are_told_apart(
+def test_seen_speakers_have_a_column(
     small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(Row(name="a", recipe="shd"), "honest", 0, small(), tmp_path / "a" / "seed-0")
@@ -213,10 +213,10 @@ def test_heard_voices_are_told_apart(
     (row,) = collect([run], {})
     done = run.result()
     assert done is not None
-    assert row.heard == {0: done.accuracy["seen"].value}
+    assert row.seen == {0: done.accuracy["seen"].value}
     assert row.accuracy == {0: done.accuracy["validation"].value}
     show_table("x", [row], tmp_path)
-    assert re.search(r"heard +seeds", capsys.readouterr().out)
+    assert re.search(r"seen +seeds", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -419,13 +419,13 @@ def test_a_table_is_not_continued_with_other_data(small: Callable[..., Config], 
 
 
 def test_accuracies_of_the_clips_that_chose_the_epoch_are_marked(tmp_path: Path) -> None:
-    heard = {0: 0.98, 1: 0.99}
-    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, heard, 1, 1.0)
+    seen = {0: 0.98, 1: 0.99}
+    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, seen, 1, 1.0)
     write_tables("x", [row], tmp_path, "ranvier reproduce x")
     text = (tmp_path / "table.md").read_text()
     assert "validation: the clips that the epoch was chosen on" in text
     assert "| 81.00 ± 12.71 |  | 72.2 to 87.5 | 100 validation | 98.50 ± 6.35 | 2 |" in text
-    assert "heard voices: held-out clips" in text
+    assert "seen speakers: held-out clips" in text
 
 
 def test_what_is_not_run_is_not_a_number(table: Path, tmp_path: Path) -> None:

@@ -205,10 +205,10 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
         grid_ms = np.arange(len(events) + 1) * network.dt_ms
         top.pcolormesh(grid_ms, np.arange(events.shape[1] + 1), events.T, cmap="Greys", rasterized=True)
         top.set(ylabel="input")
-        heard = f"{len(events)} frames"
+        inputs = f"{len(events)} frames"
     else:
         rasters.append(("input", events[0], events[1], network.layers[0].sources))
-        heard = f"{len(events[0]):,} input events"
+        inputs = f"{len(events[0]):,} input events"
     for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
     for ax, (name, when, where, neurons) in zip(axes[-1 - len(rasters) : -1, 0], rasters, strict=True):
@@ -233,5 +233,5 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
     last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
     last.set(ylabel="output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
-    axes[0, 0].set_title(f"a clip of class {_name(label)}: {heard}, through the frozen network")
+    axes[0, 0].set_title(f"a clip of class {_name(label)}: {inputs}, through the frozen network")
     return figure

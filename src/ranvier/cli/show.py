@@ -250,24 +250,24 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
 
     console = Console()
     table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
-    names = ("model", "published", "ours [%]", "speakers", "clips'", "heard", "seeds")  # the files have the rest
+    names = ("model", "published", "ours [%]", "speakers", "clips'", "seen", "seeds")  # the files have the rest
     rows = []
     for result in results:
-        model, published, ours, *intervals, _, heard, seeds, _, _ = cells(result)
+        model, published, ours, *intervals, _, seen, seeds, _, _ = cells(result)
         intervals = [interval.replace(" to ", "-") for interval in intervals]
-        rows.append([model, published, "no data" if result.missing else ours, *intervals, heard, seeds])
-    told = [place for place in range(len(names)) if any(row[place] for row in rows)]
-    for place in told:
+        rows.append([model, published, "no data" if result.missing else ours, *intervals, seen, seeds])
+    filled = [place for place in range(len(names)) if any(row[place] for row in rows)]
+    for place in filled:
         name = names[place]
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
-        table.add_row(*(_text(row[place]) for place in told))
+        table.add_row(*(_text(row[place]) for place in filled))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
-        heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
+        seen = "; seen: held-out clips of speakers trained on" if any(result.seen for result in results) else ""
         over = any(result.over_speakers is not None for result in results)
         speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
-        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}")
+        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{seen}")
     for remark in remarks(results):
         _line(console, remark)
     for sentence in comparisons(results):

@@ -74,7 +74,7 @@ def write_report(
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """What tells runs apart: their folders without what is common to all; a seed or a speaker after its parent."""
+    """Names of runs: their folders without what is common to all; a seed or a speaker after its parent."""
     places = [run.parts for run in runs]
     if len(places) == 1:
         places = [places[0][-2:] if _NUMBERED.fullmatch(places[0][-1]) else places[0][-1:]]
@@ -82,10 +82,10 @@ def run_names(runs: Sequence[Path]) -> list[str]:
         for end in (0, -1):
             while all(len(place) > 1 for place in places) and len({place[end] for place in places}) == 1:
                 places = [place[1:] if end == 0 else place[:-1] for place in places]
-    return [_told(place) for place in places]
+    return [_name(place) for place in places]
 
 
-def _told(place: Sequence[str]) -> str:
+def _name(place: Sequence[str]) -> str:
     """``a/b/seed-0`` as ``a/b, seed 0``."""
     numbered = _NUMBERED.fullmatch(place[-1])
     if numbered is None:

@@ -26,7 +26,7 @@ from ranvier.runs import BusyError, OverSpeakers, RunResult, SplitAccuracy, read
 _LOOK_AGAIN_S = 2.0
 HEADER = (
     "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
-    "heard voices [%]", "seeds", "parameters", "seconds a run",
+    "seen speakers [%]", "seeds", "parameters", "seconds a run",
 )  # fmt: skip
 _MARK = {"honest": "", "paper": " †"}
 
@@ -60,7 +60,7 @@ class RowResult:
         accuracy: by seed, in [0, 1].
         split: what it was measured on.
         clips: clips in that split.
-        heard: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
+        seen: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
         parameters: learned by the network.
         seconds: of training, the mean over runs.
         over_speakers: of the speakers' accuracies, each the mean over seeds; None where they are not unseen.
@@ -75,7 +75,7 @@ class RowResult:
     accuracy: Mapping[int, float] = field(default_factory=dict)
     split: str = ""
     clips: int = 0
-    heard: Mapping[int, float] = field(default_factory=dict)
+    seen: Mapping[int, float] = field(default_factory=dict)
     parameters: int = 0
     seconds: float = 0.0
     over_speakers: OverSpeakers | None = None
@@ -268,7 +268,7 @@ def cells(result: RowResult) -> list[str]:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
         return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", "", ""]
-    mean, heard = Mean.of(list(result.accuracy.values())), list(result.heard.values())
+    mean, seen = Mean.of(list(result.accuracy.values())), list(result.seen.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
         result.name,
@@ -277,7 +277,7 @@ def cells(result: RowResult) -> list[str]:
         _of_speakers(result.over_speakers),
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{result.clips} {result.split}",
-        _in_percent(Mean.of(heard)) if heard else "",
+        _in_percent(Mean.of(seen)) if seen else "",
         str(mean.count) + (f" ({len(result.diverged)} diverged)" if result.diverged else ""),
         str(result.parameters),
         f"{result.seconds:.0f}",
@@ -357,8 +357,8 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
         notes.append("† epoch chosen on the test set, as published: optimistic.")
     if any(result.split == "validation" for result in results):
         notes.append("validation: the clips that the epoch was chosen on, the best of its epochs there.")
-    if any(result.heard for result in results):
-        notes.append("heard voices: held-out clips of the speakers that were trained on.")
+    if any(result.seen for result in results):
+        notes.append("seen speakers: held-out clips of the speakers that were trained on.")
     said = [f"- {sentence}" for sentence in comparisons(results)]
     text = f"# {title}\n\n{as_markdown(HEADER, rows)}\n" + "\n\n".join([*notes, "\n".join(said)]).rstrip() + "\n"
     write_text(folder / "table.md", text)

@@ -101,7 +101,7 @@ def _tensorboard(config: Config, folder: Path) -> Iterator[_Writer]:
         writers[0].flush()
 
     try:
-        # what a killed run wrote no longer counts from the first epoch that is told again
+        # what a killed run wrote no longer counts from the first epoch that is passed again
         yield _Writer(lambda n, numbers: write(n, numbers, n), lambda n, numbers: write(n, numbers, None))
     finally:
         for writer in writers:

@@ -44,7 +44,7 @@ from ranvier.runs import (
 )
 from ranvier.runs.provenance import git_commit, machine, versions
 
-_MOST_SPEAKERS = 20  # an accuracy for each is told up to so many
+_MOST_SPEAKERS = 20  # up to so many have an accuracy each
 
 
 def train(config: Config, folder: Path, progress: ProgressCallback, *, force: bool = False) -> RunResult:
@@ -74,7 +74,7 @@ def train(config: Config, folder: Path, progress: ProgressCallback, *, force: bo
 
 
 def resume(folder: Path, progress: ProgressCallback, *, data_root: Path | None = None) -> RunResult:
-    """Continue a run to the end that it would have come to without the stop; a finished run only tells its result.
+    """Resume a run bit-exactly; of a finished run only the result is returned.
 
     Args:
         folder: of the run.

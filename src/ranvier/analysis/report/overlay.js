@@ -1,4 +1,4 @@
-// Several runs over each other: told apart by colour and by dashes, the chosen one thick.
+// Several runs over each other: by colour and by dashes, the chosen one thick.
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "4 2"], COLOURS = 8;
 

@@ -23,7 +23,7 @@ from ranvier.escape import escape_controls
 LARGEST_BYTES = 4_900_000  # so that a report can be sent by mail
 # what can be left out, what is large first
 _LARGE = (("clips", "synapses"), ("scatter",), ("confusion",), ("delays",))
-_TOLD_BYTES = 20_000
+_SECTION_BYTES = 20_000
 _MOST_ROWS = 300  # of the table of epochs
 _SCRIPTS = ("charts.js", "confusion.js", "overlay.js", "travel.js", "page.js")
 
@@ -159,8 +159,8 @@ def _leave_out(data: list[dict[str, Any]], place: int, names: Sequence[str]) -> 
         return 0
     saved = len(as_json([data[place].pop(name) for name in there]))
     data[place].setdefault("left_out", []).append(names[0])
-    # without its delays a run is told in the table and the curves alone
-    return saved + (_TOLD_BYTES if "delays" in there else 0)
+    # without its delays a run stands in the table and the curves alone
+    return saved + (_SECTION_BYTES if "delays" in there else 0)
 
 
 def as_json(data: Any) -> str:
