@@ -27,7 +27,7 @@ from torch import Tensor
 from ranvier.ops.dense import delayed_current, op
 from ranvier.ops.dense.op import Plan, plan
 from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 
 SHAPES = [  # time, batch, sources, targets, max_delay
     (100, 256, 140, 256, 24),

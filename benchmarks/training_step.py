@@ -41,8 +41,8 @@ from benchmarks.peer import Peer, neuron
 from ranvier.network import Decoding
 from ranvier.models import Stack, feedforward
 from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
 from ranvier.recipes.step_cost import layer_plans
+from ranvier.runs.provenance import git_commit, machine, versions
 
 GATE = ["tests/ops"]
 _LONG = 2.0  # seconds: what a step of more finds in the caches does not show

@@ -26,7 +26,8 @@ from ranvier.engine import Engine
 from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
 from ranvier.recipes.pretrained import pretrained_runs
-from ranvier.recipes.run_folder import make_folder, read_config
+from ranvier.recipes.run_config import config_values, read_config
+from ranvier.runs import make_folder
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
 from tests.networks import chained, dense_layer
 
@@ -411,7 +412,7 @@ def test_the_paper_protocol_names_a_damaged_test_recording(refused: Refused, wor
 
 def run_folder(folder: Path) -> Path:
     """A run that was stopped before its first epoch ended."""
-    make_folder(folder, build_config(tomllib.loads(RECIPE)), force=False)
+    make_folder(folder, config_values(build_config(tomllib.loads(RECIPE))), force=False)
     return folder
 
 
@@ -541,7 +542,7 @@ def test_resume_names_a_damaged_result(refused: Refused, work: Path, text: str) 
 
 def test_resume_names_a_recording_that_has_gone(refused: Refused, work: Path) -> None:
     values = {**load_values("shd"), "data": {**load_values("shd")["data"], "root": str(work / "gone")}}
-    make_folder(work / "run", build_config(values), force=False)
+    make_folder(work / "run", config_values(build_config(values)), force=False)
     line = refused("train", "--resume", "run")
     assert str(work / "gone") in line
     assert "shd_train.h5" in line

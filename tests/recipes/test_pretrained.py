@@ -19,11 +19,12 @@ from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.pretrained import find_run, is_pretrained, pretrained_names, pretrained_runs
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.start import check_start
 from ranvier.recipes.train import train
 from tests.networks import dense
+from tests.results import present
 from tools.package_run import MOST_BYTES, package_run
 
 from .conftest import SMALL, Quiet, write_small_recording
@@ -80,8 +81,8 @@ def test_a_training_starts_with_its_unrounded_model(further: Make, tmp_path: Pat
     for name, tensor in there["best"]["model"].items():
         if not name.endswith("sigma"):
             assert torch.equal(begun["model"][name], tensor), name
-    start = result["start"]
-    assert (start["run"], start["classes"], start["trained_on"]) == ("own", ["a", "b", "c"], ["shd"])
+    init = present(result.init_from)
+    assert (init.run, init.classes, init.trained_on) == ("own", ("a", "b", "c"), ("shd",))
 
 
 def test_it_is_refused_where_it_may_have_been_trained_on_what_is_held_out(
@@ -201,8 +202,8 @@ def test_digits_is_as_accurate_as_it_says(
     assert main(["eval", "digits", "--json"]) == 0
     accuracy = json.loads(capsys.readouterr().out)["accuracy"]
     (run,) = [run for run in pretrained_runs() if run.name == "digits"]
-    expected = run.result["accuracy"]["test"]
-    assert (accuracy["correct"], accuracy["clips"]) == (expected["correct"], expected["clips"])
+    expected = run.result.accuracy["test"]
+    assert (accuracy["correct"], accuracy["clips"]) == (expected.correct, expected.clips)
     assert accuracy["value"] > 0.9
     config = build_config(load_values("digits"), {"train.start": "digits"})
     check_start(config, build_splits(config), tmp_path / "run")

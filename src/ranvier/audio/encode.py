@@ -22,8 +22,8 @@ from ranvier.audio.sound import LONGEST_S, read_sound
 from ranvier.audio.sound_files import SoundFiles, find_sounds
 from ranvier.data.dataset import DataError
 from ranvier.data.hdf5_write import write_clips
-from ranvier.data.lock import file_lock
 from ranvier.files import write_atomically, write_text
+from ranvier.locks import file_lock
 
 _VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32

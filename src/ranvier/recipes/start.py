@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from torch import Tensor
 
 from ranvier.corpora.splits import Splits, joint_fingerprint
 from ranvier.data.class_names import match_classes
+from ranvier.errors import RuleError
 from ranvier.models import Stack
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.pretrained import MODEL_FILE, find_run, is_pretrained
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.sections import FeedforwardModel
+from ranvier.runs import RunResult, read_result
 
 _OWN = (
     "sigma",
@@ -112,24 +114,24 @@ def _read(start: str) -> _Other:
         if not folder.exists():
             raise ConfigError(f"{start}: is not there (a run's folder, or the name of a run of the package)")
         config, result = read_config(folder), read_result(folder)
-    except ConfigError as error:
+    except RuleError as error:
         raise ConfigError(f"train.start: {error}") from None
     if result is None or not (folder / "network.safetensors").exists():
         raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
     model, data = _state(folder, result)
     run = start if is_pretrained(folder) else str(folder)
-    about = {"run": run, **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
+    about = {"run": run, **{name: getattr(result, name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
-    trained_on = tuple((result.get("start") or {}).get("trained_on", ()))
+    trained_on = () if result.init_from is None else result.init_from.trained_on
     return _Other(start, folder, config, model, tuple(classes), data, trained_on, about)
 
 
-def _state(folder: Path, result: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
+def _state(folder: Path, result: RunResult) -> tuple[dict[str, Tensor], str]:
     """The model of the chosen epoch, and the fingerprint of what it was trained on."""
     file = folder / MODEL_FILE
     if file.exists():  # a run that comes with the package, or a copy of it
         try:
-            return load_file(file), joint_fingerprint(result.get("data", {}))
+            return load_file(file), joint_fingerprint(result.data)
         except (SafetensorError, OSError):
             raise ConfigError(f"train.start: {file}: is damaged") from None
     file = checkpoint_file(folder)

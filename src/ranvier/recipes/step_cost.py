@@ -19,7 +19,7 @@ from ranvier.network import Decoding
 from ranvier.ops.dense.op import Plan, plan
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
 from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 
 _SOURCES, _CLASSES = 140, 20
 
