@@ -898,10 +898,10 @@ def test_force_replaces_an_older_run(work: Path, monkeypatch: pytest.MonkeyPatch
     run_folder(work / "run")
     (work / "run" / "metrics.jsonl").write_text("{}\n")
 
-    def resume(folder: Path, watcher: Any) -> None:
+    def begin(_: Any, folder: Path, *others: Any) -> None:
         raise Accepted(folder)
 
-    monkeypatch.setattr("ranvier.recipes.train.resume", resume)
+    monkeypatch.setattr("ranvier.recipes.train._resume", begin)
     with pytest.raises(Accepted):
         main(["train", recipe(), "--train.seed", "7", "--out", "run", "--force"])
     assert sorted(listing(work)) == ["mine.toml", "run", "run/config.toml"]

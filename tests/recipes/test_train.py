@@ -259,7 +259,7 @@ def test_each_speaker_is_left_out_in_turn(small: Make, tmp_path: Path) -> None:
     assert result["accuracy"]["validation"]["clips"] == 90
 
 
-def test_the_test_split_is_read_once_and_only_after_training(
+def test_each_file_is_read_once_and_the_test_split_only_after_training(
     small: Make, small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_small_recording(small_root / "shd_test.h5", 30, 7)
@@ -274,7 +274,7 @@ def test_the_test_split_is_read_once_and_only_after_training(
     watcher = Quiet()
     watcher.epoch = lambda row: order.append("epoch")  # type: ignore[method-assign]
     result = train(small(), tmp_path / "run", watcher)
-    assert order.count("shd_test.h5") == 1
+    assert order.count("shd_train.h5") == order.count("shd_test.h5") == 1
     assert order[-1] == "shd_test.h5"
     assert order[-4:-1] == ["epoch"] * 3
     assert result["accuracy"]["test"]["clips"] == 30

@@ -64,13 +64,14 @@ def train(config: Config, folder: Path, watcher: Watcher, *, force: bool = False
     """
     check_folder(folder, force=force)
     config = config.model_copy(update={"data": config.data.resolved()})
-    _check_data(config, folder, watcher)
+    splits = _check_data(config, folder, watcher)
     if (folder / "config.toml").exists():
         with run_lock(folder):
             make_folder(folder, config, force=force)
     else:
         make_folder(folder, config, force=force)
-    return resume(folder, watcher)
+    with run_lock(folder):
+        return _resume(config, folder, watcher, splits)
 
 
 def resume(folder: Path, watcher: Watcher, *, data_root: Path | None = None) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def resume(folder: Path, watcher: Watcher, *, data_root: Path | None = None) -> 
         if data_root is not None:
             _check_same_data(folder, data_root, watcher)
             move_data(folder, data_root)
-        return _resume(config, folder, watcher)
+        return _resume(config, folder, watcher, None)
 
 
 def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
@@ -105,18 +106,20 @@ def _check_same_data(folder: Path, data_root: Path, watcher: Watcher) -> None:
             return
 
 
-def _resume(config: Config, folder: Path, watcher: Watcher) -> dict[str, Any]:
+def _resume(config: Config, folder: Path, watcher: Watcher, splits: Splits | None) -> dict[str, Any]:
+    """``splits`` are the run's where they have been read."""
     if config.leaves_each_speaker_out:
         return load_or_run(folder, lambda: _leave_one_speaker_out(config, folder, watcher))
-    result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name))
+    result = load_or_run(folder, lambda: _train_one(config, folder, watcher, config.name, splits))
     if config.compare and "comparison" not in result:
-        result = {**result, "comparison": _compare(config, folder, watcher, result)}
+        result = {**result, "comparison": _compare(config, folder, watcher, result, splits)}
         write_result(folder, result)
         write_report([folder])
     return result
 
 
-def _check_data(config: Config, folder: Path, watcher: Watcher) -> None:
+def _check_data(config: Config, folder: Path, watcher: Watcher) -> Splits | None:
+    """Refuse data that the run could not be trained on; returns them, but not those of a series of trainings."""
     check_tracker(config)
     if config.leaves_each_speaker_out:
         splits = _whole(config, watcher)
@@ -125,6 +128,7 @@ def _check_data(config: Config, folder: Path, watcher: Watcher) -> None:
         splits = build_splits(config, progress=watcher.clips)
         _check_incoming(config, splits)
     check_start(config, splits, folder)
+    return None if config.leaves_each_speaker_out else splits
 
 
 def _check_incoming(config: Config, splits: Splits) -> None:
@@ -151,10 +155,12 @@ def _speakers(part: Subset) -> list[tuple[int, str]]:
     return list(zip(speakers.tolist(), part.by_speaker(), strict=True))
 
 
-def _train_one(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+def _train_one(
+    config: Config, folder: Path, watcher: Watcher, title: str, splits: Splits | None = None
+) -> dict[str, Any]:
     with tracked(config, folder) as tracker:
         started = time.perf_counter()
-        splits = build_splits(config, progress=watcher.clips)
+        splits = splits or build_splits(config, progress=watcher.clips)
         try:
             fitted = fit(config, splits, folder, watcher, title, tracker.epoch)
         except DivergedError as error:
@@ -298,19 +304,23 @@ def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
     return config.model_copy(update={**sections, "compare": ()})
 
 
-def _part_run(config: Config, folder: Path, watcher: Watcher, title: str) -> dict[str, Any]:
+def _part_run(
+    config: Config, folder: Path, watcher: Watcher, title: str, splits: Splits | None = None
+) -> dict[str, Any]:
     if not (folder / "config.toml").exists():
         make_folder(folder, config, force=folder.exists())
     with run_lock(folder):
-        return load_or_run(folder, lambda: _train_one(config, folder, watcher, title))
+        return load_or_run(folder, lambda: _train_one(config, folder, watcher, title, splits))
 
 
-def _compare(config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any]) -> dict[str, Any]:
+def _compare(
+    config: Config, folder: Path, watcher: Watcher, learned: dict[str, Any], splits: Splits | None
+) -> dict[str, Any]:
     results = {config.model.delays: learned}
     for delays in config.compare:
         weight_lr = config.compare_weight_lr or config.train.weight_lr
         variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
-        results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}")
+        results[delays] = _part_run(variant, folder / delays, watcher, f"{config.name}, delays {delays}", splits)
         check_same_data(folder, learned, folder / delays, results[delays])
     return {
         name: {key: result[key] for key in ("accuracy", "parameters", "seconds")} for name, result in results.items()
