@@ -62,7 +62,7 @@ def test_a_training_starts_with_a_network_of_the_package(small: Make, own: Path,
     assert present(result.init_from).run == "own"
     assert present(result.init_from).classes == ("a", "b", "c")
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "with the network own, which comes with Ranvier" in page
+    assert "Initialised from own" in page
 
 
 def test_it_tells_what_it_is_and_not_where_its_data_lay(own: Path) -> None:
