@@ -58,9 +58,9 @@ def run_probe(options: argparse.Namespace) -> int:
     network, dataset, clips, what = find_clips(place, options.data, options.data_root)
     with ClipProgress("running clips") as progress:
         found = probe(network, dataset, clips, seed=options.seed, progress=progress.clips)
-    if options.network.is_dir():
-        kept = network_hash(options.network / "network.safetensors")
-        write_probe(options.network, ProbeRecord(network=kept, data=what, seed=options.seed, results=tuple(found)))
+    if place.is_dir() and not is_pretrained(place):
+        kept = network_hash(place / "network.safetensors")
+        write_probe(place, ProbeRecord(network=kept, data=what, seed=options.seed, results=tuple(found)))
     if figure is not None:
         chance = 1 / len(network.classes)
         figures.save(figures.plot_probe(found, chance), figure)

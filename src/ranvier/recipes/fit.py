@@ -350,7 +350,7 @@ def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
         best_epoch=about["best_epoch"],
         git_commit=about["git_commit"],
         classes=tuple(about["classes"]),
-        trained_on=tuple(about["heard"]),
+        trained_on=tuple(about["trained_on"]),
         interpolation=interpolation,
     )
 

@@ -23,6 +23,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config, flat_value
 from ranvier.recipes.describe import describe_run
 from ranvier.recipes.evaluate import grid_of
 from ranvier.recipes.observe import observe
+from ranvier.recipes.pretrained import is_pretrained
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.runs import EvaluationRecord, read_metrics, read_probe, read_record, read_result, write_record
@@ -182,7 +183,8 @@ def _record(folder: Path, config: Config, network: Network, data: Path | None, p
         else:
             part, split = _recorded(data, network, progress)
         record = observe(network, part, split, progress=progress)
-        write_record(folder, record, which)
+        if not is_pretrained(folder):
+            write_record(folder, record, which)
     return record
 
 
