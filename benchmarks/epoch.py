@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.threads import let_idle_threads_sleep
+from ranvier.cli.threads import set_omp_spincount
 
-let_idle_threads_sleep()  # as the command does, before torch is loaded
+set_omp_spincount()  # as the command does, before torch is loaded
 
 import torch
 

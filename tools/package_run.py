@@ -48,7 +48,7 @@ def package_run(run: Path, name: str, licence: str, *, into: Path = PACKAGED) ->
     config, result, state = read_config(run), read_result(run), load_checkpoint(checkpoint_file(run))
     if result is None or state is None:
         raise ConfigError(f"{run}: is no single finished training (a run's folder with its checkpoint)")
-    if config.data.kind == "folder" or config.train.start is not None:
+    if config.data.kind == "folder" or config.train.init_from is not None:
         raise ConfigError(f"{run}: its configuration does not tell all that it was trained on (no folder, no start)")
     values = config.model_dump(mode="json", exclude_none=True)
     values["data"].pop("root", None)

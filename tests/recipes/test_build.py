@@ -27,7 +27,7 @@ Make = Callable[..., Config]
 def test_every_field_of_the_model_reaches_it(small: Make) -> None:
     config = small(
         model__dropout="0.35",
-        model__branches="2",
+        model__synapses_per_pair="2",
         model__kernel="triangle",
         model__surrogate="triangle",
         model__surrogate_alpha="2.5",

@@ -239,7 +239,7 @@ def recipe(name: str, settings: Settings) -> Config:
     """The published recipe at reduced width; its own values otherwise."""
     changes = {
         "model.hidden": ",".join([str(HIDDEN)] * settings.layers),
-        "model.branches": str(settings.kernels),
+        "model.synapses_per_pair": str(settings.kernels),
     }
     if settings.plif:
         changes["model.neuron"] = "plif"

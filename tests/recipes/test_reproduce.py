@@ -265,7 +265,7 @@ def test_every_row_of_every_table_is_a_recipe(name: str, tmp_path: Path) -> None
         model = run.config.model
         assert isinstance(model, FeedforwardModel)
         if name == "ablation":
-            assert (model.incoming == 10) == ("ten" in run.row.name)
+            assert (model.fan_in == 10) == ("ten" in run.row.name)
         assert run.config.data.kind in ("shd", *sizes)
 
 
@@ -282,17 +282,17 @@ def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:
             assert isinstance(model, FeedforwardModel)
             if run.row.name in expected:
                 taps = round(model.max_delay_ms / 10)
-                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.branches)
+                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.synapses_per_pair)
                 assert built.parameter_count() == expected[run.row.name]
             else:
-                assert model.delays == "every"
+                assert model.delays == "dense"
             padding = 15 * (len(model.hidden) + 1)
             assert model.tail_ms == 10 * padding
 
 
 def test_a_recipe_extends_another() -> None:
     base, above = load_values("shd"), load_values("shd-sparse-none")
-    assert above["model"] == {**base["model"], "incoming": 10, "delays": "none", "hidden": [478, 478]}
+    assert above["model"] == {**base["model"], "fan_in": 10, "delays": "none", "hidden": [478, 478]}
     assert above["train"] == base["train"]
     assert "extends" not in above
 

@@ -452,20 +452,20 @@ def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model__delays": "every"},
+        {"model__delays": "dense"},
         {"model__delays": "fixed"},
         {"model__delays": "none"},
-        {"model__incoming": "4"},
-        {"model__incoming": "4", "model__delays": "every"},
+        {"model__fan_in": "4"},
+        {"model__fan_in": "4", "model__delays": "dense"},
     ],
 )
 def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str, str], tmp_path: Path) -> None:
     config = small(**changes, train__epochs="1")
     result = train(config, tmp_path / "run", Quiet())
     network = Network.read(tmp_path / "run" / "network.safetensors")
-    branches = 7 if config.model.delays == "every" else 1  # 60 ms in steps of 10
+    branches = 7 if config.model.delays == "dense" else 1  # 60 ms in steps of 10
     assert [dense(layer).synapses_per_pair for layer in network.layers] == [branches] * 3
-    incoming = config.model.incoming if isinstance(config.model, FeedforwardModel) else None
+    incoming = config.model.fan_in if isinstance(config.model, FeedforwardModel) else None
     targets, sources = [12, 10, 3], [10, 12, 10]
     synapses = [t * (incoming or s) * branches for t, s in zip(targets, sources, strict=True)]
     assert [int((dense(layer).weight != 0).sum()) for layer in network.layers] == synapses
@@ -473,9 +473,7 @@ def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str
     assert (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"model__incoming": "4"}, {"model__delay_type": "axonal", "model__incoming": "4"}]
-)
+@pytest.mark.parametrize("changes", [{}, {"model__fan_in": "4"}, {"model__delay_type": "axonal", "model__fan_in": "4"}])
 def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     small: Make, changes: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -534,8 +532,8 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
 
 
 def test_more_sources_than_there_are_are_refused_before_anything_is_written(small: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model\.incoming: 11 is not allowed \(1 \.\.\. 10"):
-        train(small(model__incoming="11"), tmp_path / "run", Quiet())
+    with pytest.raises(ConfigError, match=r"model\.fan_in: 11 is not allowed \(1 \.\.\. 10"):
+        train(small(model__fan_in="11"), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
 
 

@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        from ranvier.cli.threads import let_idle_threads_sleep
+        from ranvier.cli.threads import set_omp_spincount
 
-        let_idle_threads_sleep()
+        set_omp_spincount()
         return _dispatch(given)
     except KeyboardInterrupt:
         print("\nranvier: stopped", file=sys.stderr)
@@ -273,7 +273,7 @@ def _ls(options: argparse.Namespace) -> int:
     from ranvier.recipes.pretrained import pretrained_runs
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
-    print("\ntrained runs, for eval, probe, report, watch and train --train.start:")
+    print("\ntrained runs, for eval, probe, report, watch and train --train.init-from:")
     show_pretrained(pretrained_runs())
     print("\ndata sets (data.kind of a recipe of your own):")
     show_names({name: corpus_summary(name) for name in corpus_names()})

@@ -14,7 +14,7 @@ from rich.text import Text
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
-    from ranvier.audio.encode import Encoded
+    from ranvier.audio.encode import EncodeResult
     from ranvier.data.cache_contents import CacheEntry
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
@@ -138,7 +138,7 @@ _DELAYS = {
     "learned": "delays learned",
     "fixed": "delays random, frozen",
     "none": "no delays",
-    "every": "every delay with its own weight",
+    "dense": "every delay with its own weight",
 }
 
 
@@ -302,7 +302,7 @@ def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> 
         _line(console, f"figure: {figure}")
 
 
-def show_encoded(encoded: Encoded, most: int = 10) -> None:
+def show_encoded(encoded: EncodeResult, most: int = 10) -> None:
     """What became of the sound files."""
     console = Console()
     speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""

@@ -11,7 +11,7 @@ _DELAYS = {
     "learned": "learned weights and delays of 0 to {longest:g} ms",
     "fixed": "learned weights and random delays of 0 to {longest:g} ms that are not learned",
     "none": "learned weights and no delays",
-    "every": "a learned weight at every delay of 0 to {longest:g} ms",
+    "dense": "a learned weight at every delay of 0 to {longest:g} ms",
 }
 
 
@@ -49,8 +49,8 @@ def _neurons(config: Config) -> str:
     if not isinstance(model, FeedforwardModel):
         return ""
     parts = []
-    if model.incoming is not None:
-        parts.append(f"{model.incoming} sources per neuron")
+    if model.fan_in is not None:
+        parts.append(f"{model.fan_in} sources per neuron")
     if model.neuron == "plif":
         parts.append("learned membrane time constants")
     if model.synapse_tau_ms is not None:

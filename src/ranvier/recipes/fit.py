@@ -29,8 +29,9 @@ from ranvier.nn import LIF, Integrator
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
-from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.start import begin
+from ranvier.recipes.initialise import initial_state
+from ranvier.recipes.memory import disable_malloc_trim
+from ranvier.recipes.run_config import upgrade_values
 from ranvier.recipes.trackers import Log
 from ranvier.runs import EpochRow, InitFrom, append_metrics, keep_metrics, read_metrics
 
@@ -214,7 +215,7 @@ class Training:
         Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
         fine-tuning of zero-shot models, CVPR 2022 (arXiv 2109.01903). The training goes on without it.
         """
-        share = self.config.train.start_share
+        share = self.config.train.init_interpolation
         if self.start is None or share == 0:
             return self.model
         state = self.model.state_dict()
@@ -253,7 +254,7 @@ class Training:
         """
         try:
             # read again, so that a field that recipes have had since then is at its default
-            before = _settings(Config.model_validate_json(state["config"]))
+            before = _settings(Config.model_validate(upgrade_values(json.loads(state["config"]))))
         except ValidationError:
             raise ConfigError("its recipe is not one of this Ranvier's") from None
         if before != _settings(self.config):
@@ -303,11 +304,11 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
     """
     if (before := read_diverged(folder)) is not None:
         raise before
-    keep_memory()
+    disable_malloc_trim()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
         torch.manual_seed(config.train.seed)
-        start = begin(config, splits, folder)
+        start = initial_state(config, splits, folder)
         training = Training(config, splits, None if start is None else start["model"])
         if (saved := load_checkpoint(checkpoint_file(folder))) is not None:
             try:
@@ -338,7 +339,7 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
         training.best["epoch"],
         training.seconds,
         training.delays_before,
-        None if start is None else _init_from(start["about"], config.train.start_share),
+        None if start is None else _init_from(start["about"], config.train.init_interpolation),
     )
 
 

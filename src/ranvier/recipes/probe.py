@@ -14,7 +14,7 @@ from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.data import DataError, FrameDataset, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
-from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
+from ranvier.data.disturb import Events, drop_events, equalise_channels, jitter_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.evaluate import evaluate, grid_of, read_network
@@ -93,11 +93,11 @@ def _trials(network: Network, seed: int) -> Iterator[tuple[str, _Kind, float | N
 
 
 def _jitter(generator: np.random.Generator, sigma_steps: float) -> Change:
-    return lambda events, length: move_events(events, length, generator, sigma_steps=sigma_steps)
+    return lambda events, length: jitter_events(events, length, generator, sigma_steps=sigma_steps)
 
 
 def _deletion(generator: np.random.Generator, share: float) -> Change:
-    return lambda events, _: delete_events(events, generator, share=share)
+    return lambda events, _: drop_events(events, generator, share=share)
 
 
 def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) -> SpikeDataset:

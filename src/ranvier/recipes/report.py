@@ -156,7 +156,7 @@ def report_settings(config: Config) -> ReportSettings:
         published=published,
         unseen=frozenset(split for split, held_out in by_speaker.items() if held_out),
         sigma_start_ms=config.train.sigma_start_ms if learned else None,
-        initialised=config.train.start is not None,
+        initialised=config.train.init_from is not None,
         division=tuple(pair for pair in fields if pair[0].startswith("data.") and pair[0] not in _SAME_SOUND),
         fields=fields,
     )

@@ -24,12 +24,12 @@ from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.evaluate import Evaluation, evaluate
 from ranvier.recipes.fit import DivergedError, FitResult, ProgressCallback, fit, predict
+from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_config import config_values, move_data, read_config
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits, check_same_data
-from ranvier.recipes.start import check_start
 from ranvier.recipes.trackers import check_tracker, tracked
 from ranvier.runs import (
     ComparedTraining,
@@ -139,17 +139,17 @@ def _check_data(config: Config, folder: Path, progress: ProgressCallback) -> Spl
     else:
         splits = build_splits(config, progress=progress.clips)
         _check_incoming(config, splits)
-    check_start(config, splits, folder)
+    check_init(config, splits, folder)
     return None if config.leaves_each_speaker_out else splits
 
 
 def _check_incoming(config: Config, splits: Splits) -> None:
-    if not isinstance(config.model, FeedforwardModel) or config.model.incoming is None:
+    if not isinstance(config.model, FeedforwardModel) or config.model.fan_in is None:
         return
     fewest = min(splits.train.dataset.sources, *config.model.hidden)
-    if config.model.incoming > fewest:
+    if config.model.fan_in > fewest:
         raise ConfigError(
-            f"model.incoming: {config.model.incoming} is not allowed (1 ... {fewest}, the narrowest layer's neurons)"
+            f"model.fan_in: {config.model.fan_in} is not allowed (1 ... {fewest}, the narrowest layer's neurons)"
         )
 
 

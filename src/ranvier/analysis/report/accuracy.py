@@ -15,7 +15,7 @@ DELAYS = {
     "learned": "learned delays",
     "fixed": "random delays, not learned",
     "none": "no delays",
-    "every": "a weight for every delay",
+    "dense": "a weight for every delay",
 }
 
 
