@@ -261,7 +261,7 @@ SHD_OPTIONS: list[tuple[str, str, list[str]]] = [
     ("--model.hidden", "8,many", ["model.hidden", "'many'", "whole numbers with commas between"]),
     ("--model.hidden", "8,0", ["model.hidden"]),
     ("--model.hidden", "-8", ["model.hidden"]),
-    ("--model.synapses_per_pair", "65", ["model.synapses_per_pair", "'65'", "1 ... 64"]),
+    ("--model.synapses-per-pair", "65", ["model.synapses_per_pair", "'65'", "1 ... 64"]),
     ("--model.dropout", "1", ["model.dropout", "'1'", "0 ... below 1"]),
 ]
 

@@ -68,7 +68,7 @@ OPERATIONS: dict[str, tuple[Operation, dict[str, Any], dict[str, Any]]] = {
     "blend": (same_lengths(blend, labels=True), {"probability": 0.8}, {"probability": 0}),
     "shift_channels": (same_lengths(shift_channels, lengths=False), {"most": 9}, {"most": 0}),
     "shift_steps": (shifted, {"most": 9}, {"most": 0}),
-    "drop_events": (same_lengths(thin, lengths=False), {"keep": 0.6}, {"keep": 1}),
+    "drop_events": (same_lengths(drop_events, lengths=False), {"keep": 0.6}, {"keep": 1}),
     "jitter": (same_lengths(jitter), {"sigma_steps": 4.0}, {"sigma_steps": 0}),
     "channel_mask": (
         same_lengths(channel_mask, lengths=False),
