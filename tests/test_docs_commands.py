@@ -1,9 +1,8 @@
-"""Every command in README.md runs, scaled down, on small stand-ins for the recordings that it names."""
+"""Every command in README and the documentation runs, scaled down, on small stand-ins for the recordings it names."""
 
 from __future__ import annotations
 
 import gzip
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -21,8 +20,9 @@ from ranvier.corpora.shd import SHD
 from ranvier.data import write_clips
 from ranvier.recipes.config import build_config, load_values
 from tests.corpora.server import serving
+from tests.documents import PAGES, commands
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TEXT = "\n".join(PAGES.values())
 SMALL_NETWORK = "--train.epochs 1 --train.batch-size 32 --model.hidden 12"
 SMALL_TABLE = "--seeds 1 --set train.epochs=1 --set train.batch_size=32 --set model.hidden=12"
 ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
@@ -35,6 +35,10 @@ CASES = {
     "train --tracker": f"{SMALL_NETWORK} --data.file digits-small.npz.xz --out runs/tracked",
     "train coincidence": "--train.epochs 1 --data.train-clips 32 --data.validation-clips 16 --data.test-clips 16",
     "train shd": SMALL_NETWORK,
+    "train shd-sparse": SMALL_NETWORK,
+    "train shd-published": SMALL_NETWORK,
+    "train ssc-published": SMALL_NETWORK,
+    "train gsc-published": SMALL_NETWORK,
     "train fsdd": SMALL_NETWORK,
     "train folder": SMALL_NETWORK,
     "eval": "",
@@ -50,6 +54,7 @@ CASES = {
     "data join": "",
     "data fetch": "",
     "data make-shd": "",
+    "reproduce": f"{SMALL_TABLE} --row 2L-1KC",
     "reproduce shd": SMALL_TABLE,
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
 }
@@ -58,14 +63,20 @@ COMPLETE = {
     "ranvier probe": "RUN",
     "ranvier data fetch": "shd",
     "ranvier data make-shd AUDIO": "--out made",
+    "ranvier reproduce": "shd --data-root FOLDER",
+    "ranvier reproduce TABLE": "--data-root FOLDER",
+    "ranvier train shd-sparse": "--data-root FOLDER",
 }
-PLACEHOLDERS = {"NAME": "theo", "RUN": "runs/digits", "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd"}
-
-
-def commands(text: str) -> list[str]:
-    """Every command line: of code blocks, and in backquotes in text and tables; each once, in order."""
-    found = re.findall(r"^    (?:.*&& )?(ranvier [^#\n]*)|`(ranvier [^`]+)`", text, re.MULTILINE)
-    return list(dict.fromkeys(" ".join((block or inline).split()) for block, inline in found))
+PLACEHOLDERS = {
+    "NAME": "theo", "RUN": "runs/digits", "OTHER": "runs/coincidence", "START": "runs/digits", "SHARE": "0.5",
+    "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd",
+}  # fmt: skip
+# What FOLDER is, elsewhere than for commands that take sound.
+FOLDERS = {
+    "train shd": "data/shd", "train shd-sparse": "data/shd", "train shd-published": "data/published",
+    "train gsc-published": "words", "reproduce": "data/shd", "reproduce shd": "data/shd",
+    "reproduce ablation": "data/shd",
+}  # fmt: skip
 
 
 def case(command: str) -> str | None:
@@ -80,8 +91,7 @@ def arguments(command: str) -> list[str]:
     name = case(command)
     assert name is not None
     words = shlex.split(f"{command} {COMPLETE.get(command, '')}")[1:]
-    folder = "data/shd" if name in ("train shd", "reproduce shd", "reproduce ablation") else "sounds"
-    placeholders = {**PLACEHOLDERS, "FOLDER": folder}
+    placeholders = {**PLACEHOLDERS, "FOLDER": FOLDERS.get(name, "sounds")}
     more = shlex.split(CASES[name])
     return [placeholders.get(word, word) for word in words] + more
 
@@ -92,14 +102,22 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RANVIER_CACHE", str(tmp_path / "cache"))
-    for folder in ("home", "sounds", "audio", "data/shd"):
+    for folder in ("home", "sounds", "audio", "data/shd", "data/ssc", "data/published", "words/yes", "words/no"):
         (tmp_path / folder).mkdir(parents=True)
     generator = np.random.default_rng(0)
     names = [f"sounds/{n}_{who}_{take}.wav" for n in (0, 1) for who in ("theo", "ann", "bob") for take in (0, 5, 6)]
     names += [f"audio/lang-english_speaker-{who}_trial-0_digit-{n}.flac" for n in (0, 1) for who in ("00", "01", "05")]
+    names += [
+        f"words/{word}/{who * 8}_nohash_{take}.wav" for word in ("yes", "no") for who in "abcd" for take in (0, 1)
+    ]
+    for split, who in (("validation", "c"), ("testing", "d")):
+        listed = [f"{word}/{who * 8}_nohash_0.wav" for word in ("yes", "no")]
+        (tmp_path / "words" / f"{split}_list.txt").write_text("\n".join(listed), encoding="utf-8")
     for name in names:
         soundfile.write(name, generator.standard_normal(800) / 10, 8_000)
-    for name in ("more.h5", "data/shd/shd_train.h5"):
+    published = [f"data/published/shd_{split}.h5" for split in ("train", "test")]
+    published += [f"data/ssc/ssc_{split}.h5" for split in ("train", "valid", "test")]
+    for name in ("more.h5", "data/shd/shd_train.h5", *published):
         recording(tmp_path / name)
     small_digits(tmp_path / "digits-small.npz.xz")
     with serving() as served:
@@ -153,15 +171,18 @@ def failure(command: str) -> str | None:
 
 
 def test_every_command_has_a_case_and_every_case_a_command() -> None:
-    found = commands(README)
+    found = commands(TEXT)
     assert [command for command in found if case(command) is None] == []
     assert set(CASES) == {case(command) for command in found}
     assert set(COMPLETE) <= set(found)
 
 
-@pytest.mark.parametrize("command", [c for c in commands(README) if c.split()[1] == "train"])
+TRAININGS = [c for c in commands(TEXT) if c.split()[1] == "train" and ".toml" not in c and "--help" not in c]
+
+
+@pytest.mark.parametrize("command", TRAININGS)
 def test_a_training_can_be_read_as_it_stands(command: str) -> None:
-    words = shlex.split(command)[2:]
+    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(command)[2:]]
     recipe = words.pop(0) if words and not words[0].startswith("-") else "digits"
     values = load_values(recipe)
     _, overrides = train_options(_Parser, recipe, values).parse(words)
@@ -171,7 +192,7 @@ def test_a_training_can_be_read_as_it_stands(command: str) -> None:
 def test_every_command_runs_to_its_end(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failures = []
     done: set[tuple[str, ...]] = set()
-    for command in commands(README):
+    for command in commands(TEXT):
         if (words := tuple(arguments(command))) in done:
             continue  # it differs only in its placeholders
         done.add(words)
