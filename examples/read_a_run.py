@@ -3,32 +3,21 @@
 The run is ``digits``, which comes with the package; the folder of any run of ``ranvier train`` has the same files.
 """
 
-import json
-
 import numpy as np
 
-from ranvier import load_network
+from ranvier import read_run
 from ranvier.recipes.pretrained import find_run
 
-folder = find_run("digits")  # or pathlib.Path("runs/digits")
-result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-network = load_network("digits")  # or load_network("runs/digits")
+run = read_run(find_run("digits"))  # or read_run("runs/digits")
 
-test = result["accuracy"]["test"]
-print(f"test accuracy {test['value']:.1%}, 95% interval {test['low']:.1%} to {test['high']:.1%}, {test['clips']} clips")
-validation = np.array([row["validation_accuracy"] for row in epochs])
-print(
-    f"validation accuracy {validation[0]:.1%} after epoch 1, {validation.max():.1%} at epoch {validation.argmax() + 1}"
-)
+test = run.result.accuracy["test"]
+print(f"test accuracy {test.value:.1%}, 95% interval {test.low:.1%} to {test.high:.1%}, {test.clips} clips")
+validation = run.metric("validation_accuracy")  # [epoch]
+print(f"validation accuracy {validation[0]:.1%} after epoch 1, {validation.max():.1%} at best")
+print(f"longest delay allowed {run.config['model']['max_delay_ms']:g} ms")
 
-print(network)
-delays_ms = {}
-for layer in network.layers:
-    synapses = layer.inputs[0].synapses()  # source, target, weight, delay_steps: arrays [synapse]
-    delays_ms[layer.name] = synapses.delay_steps * network.dt_ms
-    strong = np.abs(synapses.weight) > np.quantile(np.abs(synapses.weight), 0.9)
+print(run.network)
+for name, delays_ms in run.delays_ms().items():
     print(
-        f"{layer.name}: {len(synapses.weight)} synapses, mean delay {delays_ms[layer.name].mean():.1f} ms, "
-        f"of the strongest tenth {delays_ms[layer.name][strong].mean():.1f} ms"
+        f"{name}: {len(delays_ms)} synapses, mean delay {delays_ms.mean():.1f} ms, median {np.median(delays_ms):.1f} ms"
     )

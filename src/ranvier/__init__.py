@@ -1,14 +1,15 @@
 """Ranvier: train the synaptic delays of spiking neural networks, and run the frozen networks.
 
-Importing this package loads nothing else, no torch and no files: :func:`load_network` is imported when it is first
-asked for. Everything else is in the rooms, for example ``from ranvier.models import feedforward, freeze`` or
-``from ranvier.engine import Engine``.
+Importing this package loads nothing else, no torch and no files: :func:`load_network` and :func:`read_run` are imported
+when they are first asked for. Everything else is in the rooms, for example ``from ranvier.models import feedforward,
+freeze`` or ``from ranvier.engine import Engine``.
 """
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
     "load_network": "ranvier.recipes.networks",
+    "read_run": "ranvier.runs.run",
 }  # where each name is defined; __init__.pyi says the same to type checkers
 __all__ = ["__version__", *_EXPORTS]
 

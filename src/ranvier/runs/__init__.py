@@ -6,6 +6,7 @@ from ranvier.runs.folder import BusyError, check_folder, free_folder, make_folde
 from ranvier.runs.metrics import EpochRow, append_metrics, keep_metrics, read_metrics
 from ranvier.runs.probe import ProbeRecord, ProbeResult, network_hash, read_probe, write_probe
 from ranvier.runs.result import ComparedTraining, DelaysFound, InitFrom, RunResult, read_result, write_result
+from ranvier.runs.run import Run, read_run
 from ranvier.runs.versioned import RunError
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "OverSpeakers",
     "ProbeRecord",
     "ProbeResult",
+    "Run",
     "RunError",
     "RunResult",
     "SplitAccuracy",
@@ -33,6 +35,7 @@ __all__ = [
     "read_probe",
     "read_record",
     "read_result",
+    "read_run",
     "read_values",
     "run_lock",
     "write_probe",
