@@ -17,7 +17,6 @@ print(f"validation accuracy {validation[0]:.1%} after epoch 1, {validation.max()
 print(f"longest delay allowed {run.config['model']['max_delay_ms']:g} ms")
 
 print(run.network)
-for name, delays_ms in run.delays_ms().items():
-    print(
-        f"{name}: {len(delays_ms)} synapses, mean delay {delays_ms.mean():.1f} ms, median {np.median(delays_ms):.1f} ms"
-    )
+delays_ms = run.delays_ms()  # arrays [synapse] by the name of their layer
+for name, delays in delays_ms.items():
+    print(f"{name}: {len(delays)} synapses, mean delay {delays.mean():.1f} ms, median {np.median(delays):.1f} ms")
