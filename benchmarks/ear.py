@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ranvier.audio.ear import Ear, clip_generator
 from ranvier.audio.sound import Sound, read_sound
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs.provenance import git_commit, machine, versions
 
 Spikes = tuple[NDArray[Any], NDArray[Any]]
 

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.threads import let_idle_threads_sleep
+from ranvier.cli.threads import set_omp_spincount
 
-let_idle_threads_sleep()  # as the command does, before torch is loaded
+set_omp_spincount()  # as the command does, before torch is loaded
 
 import torch
 
@@ -29,7 +29,8 @@ from ranvier.models import Stack
 from ranvier.recipes import fit
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.config import build_config, load_values
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.runs import EpochRow
+from ranvier.runs.provenance import git_commit, machine, versions
 
 SPENT: dict[str, float] = defaultdict(float)
 
@@ -49,7 +50,7 @@ def timed(place: Any, name: str, part: str) -> None:
 
 
 class Epochs:
-    """A watcher that keeps what each epoch has taken."""
+    """Keeps what each epoch has taken."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -65,7 +66,7 @@ class Epochs:
     def clips(self, done: int, total: int) -> None:
         pass
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: EpochRow) -> None:
         now = time.perf_counter()
         self.rows.append({"epoch": now - self.began, **SPENT})
         self.began = now
@@ -92,16 +93,16 @@ def main() -> None:
     timed(torch.optim.Adam, "step", "optimisers")
     timed(fit, "predict", "validation")
     timed(fit, "save_checkpoint", "checkpoint")
-    watcher = Epochs()
+    progress = Epochs()
     with tempfile.TemporaryDirectory() as folder:
-        fit.fit(config, splits, Path(folder), watcher, "shd")
+        fit.fit(config, splits, Path(folder), progress, "shd", lambda row: None)
     names = ["epoch", "update", "forward", "backward", "optimisers", "validation", "batches", "checkpoint"]
-    medians = {name: statistics.median(row[name] for row in watcher.rows[1:]) for name in names}
+    medians = {name: statistics.median(row[name] for row in progress.rows[1:]) for name in names}
     lines = [
         "# An epoch of shd\n",
         f"{datetime.now(UTC):%Y-%m-%d}, commit {git_commit()}, {machine()}, {torch.get_num_threads()} threads, "
         f"torch {versions()['torch']}. Made by `python benchmarks/epoch.py {' '.join(sys.argv[1:])}`: medians of "
-        f"{options.epochs} epochs after a first of {watcher.rows[0]['epoch']:.1f} s; {len(splits.train)} clips to "
+        f"{options.epochs} epochs after a first of {progress.rows[0]['epoch']:.1f} s; {len(splits.train)} clips to "
         f"train on in {-(-len(splits.train) // config.train.batch_size)} steps. "
         f"Reading the recording: {reading:.1f} s.\n",
         "| part | seconds | share of the epoch |",

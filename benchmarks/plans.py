@@ -17,17 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.threads import let_idle_threads_sleep
+from ranvier.cli.threads import set_omp_spincount
 
-let_idle_threads_sleep()  # as the command does, before torch is loaded
+set_omp_spincount()  # as the command does, before torch is loaded
 
 import torch
 from torch import Tensor
 
 from ranvier.ops.dense import delayed_current, op
 from ranvier.ops.dense.op import Plan, plan
-from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.memory import disable_malloc_trim
+from ranvier.runs.provenance import git_commit, machine, versions
 
 SHAPES = [  # time, batch, sources, targets, max_delay
     (100, 256, 140, 256, 24),
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     options = parser.parse_args()
-    keep_memory()
+    disable_malloc_trim()
     torch.manual_seed(0)
     head = [
         "# The ways of the delayed current\n",

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from ranvier.data import Grid, read_recording, write_clips
-from ranvier.recipes.provenance import git_commit, machine
+from ranvier.runs.provenance import git_commit, machine
 
 _DRAWN = 300  # clips that are written again and again
 

@@ -26,9 +26,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.threads import let_idle_threads_sleep
+from ranvier.cli.threads import set_omp_spincount
 
-let_idle_threads_sleep()  # as the command does, before torch is loaded
+set_omp_spincount()  # as the command does, before torch is loaded
 
 import torch
 import torch.nn.functional as F
@@ -40,9 +40,9 @@ from benchmarks.peer import Peer, neuron
 
 from ranvier.network import Decoding
 from ranvier.models import Stack, feedforward
-from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.memory import PeakMemory, disable_malloc_trim
 from ranvier.recipes.step_cost import layer_plans
+from ranvier.runs.provenance import git_commit, machine, versions
 
 GATE = ["tests/ops"]
 _LONG = 2.0  # seconds: what a step of more finds in the caches does not show
@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--peak", choices=["ours", "peer"], help=argparse.SUPPRESS)
     parser.add_argument("--case", type=json.loads, default={}, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    keep_memory()
+    disable_malloc_trim()
     device = torch.device(options.device)
     if options.peak:
         _print_peak(Case(**options.case), device, options.peak)

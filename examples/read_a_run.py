@@ -3,21 +3,20 @@
 The run is ``digits``, which comes with the package; the folder of any run of ``ranvier train`` has the same files.
 """
 
-import json
-
 import numpy as np
 
 from ranvier import load_network
 from ranvier.recipes.pretrained import find_run
+from ranvier.runs import read_metrics, read_result
 
 folder = find_run("digits")  # or pathlib.Path("runs/digits")
-result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+result = read_result(folder)  # result.json
+epochs = read_metrics(folder)  # metrics.jsonl, a row per epoch
 network = load_network("digits")  # or load_network("runs/digits")
 
-test = result["accuracy"]["test"]
-print(f"test accuracy {test['value']:.1%}, 95% interval {test['low']:.1%} to {test['high']:.1%}, {test['clips']} clips")
-validation = np.array([row["validation_accuracy"] for row in epochs])
+test = result.accuracy["test"]
+print(f"test accuracy {test.value:.1%}, 95% interval {test.low:.1%} to {test.high:.1%}, {test.clips} clips")
+validation = np.array([row.validation_accuracy for row in epochs])
 print(
     f"validation accuracy {validation[0]:.1%} after epoch 1, {validation.max():.1%} at epoch {validation.argmax() + 1}"
 )

@@ -23,7 +23,7 @@ def test_json_tells_where_the_time_goes_and_which_way_was_taken(capsys: pytest.C
     assert all(seconds > 0 for seconds in parts)
     assert max(parts) < cost["seconds"] <= 2 * sum(parts)
     assert cost["peak_mb"] >= 0
-    assert cost["way"] == "dense"
+    assert cost["plan"] == "dense"
     assert "multiply-adds" in cost["why"]
     assert [(layer["sources"], layer["targets"]) for layer in cost["layers"]] == [(140, 8), (8, 8), (8, 20)]
     assert cost["settings"]["max_delay"] == 5
@@ -47,7 +47,7 @@ def test_a_table_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_network_of_shd_takes_the_spectral_way() -> None:
     cost = measure_step(step_settings({"time": "60", "batch": "64", "repeats": "1"}))
-    assert cost["way"] == "spectral"
+    assert cost["plan"] == "spectral"
     assert cost["parameters"] == 214_016
 
 

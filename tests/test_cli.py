@@ -26,7 +26,8 @@ from ranvier.engine import Engine
 from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
 from ranvier.recipes.pretrained import pretrained_runs
-from ranvier.recipes.run_folder import make_folder, read_config
+from ranvier.recipes.run_config import config_values, read_config
+from ranvier.runs import make_folder
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without
 from tests.networks import chained, dense_layer
 
@@ -167,7 +168,7 @@ def spoken(path: Path, *, speakers: Sequence[int] | None = (4, 4, 7, 7, 11, 11),
         (["eval", "network.safetensors"], ["network.safetensors: no such network file"]),
         (["eval", "digts"], ["digts", "did you mean digits?"]),
         (["report", "digts"], ["digts", "did you mean digits?"]),
-        (["train", "folder", "--train.start", "digts"], ["digts", "did you mean digits?"]),
+        (["train", "folder", "--train.init-from", "digts"], ["digts", "did you mean digits?"]),
         (["eval", "n.safetensors", "--data", "x.h5", "--jsn"], ["--jsn"]),
         (["eval", "n.safetensors", "more", "--data", "x.h5"], ["more"]),
         (["ls", "--long"], ["--long"]),
@@ -260,7 +261,7 @@ SHD_OPTIONS: list[tuple[str, str, list[str]]] = [
     ("--model.hidden", "8,many", ["model.hidden", "'many'", "whole numbers with commas between"]),
     ("--model.hidden", "8,0", ["model.hidden"]),
     ("--model.hidden", "-8", ["model.hidden"]),
-    ("--model.branches", "65", ["model.branches", "'65'", "1 ... 64"]),
+    ("--model.synapses-per-pair", "65", ["model.synapses_per_pair", "'65'", "1 ... 64"]),
     ("--model.dropout", "1", ["model.dropout", "'1'", "0 ... below 1"]),
 ]
 
@@ -411,7 +412,7 @@ def test_the_paper_protocol_names_a_damaged_test_recording(refused: Refused, wor
 
 def run_folder(folder: Path) -> Path:
     """A run that was stopped before its first epoch ended."""
-    make_folder(folder, build_config(tomllib.loads(RECIPE)), force=False)
+    make_folder(folder, config_values(build_config(tomllib.loads(RECIPE))), force=False)
     return folder
 
 
@@ -541,7 +542,7 @@ def test_resume_names_a_damaged_result(refused: Refused, work: Path, text: str) 
 
 def test_resume_names_a_recording_that_has_gone(refused: Refused, work: Path) -> None:
     values = {**load_values("shd"), "data": {**load_values("shd")["data"], "root": str(work / "gone")}}
-    make_folder(work / "run", build_config(values), force=False)
+    make_folder(work / "run", config_values(build_config(values)), force=False)
     line = refused("train", "--resume", "run")
     assert str(work / "gone") in line
     assert "shd_train.h5" in line
@@ -881,8 +882,8 @@ def accepted(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Config:
         (["shd", "--model.hidden", "64,32"], "model.hidden", (64, 32)),
         (["shd", "--protocol", "paper"], "protocol", "paper"),
         (["shd", "--data.root", "/somewhere"], "data.root", "/somewhere"),
-        (["shd", "--train.start", "/somewhere"], "train.start", "/somewhere"),
-        (["shd", "--train.start", "none"], "train.start", None),
+        (["shd", "--train.init-from", "/somewhere"], "train.init_from", "/somewhere"),
+        (["shd", "--train.init-from", "none"], "train.init_from", None),
     ],
 )
 def test_an_option_replaces_a_field(
@@ -895,12 +896,12 @@ def test_an_option_replaces_a_field(
 
 
 def test_folders_are_kept_as_absolute_paths(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = accepted(monkeypatch, "shd", "--data-root", "recordings", "--train.start", "runs/shd")
+    config = accepted(monkeypatch, "shd", "--data-root", "recordings", "--train.init-from", "runs/shd")
     assert config.model_dump()["data"]["root"] == str(work / "recordings")
-    assert config.train.start == str(work / "runs" / "shd")
+    assert config.train.init_from == str(work / "runs" / "shd")
 
 
-@pytest.mark.parametrize("flag", ["--data-root", "--train.start"])
+@pytest.mark.parametrize("flag", ["--data-root", "--train.init-from"])
 def test_a_folder_without_a_name_is_refused(work: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
     with pytest.raises(SystemExit) as end:
         main(["train", "shd", flag, ""])

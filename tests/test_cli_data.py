@@ -14,7 +14,7 @@ import soundfile
 
 from ranvier.cli import main
 from ranvier.data import write_clips
-from ranvier.data.lock import file_lock
+from ranvier.locks import file_lock
 
 
 @pytest.fixture

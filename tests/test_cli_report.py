@@ -20,7 +20,10 @@ from ranvier.cli import main
 from ranvier.cli.watch import blocks, show_state
 from ranvier.recipes.config import build_config, load_values
 from ranvier.recipes.progress import run_state
-from ranvier.recipes.run_folder import make_folder
+from ranvier.recipes.run_config import config_values
+from ranvier.runs import make_folder, write_result
+from tests.analysis.reports import Page
+from tests.results import run_result
 
 LITTLE = ["--train.epochs", "2", "--data.train-clips", "40", "--data.test-clips", "20", "--data.validation-clips", "20"]
 
@@ -48,14 +51,15 @@ def row(epoch: int) -> dict[str, Any]:
 
 def running(folder: Path, epochs: int = 3, **changes: str) -> Path:
     """A run of six epochs, some of which are done."""
-    make_folder(folder, build_config(load_values("digits"), {"train.epochs": "6", **changes}), force=False)
+    config = build_config(load_values("digits"), {"train.epochs": "6", **changes})
+    make_folder(folder, config_values(config), force=False)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row(epoch)) + "\n" for epoch in range(1, epochs + 1)))
     return folder
 
 
 def finish(folder: Path) -> None:
-    accuracy = {"value": 0.75, "low": 0.6, "high": 0.85, "clips": 20, "spikes_per_neuron_and_clip": [3.25, 1.5]}
-    (folder / "result.json").write_text(json.dumps({"accuracy": {"test": accuracy}}))
+    accuracy = {"value": 0.75, "low": 0.6, "high": 0.85, "correct": 15, "clips": 20}
+    write_result(folder, run_result(accuracy={"test": {**accuracy, "spikes_per_neuron_and_clip": (3.25, 1.5)}}))
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -81,7 +85,9 @@ def test_train_says_where_its_report_is_and_report_makes_it_again(capsys: pytest
     assert capsys.readouterr().out == "mine.html written\n"
     assert Path("mine.html").read_text() == first
     assert main(["report", "runs/coincidence", "--data", "runs/coincidence/test.h5"]) == 0
-    assert "20 clips of test.h5" in Path("runs/coincidence/report.html").read_text()
+    page = Page(Path("runs/coincidence/report.html").read_text())
+    assert sum(sum(counts) for counts in page.data[0]["confusion"]) == 20
+    assert "test.h5" in page.text
     assert main(["watch", "runs/coincidence"]) == 0
     assert "coincidence: finished, test " in capsys.readouterr().out
 
@@ -112,7 +118,8 @@ def test_several_runs_are_written_here(work: Path, capsys: pytest.CaptureFixture
     running(work / "b", 2, **{"train.seed": "3"})
     assert main(["report", "a", "b"]) == 0
     assert capsys.readouterr().out == "report.html written\n"
-    assert "They differ in train.seed." in (work / "report.html").read_text()
+    page = Page((work / "report.html").read_text())
+    assert page.tables["Fields that differ"] == [["field", "a", "b"], ["train.seed", "0", "3"]]
 
 
 @pytest.mark.parametrize("more", [[], ["--once"]])
@@ -188,22 +195,24 @@ def test_a_terminal_without_blocks_gets_letters(work: Path) -> None:
 
 
 def test_watch_follows_the_trainings_of_a_run(work: Path) -> None:
-    folder = running(work / "run", 3, compare="fixed,none")
-    finish(folder)
-    assert not run_state(folder).finished, "comparisons are still to come"
-    running(folder / "fixed", 1)
+    folder = running(work / "run", 0, compare="fixed,none")
+    finish(running(folder / "fixed"))
+    running(folder / "none", 1)
     state = run_state(folder)
-    assert state.current.name == "fixed"
+    assert (state.current.name, state.finished) == ("none", False)
     text = said(folder)
-    assert "digits: finished, test 75.0%" in text
+    assert "fixed: finished, test 75.0%" in text
     assert "epoch 1 of 6" in text
-    (folder / "result.json").write_text(json.dumps({"comparison": {}, "accuracy": {}}))
-    assert run_state(folder).finished
+    finish(folder / "none")
+    assert run_state(folder).current.name == ""
+    finish(folder)
+    state = run_state(folder)
+    assert (state.current.name, state.finished) == ("", True)
 
 
 def test_watch_follows_speakers_left_out(work: Path) -> None:
     config = build_config(load_values("shd"), {"data.validation": "leave-one-speaker-out"})
-    make_folder(work / "run", config, force=False)
+    make_folder(work / "run", config_values(config), force=False)
     finish(running(work / "run" / "speaker-0"))
     running(work / "run" / "speaker-1", 2)
     state = run_state(work / "run")

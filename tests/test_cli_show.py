@@ -9,6 +9,7 @@ import pytest
 
 from ranvier.cli.show import show_evaluation, show_result
 from tests.recipes.test_evaluate import ANIMALS, animals, clips
+from tests.results import run_result
 
 
 def of(correct: int, clips: int) -> dict[str, Any]:
@@ -26,25 +27,14 @@ def test_every_split_has_its_row(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("NO_COLOR", "1")
+    accuracy = {
+        "validation": {**of(5, 8), "speakers": {"anna": of(2, 4), "10": of(3, 4)}},
+        "seen": of(7, 9),
+        "test": of(11, 12),
+    }
     part = {"accuracy": {"test": of(3, 12), "validation": of(1, 2)}, "seconds": 2.0, "parameters": 7}
-    show_result(
-        {
-            "recipe": "mine",
-            "seed": 3,
-            "protocol": "honest",
-            "accuracy": {
-                "validation": {**of(5, 8), "speakers": {"anna": of(2, 4), "10": of(3, 4)}},
-                "seen": of(7, 9),
-                "test": of(11, 12),
-            },
-            "comparison": {"learned": {**part, "accuracy": {"test": of(11, 12)}}, "fixed": part},
-            "parameters": 1234,
-            "epochs": 6,
-            "best_epoch": 4,
-            "seconds": 2.0,
-        },
-        tmp_path,
-    )
+    changes = {"delays": "learned", "parameters": 1234, "epochs": 6, "best_epoch": 4, "seconds": 2.0}
+    show_result(run_result(accuracy=accuracy, comparison={"fixed": part}, **changes), tmp_path)
     text = capsys.readouterr().out
     interval = "10.00 ... 90.00"
     assert table(text) == {

@@ -60,8 +60,8 @@ def test_a_continued_training_gives_the_same_numbers(run: Any) -> None:
 def test_a_run_is_read_with_its_delays(run: Any) -> None:
     names = run("read_a_run")
     assert [delays.shape for delays in names["delays_ms"].values()] == [(35840,), (65536,), (5120,)]
-    assert len(names["validation"]) == names["result"]["epochs"]
-    assert names["validation"].max() == pytest.approx(names["result"]["accuracy"]["validation"]["value"])
+    assert len(names["validation"]) == names["result"].epochs
+    assert names["validation"].max() == pytest.approx(names["result"].accuracy["validation"].value)
 
 
 def test_a_stream_in_chunks_gives_the_whole(run: Any) -> None:

@@ -65,17 +65,18 @@ from ranvier.analysis import figures
 from ranvier.data import Grid, read_recording
 from ranvier.data.frames import write_frames
 from ranvier.recipes.checkpoint import save_checkpoint
-from ranvier.recipes.metrics import append_metrics, keep_metrics
-from ranvier.recipes.run_folder import write_result
+from ranvier.runs import EpochRow, append_metrics, keep_metrics, write_result
+from tests.results import run_result
 import torch
 folder, which = Path(sys.argv[1]), sys.argv[2]
 rows = [{**dict.fromkeys(("mean", "half", "published", "published_half")), "name": "a", "accuracies": []}]
 noise = np.random.default_rng(0).random((100, 100))
+row = EpochRow(epoch=1, loss=1.0, train_accuracy=0.5, seconds=1.0, delay_moved_ms=tuple(noise.ravel().tolist()))
 write = {
     "checkpoint": lambda: save_checkpoint(folder / "checkpoint" / "last.pt", {"a": torch.rand(10_000)}),
     "figure": lambda: figures.save(figures.plot_table("a", rows), folder / "a.png"),
-    "metrics": lambda: append_metrics(folder, {"a": noise.ravel().tolist()}),
-    "result": lambda: write_result(folder, {"a": noise.ravel().tolist()}),
+    "metrics": lambda: append_metrics(folder, row),
+    "result": lambda: write_result(folder, run_result(notes=tuple(map(str, noise.ravel())))),
     "frames": lambda: write_frames(folder / "a.npy", [noise], steps=100, sources=100),
 }[which]
 (folder / "checkpoint").mkdir(exist_ok=True)

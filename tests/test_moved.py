@@ -12,7 +12,7 @@ import pytest
 from ranvier.cli import main
 from ranvier.data import write_recording
 from ranvier.recipes.config import build_config, load_values
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 
 FIELDS = {
     "model.hidden": "8", "train.epochs": "1", "data.test": "fraction", "data.test_fraction": "0.2",

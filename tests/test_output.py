@@ -18,6 +18,7 @@ from ranvier.cli import main, show
 from ranvier.cli.show import TrainingProgress
 from ranvier.data import write_recording
 from ranvier.escape import escape_controls
+from tests.results import run_result
 
 NAMES = ("水", "zwölf", "\u202eright to left", "a\x1b[31mb", "[/red] [bold]", "one\ntwo", "")
 
@@ -73,13 +74,9 @@ def test_names_are_printed_whatever_letters_the_terminal_has(recording: Path, en
 def test_a_table_and_a_line_of_progress_take_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
     monkeypatch.setattr(show, "Console", lambda **options: Console(file=seen, width=120))
-    accuracy = {"value": 0.5, "low": 0.1, "high": 0.9, "clips": 2, "speakers": {}}
-    accuracy["speakers"] = dict.fromkeys(NAMES, accuracy)
-    result = {
-        "recipe": NAMES[4], "seed": 0, "accuracy": {"validation": accuracy}, "protocol": "honest", "seconds": 1.0,
-        "parameters": 1, "epochs": 1,
-    }  # fmt: skip
-    show.show_result(result, Path(NAMES[3]))
+    accuracy = {"value": 0.5, "low": 0.1, "high": 0.9, "correct": 1, "clips": 2}
+    validation = {**accuracy, "speakers": dict.fromkeys(NAMES, accuracy)}
+    show.show_result(run_result(recipe=NAMES[4], accuracy={"validation": validation}), Path(NAMES[3]))
     progress = TrainingProgress()
     progress.begin(f"speaker {NAMES[4]} {NAMES[2]}", 1)
     for name in NAMES:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "ranvier"
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The rooms\n")[2]
-_WORDS_FROM = 40  # column of the picture from which on rooms are described
+_WORDS_FROM = 44  # column of the picture from which on rooms are described
 
 
 def picture() -> list[set[str]]:
@@ -73,7 +73,8 @@ def test_imports_go_down_the_picture(imports: dict[str, set[str]]) -> None:
     row = {room: number for number, rooms in enumerate(picture()) for room in rooms}
     for room in row:
         for other in imports[room]:
-            assert row[room] < row[other], f"{room} imports {other}"
+            lowest = row[room] == len(picture()) - 1  # its modules may use one another
+            assert row[room] < row[other] or lowest, f"{room} imports {other}"
 
 
 def test_data_sets_and_networks_do_not_import_one_another(imports: dict[str, set[str]]) -> None:

@@ -8,22 +8,20 @@ from typing import Any
 
 import pytest
 
-from ranvier.analysis.intervals import Accuracy, OverSpeakers
+from ranvier.analysis.intervals import speaker_interval
 from ranvier.cli.show import show_result
+from ranvier.runs import Accuracy
+from tests.results import run_result
 
 
 def accuracy(correct: int, clips: int, *speakers: float) -> dict[str, Any]:
     low, high = 0.5 * correct / clips, 0.5 + 0.5 * correct / clips
-    shown = Accuracy(correct / clips, low, high, correct, clips).as_dict()
-    return {**shown, "over_speakers": OverSpeakers.of(speakers).as_dict()} if speakers else shown
+    shown = Accuracy(value=correct / clips, low=low, high=high, correct=correct, clips=clips).model_dump()
+    return {**shown, "over_speakers": speaker_interval(speakers).model_dump()} if speakers else shown
 
 
 def shown(capsys: pytest.CaptureFixture[str], **changes: Any) -> list[str]:
-    result = {
-        "recipe": "mine", "seed": 0, "protocol": "honest", "parameters": 5, "epochs": 2, "best_epoch": 1,
-        "seconds": 1.0, **changes,
-    }  # fmt: skip
-    show_result(result, Path("runs/mine"))
+    show_result(run_result(**changes), Path("runs/mine"))
     return [re.sub(r"\s*[│┃]\s*", "|", line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -53,6 +51,6 @@ def test_every_split_and_speaker_has_a_row_and_each_interval_its_name(capsys: py
 
 
 def test_without_unseen_speakers_there_is_no_interval_over_them(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = shown(capsys, accuracy={"test": accuracy(5, 10)}, notes=["a note"])
+    lines = shown(capsys, accuracy={"test": accuracy(5, 10)}, notes=("a note",))
     assert not any("over speakers" in line for line in lines)
     assert "note: a note" in lines

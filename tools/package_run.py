@@ -16,10 +16,10 @@ import ranvier
 from ranvier.files import write_text
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.observed import kept_observed
 from ranvier.recipes.pretrained import LICENCE_FILE, MODEL_FILE
 from ranvier.recipes.report import OWN
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
+from ranvier.runs import read_record, read_result
 
 PACKAGED = Path(ranvier.__file__).parent / "recipes" / "pretrained_runs"
 MOST_BYTES = 3_000_000
@@ -45,10 +45,10 @@ def package_run(run: Path, name: str, licence: str, *, into: Path = PACKAGED) ->
         raise ConfigError(f"name: {name!r} is not allowed (a-z, 0-9 and -, a letter first)")
     if not licence.strip() or "\n" in licence:
         raise ConfigError("licence: one line is needed")
-    config, result, state = read_config(run), read_result(run, whole=True), load_checkpoint(checkpoint_file(run))
+    config, result, state = read_config(run), read_result(run), load_checkpoint(checkpoint_file(run))
     if result is None or state is None:
         raise ConfigError(f"{run}: is no single finished training (a run's folder with its checkpoint)")
-    if config.data.kind == "folder" or config.train.start is not None:
+    if config.data.kind == "folder" or config.train.init_from is not None:
         raise ConfigError(f"{run}: its configuration does not tell all that it was trained on (no folder, no start)")
     values = config.model_dump(mode="json", exclude_none=True)
     values["data"].pop("root", None)
@@ -63,7 +63,7 @@ def package_run(run: Path, name: str, licence: str, *, into: Path = PACKAGED) ->
         (made / MODEL_FILE).chmod(0o644)
         for file in _COPIED:
             shutil.copyfile(run / file, made / file)
-        if kept_observed(run, OWN) is not None:
+        if read_record(run, OWN) is not None:
             shutil.copyfile(run / "observed.npz", made / "observed.npz")
         size = sum(file.stat().st_size for file in made.iterdir())
         if size > MOST_BYTES:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, ttest_1samp
 
 from ranvier.analysis.delays import found_delays
-from ranvier.analysis.intervals import Accuracy, OverSpeakers, wilson_interval
+from ranvier.analysis.intervals import clip_accuracy, speaker_interval, wilson_interval
 
 
 @pytest.mark.parametrize(("correct", "clips"), [(0, 1), (1, 1), (7, 10), (870, 1787), (2129, 2264), (0, 50), (50, 50)])
@@ -25,7 +25,7 @@ FSDD = {"george": 0.734, "jackson": 0.886, "lucas": 0.848, "nicolas": 0.772, "th
 
 
 def test_the_interval_over_speakers_is_students() -> None:
-    over = OverSpeakers.of(FSDD.values())
+    over = speaker_interval(FSDD.values())
     expected = ttest_1samp(list(FSDD.values()), 0).confidence_interval()
     assert (over.low, over.high) == pytest.approx((expected.low, expected.high))
     assert over.value == pytest.approx(0.818)
@@ -35,16 +35,15 @@ def test_the_interval_over_speakers_is_students() -> None:
 
 @pytest.mark.parametrize(("shares", "ends"), [([0.5], None), ([0.7, 0.7, 0.7], None), ([0.5, 0.9], (0.0, 1.0))])
 def test_few_speakers_say_little(shares: list[float], ends: tuple[float, float] | None) -> None:
-    over = OverSpeakers.of(shares)
+    over = speaker_interval(shares)
     assert (over.low, over.high) == (ends or (None, None))
-    assert over.as_dict()["speakers"] == len(shares)
+    assert over.speakers == len(shares)
 
 
 def test_accuracy_counts() -> None:
-    accuracy = Accuracy.of(np.array([True, False, True, True]))
+    accuracy = clip_accuracy(np.array([True, False, True, True]))
     assert (accuracy.value, accuracy.correct, accuracy.clips) == (0.75, 3, 4)
     assert accuracy.low < 0.75 < accuracy.high
-    assert str(accuracy).startswith("75.00% [")
 
 
 def test_delays_are_found_up_to_a_common_shift() -> None:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from ranvier.audio.ear import Ear
-from ranvier.audio.encode import Encoded, encode
+from ranvier.audio.encode import EncodeResult, encode
 from ranvier.audio.sound import LONGEST_S, Sound, read_sound
 from ranvier.audio.sound_files import find_sounds
 from ranvier.data import DataError, Grid, read_recording
@@ -45,7 +45,7 @@ def words(tmp_path: Path) -> Path:
     return tmp_path / "words"
 
 
-def encoded(folder: Path, cache: Path) -> Encoded:
+def encoded(folder: Path, cache: Path) -> EncodeResult:
     return encode([folder], folder.parent / "out.h5", ear=EAR, cache=cache)
 
 

@@ -81,7 +81,7 @@ def test_it_trains_in_python(install: Install, work: Path) -> None:
     assert type(config.data) is corpus_class(KIND)
     assert (build_input(config).channels, config.data.dt_ms) == (2, 5.0)
     result = train(config, work / "run", Quiet())
-    assert result["clips"] == {"train": 30, "validation": 30, "seen": 0, "test": 30}
+    assert result.clips == {"train": 30, "validation": 30, "seen": 0, "test": 30}
     assert Network.read(work / "run" / "network.safetensors").classes == ("left first", "right first")
 
 

@@ -20,10 +20,10 @@ from ranvier.data.augment import (
     blend,
     channel_mask,
     cut_mix,
+    drop_events,
     jitter,
     shift_channels,
     shift_steps,
-    thin,
     time_mask,
 )
 
@@ -68,7 +68,7 @@ OPERATIONS: dict[str, tuple[Operation, dict[str, Any], dict[str, Any]]] = {
     "blend": (same_lengths(blend, labels=True), {"probability": 0.8}, {"probability": 0}),
     "shift_channels": (same_lengths(shift_channels, lengths=False), {"most": 9}, {"most": 0}),
     "shift_steps": (shifted, {"most": 9}, {"most": 0}),
-    "thin": (same_lengths(thin, lengths=False), {"keep": 0.6}, {"keep": 1}),
+    "drop_events": (same_lengths(drop_events, lengths=False), {"keep": 0.6}, {"keep": 1}),
     "jitter": (same_lengths(jitter), {"sigma_steps": 4.0}, {"sigma_steps": 0}),
     "channel_mask": (
         same_lengths(channel_mask, lengths=False),
@@ -151,7 +151,7 @@ def test_other_seeds_do_other_things(name: str) -> None:
     assert first.tobytes() != second.tobytes()
 
 
-@pytest.mark.parametrize("name", ["channel_mask", "thin", "time_mask"])
+@pytest.mark.parametrize("name", ["channel_mask", "drop_events", "time_mask"])
 @given(batch=batches(), seed=seeds)
 @settings(max_examples=30, deadline=None)
 def test_what_removes_events_adds_none(name: str, batch: Batch, seed: int) -> None:
@@ -194,7 +194,7 @@ def test_jitter_stops_at_both_ends_of_the_clip() -> None:
 @pytest.mark.parametrize("count", [1, 6, 40])
 def test_thinning_draws_binomially(keep: float, count: int) -> None:
     x = np.full((20, 30, 20), count, np.float32)
-    found = np.bincount(thin(x, np.random.default_rng(1), keep=keep).astype(int).ravel(), minlength=count + 1)
+    found = np.bincount(drop_events(x, np.random.default_rng(1), keep=keep).astype(int).ravel(), minlength=count + 1)
     expected = binom.pmf(np.arange(count + 1), count, keep) * x.size
     often = expected > 5
     assert found[expected == 0].sum() == 0
@@ -441,7 +441,7 @@ def test_everything_in_the_stated_order(batch: Batch, seed: int) -> None:
     expected = blend(*batch, generator, probability=0.5)
     expected = shift_channels(expected, generator, most=2)
     expected, steps = shift_steps(expected, batch.lengths, generator, most=3)
-    expected = thin(expected, generator, keep=0.8)
+    expected = drop_events(expected, generator, keep=0.8)
     expected = jitter(expected, steps, generator, sigma_steps=1.5)
     expected = channel_mask(expected, generator, longest=3, probability=0.6)
     expected = time_mask(expected, steps, generator, longest_steps=4, probability=0.7)
@@ -458,7 +458,7 @@ def test_everything_in_the_stated_order(batch: Batch, seed: int) -> None:
         (Augmentation(blend_probability=1.0), lambda b, g: blend(b.x, b.lengths, b.labels, g, probability=1.0)),
         (Augmentation(shift_channels=3), lambda b, g: shift_channels(b.x, g, most=3)),
         (Augmentation(shift_steps=3), lambda b, g: shift_steps(b.x, b.lengths, g, most=3)[0]),
-        (Augmentation(keep_probability=0.2), lambda b, g: thin(b.x, g, keep=0.2)),
+        (Augmentation(keep_probability=0.2), lambda b, g: drop_events(b.x, g, keep=0.2)),
         (Augmentation(jitter_steps=2.0), lambda b, g: jitter(b.x, b.lengths, g, sigma_steps=2.0)),
         (
             Augmentation(channel_mask_probability=1.0, channel_mask_channels=2),
@@ -538,7 +538,7 @@ def test_values_out_of_range_are_refused(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "setting", "value"),
     [(name, setting, -1) for name, (_, strong, _) in OPERATIONS.items() for setting in strong]
-    + [("thin", "keep", 1.1), ("cut_mix", "longest_share", 1.1), ("blend", "probability", float("nan"))],
+    + [("drop_events", "keep", 1.1), ("cut_mix", "longest_share", 1.1), ("blend", "probability", float("nan"))],
 )
 def test_each_function_names_what_it_refuses(name: str, setting: str, value: float) -> None:
     operation, strong, _ = OPERATIONS[name]
@@ -547,7 +547,7 @@ def test_each_function_names_what_it_refuses(name: str, setting: str, value: flo
         operation(batch, np.random.default_rng(0), **{**strong, setting: value})
 
 
-@pytest.mark.parametrize("name", ["blend", "thin", "jitter"])
+@pytest.mark.parametrize("name", ["blend", "drop_events", "jitter"])
 @pytest.mark.parametrize("count", [0.5, -1, float("nan"), float("inf"), 2.0**25])
 def test_events_are_drawn_from_whole_counts_only(name: str, count: float) -> None:
     operation, strong, _ = OPERATIONS[name]

@@ -11,7 +11,7 @@ import torch
 
 from ranvier.analysis.delays import found_delays
 from ranvier.data import DataError, FrameDataset, SpikeDataset
-from ranvier.data.disturb import delete_events, equalise_channels, move_events, reverse_time
+from ranvier.data.disturb import drop_events, equalise_channels, jitter_events, reverse_time
 
 
 def drawn(clips: int = 9, steps: int = 40, sources: int = 6, seed: int = 0) -> SpikeDataset:
@@ -162,8 +162,8 @@ def test_what_is_no_clip_is_refused_by_packing_and_by_every_disturbance(clip: An
     for refused in (
         lambda: SpikeDataset.pack([clip], **one),
         lambda: reverse_time(clip, 9),
-        lambda: move_events(clip, 9, generator, sigma_steps=1.0),
-        lambda: delete_events(clip, generator, share=0.5),
+        lambda: jitter_events(clip, 9, generator, sigma_steps=1.0),
+        lambda: drop_events(clip, generator, share=0.5),
         lambda: equalise_channels(clip, generator),
     ):
         with pytest.raises(DataError, match=r"^(clip 0|events): "):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranvier.data import DataError
-from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
+from ranvier.data.disturb import Events, drop_events, equalise_channels, jitter_events, reverse_time
 
 LENGTH, SOURCES = 40, 12
 
@@ -40,7 +40,7 @@ def test_backwards_is_the_mirror(seed: int) -> None:
 
 @given(st.integers(0, 50), st.floats(0, 30))
 def test_moved_events_stay_in_their_channels_and_clips(seed: int, sigma: float) -> None:
-    moved = dense(move_events(clip(seed), LENGTH, generator(), sigma_steps=sigma))
+    moved = dense(jitter_events(clip(seed), LENGTH, generator(), sigma_steps=sigma))
     np.testing.assert_array_equal(moved.sum(0), dense(clip(seed)).sum(0))
     if sigma == 0:
         np.testing.assert_array_equal(moved, dense(clip(seed)))
@@ -48,18 +48,18 @@ def test_moved_events_stay_in_their_channels_and_clips(seed: int, sigma: float) 
 
 def test_events_move_as_far_as_is_said() -> None:
     many = (np.full(1, 20), np.zeros(1, np.int64), np.full(1, 100_000))
-    moved = dense(move_events(many, LENGTH, generator(), sigma_steps=3.0))[:, 0]
+    moved = dense(jitter_events(many, LENGTH, generator(), sigma_steps=3.0))[:, 0]
     spread = np.sqrt((moved * (np.arange(LENGTH) - 20.0) ** 2).sum() / moved.sum())
     assert spread == pytest.approx(np.sqrt(9 + 1 / 12), rel=0.02)  # rounding adds a twelfth
 
 
 def test_a_share_of_the_events_is_deleted() -> None:
     before = dense(clip(0, rate=20))
-    after = dense(delete_events(clip(0, rate=20), generator(), share=0.3))
+    after = dense(drop_events(clip(0, rate=20), generator(), share=0.3))
     assert (after <= before).all()
     assert after.sum() / before.sum() == pytest.approx(0.7, abs=0.02)
-    np.testing.assert_array_equal(dense(delete_events(clip(0), generator(), share=0.0)), dense(clip(0)))
-    assert dense(delete_events(clip(0), generator(), share=1.0)).sum() == 0
+    np.testing.assert_array_equal(dense(drop_events(clip(0), generator(), share=0.0)), dense(clip(0)))
+    assert dense(drop_events(clip(0), generator(), share=1.0)).sum() == 0
 
 
 @given(st.integers(0, 50))
@@ -82,8 +82,8 @@ def test_silence_stays_silence() -> None:
     empty = (np.empty(0, np.int64),) * 3
     for after in (
         reverse_time(empty, LENGTH),
-        move_events(empty, LENGTH, generator(), sigma_steps=2.0),
-        delete_events(empty, generator(), share=0.5),
+        jitter_events(empty, LENGTH, generator(), sigma_steps=2.0),
+        drop_events(empty, generator(), share=0.5),
         equalise_channels(empty, generator()),
     ):
         assert dense(after).sum() == 0
@@ -91,6 +91,6 @@ def test_silence_stays_silence() -> None:
 
 def test_amounts_out_of_range_are_told() -> None:
     with pytest.raises(DataError, match="sigma_steps: -1 is not allowed"):
-        move_events(clip(0), LENGTH, generator(), sigma_steps=-1)
+        jitter_events(clip(0), LENGTH, generator(), sigma_steps=-1)
     with pytest.raises(DataError, match=r"share: 1\.5 is not allowed"):
-        delete_events(clip(0), generator(), share=1.5)
+        drop_events(clip(0), generator(), share=1.5)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from ranvier.data import write_recording
 from ranvier.recipes.config import Config, build_config, load_values
+from ranvier.runs import EpochRow
 
 SMALL = {
     "data.channels": "20",
@@ -26,11 +26,11 @@ SMALL = {
 
 
 class Quiet:
-    """A watcher that only counts."""
+    """Only counts."""
 
     def __init__(self) -> None:
         self.titles: list[str] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[EpochRow] = []
 
     def begin(self, title: str, epochs: int) -> None:
         self.titles.append(title)
@@ -38,7 +38,7 @@ class Quiet:
     def step(self, share: float) -> None:
         assert 0 < share <= 1
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: EpochRow) -> None:
         self.rows.append(row)
 
     def clips(self, done: int, total: int) -> None:

@@ -14,9 +14,10 @@ import torch
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, build_config, load_values
 from ranvier.recipes.fit import Training, _batches
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from tests.results import present
 
 from .conftest import Quiet
 
@@ -26,7 +27,7 @@ Make = Callable[..., Config]
 def test_every_field_of_the_model_reaches_it(small: Make) -> None:
     config = small(
         model__dropout="0.35",
-        model__branches="2",
+        model__synapses_per_pair="2",
         model__kernel="triangle",
         model__surrogate="triangle",
         model__surrogate_alpha="2.5",
@@ -120,13 +121,13 @@ def test_comparisons_train_at_their_own_rate(tmp_path: Path) -> None:
     compared = read_config(tmp_path / "run" / "none")
     assert (compared.model.delays, compared.train.weight_lr) == ("none", 3e-2)
     assert compared.compare == ()
-    assert set(result["comparison"]) == {"learned", "none"}
+    assert set(result.comparison) == {"none"}
     assert read_config(tmp_path / "run").train.weight_lr == 5e-4
 
 
 def test_the_delays_before_training_are_those_it_began_with(tmp_path: Path) -> None:
     few = {"train.epochs": "1", "data.train_clips": "64", "data.validation_clips": "16", "data.test_clips": "16"}
     config = build_config(load_values("coincidence"), {**few, "compare": "empty", "model.delays": "fixed"})
-    found = train(config, tmp_path / "run", Quiet())["delays_found"]
-    assert found["found"] == found["at_start"] == 22
-    assert found["decisive"] == 80
+    found = present(train(config, tmp_path / "run", Quiet()).delays_found)
+    assert found.found == found.at_start == 22
+    assert found.decisive == 80

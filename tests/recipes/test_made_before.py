@@ -13,7 +13,7 @@ from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.evaluate import evaluate_file
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume
 from tests.recipes.conftest import Quiet

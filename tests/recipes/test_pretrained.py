@@ -16,14 +16,16 @@ from ranvier.models import freeze
 from ranvier.network import Network
 from ranvier.recipes import pretrained
 from ranvier.recipes.build import build_input, build_model
-from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
+from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.initialise import check_init
 from ranvier.recipes.pretrained import find_run, is_pretrained, pretrained_names, pretrained_runs
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.start import check_start
 from ranvier.recipes.train import train
+from ranvier.runs import read_result
 from tests.networks import dense
+from tests.results import present
 from tools.package_run import MOST_BYTES, package_run
 
 from .conftest import SMALL, Quiet, write_small_recording
@@ -49,7 +51,7 @@ def further(own: Path, tmp_path: Path) -> Make:
 
     def make(**changes: str) -> Config:
         dotted = {name.replace("__", "."): value for name, value in changes.items()}
-        values = {**SMALL, "data.root": str(tmp_path / "other.h5"), "train.start": "own", **ALL, **dotted}
+        values = {**SMALL, "data.root": str(tmp_path / "other.h5"), "train.init_from": "own", **ALL, **dotted}
         return build_config(load_values("folder"), values)
 
     return make
@@ -68,36 +70,36 @@ def test_a_packaged_run_is_a_run_without_paths_of_this_machine(own: Path, tmp_pa
     assert not any(str(tmp_path).encode() in content for content in contents(own).values())
     (run,) = pretrained_runs()
     assert (run.name, run.folder, run.licence) == ("own", own, "Apache-2.0")
-    assert run.result == json.loads((tmp_path / "first" / "result.json").read_text())
+    assert run.result == read_result(tmp_path / "first")
 
 
 def test_a_training_starts_with_its_unrounded_model(further: Make, tmp_path: Path) -> None:
     there = load_checkpoint(checkpoint_file(tmp_path / "first"))
-    result = train(further(train__start_share="0.5"), tmp_path / "run", Quiet())
-    begun = load_checkpoint(start_file(tmp_path / "run"))
+    result = train(further(train__init_interpolation="0.5"), tmp_path / "run", Quiet())
+    begun = load_checkpoint(init_file(tmp_path / "run"))
     assert begun is not None
     assert there is not None
     for name, tensor in there["best"]["model"].items():
         if not name.endswith("sigma"):
             assert torch.equal(begun["model"][name], tensor), name
-    start = result["start"]
-    assert (start["run"], start["classes"], start["trained_on"]) == ("own", ["a", "b", "c"], ["shd"])
+    init = present(result.init_from)
+    assert (init.run, init.classes, init.trained_on) == ("own", ("a", "b", "c"), ("shd",))
 
 
 def test_it_is_refused_where_it_may_have_been_trained_on_what_is_held_out(
     small: Make, own: Path, tmp_path: Path
 ) -> None:
     for changes in ({"data__validation_speakers": "1"}, {"data__validation": "leave-one-speaker-out"}):
-        with pytest.raises(ConfigError, match=r"^train.start: own: was trained on data of recipe shd"):
-            train(small(train__start="own", **changes), tmp_path / "run", Quiet())
+        with pytest.raises(ConfigError, match=r"^train.init_from: own: was trained on data of recipe shd"):
+            train(small(train__init_from="own", **changes), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
-    alike = small(train__start="own", train__seed="3")
-    check_start(alike, build_splits(alike), tmp_path / "run")
+    alike = small(train__init_from="own", train__seed="3")
+    check_init(alike, build_splits(alike), tmp_path / "run")
 
 
 def test_what_it_was_trained_on_is_remembered_by_what_comes_from_it(small: Make, further: Make, tmp_path: Path) -> None:
     train(further(train__epochs="1"), tmp_path / "second", Quiet())
-    config = small(train__start=str(tmp_path / "second"))
+    config = small(train__init_from=str(tmp_path / "second"))
     with pytest.raises(ConfigError, match="second: was trained on data of recipe shd"):
         train(config, tmp_path / "third", Quiet())
 
@@ -179,7 +181,7 @@ def test_what_is_not_packaged(small: Make, further: Make, own: Path, tmp_path: P
 def test_every_run_of_the_package_is_small(name: str) -> None:
     folder = find_run(name)
     assert sum(len(content) for content in contents(folder).values()) <= MOST_BYTES
-    assert read_config(folder).train.start is None
+    assert read_config(folder).train.init_from is None
     assert Network.read(folder / "network.safetensors").classes
 
 
@@ -201,8 +203,8 @@ def test_digits_is_as_accurate_as_it_says(
     assert main(["eval", "digits", "--json"]) == 0
     accuracy = json.loads(capsys.readouterr().out)["accuracy"]
     (run,) = [run for run in pretrained_runs() if run.name == "digits"]
-    expected = run.result["accuracy"]["test"]
-    assert (accuracy["correct"], accuracy["clips"]) == (expected["correct"], expected["clips"])
+    expected = run.result.accuracy["test"]
+    assert (accuracy["correct"], accuracy["clips"]) == (expected.correct, expected.clips)
     assert accuracy["value"] > 0.9
-    config = build_config(load_values("digits"), {"train.start": "digits"})
-    check_start(config, build_splits(config), tmp_path / "run")
+    config = build_config(load_values("digits"), {"train.init_from": "digits"})
+    check_init(config, build_splits(config), tmp_path / "run")

@@ -239,7 +239,7 @@ def recipe(name: str, settings: Settings) -> Config:
     """The published recipe at reduced width; its own values otherwise."""
     changes = {
         "model.hidden": ",".join([str(HIDDEN)] * settings.layers),
-        "model.branches": str(settings.kernels),
+        "model.synapses_per_pair": str(settings.kernels),
     }
     if settings.plif:
         changes["model.neuron"] = "plif"
@@ -335,7 +335,7 @@ def test_twenty_steps_equal_the_official_codes(
         official.end_epoch(epoch)
         predicted = assert_same_evaluation(official, model, held_out)
         right = np.mean(predicted == held_out_labels)
-        assert row["validation_accuracy"] == pytest.approx(float(right))
+        assert row.validation_accuracy == pytest.approx(float(right))
         assert (predict(model, validation, padded_batch=BATCH) == predicted).all()
     assert iteration == 20
     assert all(0.01 < raster.mean() < 0.9 for raster in official.evaluate(pad_sequence(held_out))[0]), "a silent layer"
@@ -419,9 +419,9 @@ def test_a_published_run_ends_and_says_what_it_was(small_root: Path, tmp_path: P
     write_small_recording(small_root / "shd_test.h5", 30, 1)
     values = {**SMALL, "data.root": str(small_root), "model.max_init_delay_ms": "70", "train.epochs": "4"}
     result = train(build_config(load_values("shd-published"), values), tmp_path / "run", Quiet())
-    assert result["protocol"] == "paper"
-    assert result["clips"] == {"train": 90, "validation": 30, "seen": 0, "test": 30}
-    assert set(result["accuracy"]) == {"validation", "test"}
+    assert result.protocol == "paper"
+    assert result.clips == {"train": 90, "validation": 30, "seen": 0, "test": 30}
+    assert set(result.accuracy) == {"validation", "test"}
 
 
 @pytest.mark.parametrize("field", ["sigma_start_ms", "sigma_end_ms"])

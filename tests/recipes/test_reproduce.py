@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from ranvier.analysis.intervals import Mean, OverSpeakers
+from ranvier.analysis.intervals import Mean, speaker_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
@@ -35,9 +35,11 @@ from ranvier.recipes.reproduce import (
     remarks,
     write_tables,
 )
-from ranvier.recipes.run_folder import make_folder, run_lock, write_result
+from ranvier.recipes.run_config import config_values
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.tables import Row, load_table, table_names
+from ranvier.runs import make_folder, run_lock, write_result
+from tests.results import run_result
 
 from .conftest import Quiet, write_small_recording
 
@@ -182,7 +184,7 @@ def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_run_that_another_command_trains_is_waited_for(table: Path, tmp_path: Path) -> None:
     runs = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=dict(s.split("=") for s in SMALL[1::2]))
-    make_folder(runs[0].folder, runs[0].config, force=False)
+    make_folder(runs[0].folder, config_values(runs[0].config), force=False)
     with run_lock(runs[0].folder):
         waiting = threading.Thread(target=carry_out, args=(runs, Quiet()))
         waiting.start()
@@ -199,11 +201,11 @@ def test_a_run_that_another_command_trains_is_waited_for(table: Path, tmp_path: 
 def test_a_table_may_be_continued_with_a_tracker(table: Path, tmp_path: Path) -> None:
     small = dict(s.split("=") for s in SMALL[1::2])
     (first, _) = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=small)
-    make_folder(first.folder, first.config, force=False)
+    make_folder(first.folder, config_values(first.config), force=False)
     plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "tracker": "tensorboard"})
 
 
-def test_heard_voices_are_told_apart(
+def test_seen_speakers_have_a_column(
     small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(Row(name="a", recipe="shd"), "honest", 0, small(), tmp_path / "a" / "seed-0")
@@ -211,10 +213,10 @@ def test_heard_voices_are_told_apart(
     (row,) = collect([run], {})
     done = run.result()
     assert done is not None
-    assert row.heard == {0: done["accuracy"]["seen"]["value"]}
-    assert row.accuracy == {0: done["accuracy"]["validation"]["value"]}
+    assert row.seen == {0: done.accuracy["seen"].value}
+    assert row.accuracy == {0: done.accuracy["validation"].value}
     show_table("x", [row], tmp_path)
-    assert re.search(r"heard +seeds", capsys.readouterr().out)
+    assert re.search(r"seen +seeds", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def test_every_row_of_every_table_is_a_recipe(name: str, tmp_path: Path) -> None
         model = run.config.model
         assert isinstance(model, FeedforwardModel)
         if name == "ablation":
-            assert (model.incoming == 10) == ("ten" in run.row.name)
+            assert (model.fan_in == 10) == ("ten" in run.row.name)
         assert run.config.data.kind in ("shd", *sizes)
 
 
@@ -280,17 +282,17 @@ def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:
             assert isinstance(model, FeedforwardModel)
             if run.row.name in expected:
                 taps = round(model.max_delay_ms / 10)
-                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.branches)
+                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.synapses_per_pair)
                 assert built.parameter_count() == expected[run.row.name]
             else:
-                assert model.delays == "every"
+                assert model.delays == "dense"
             padding = 15 * (len(model.hidden) + 1)
             assert model.tail_ms == 10 * padding
 
 
 def test_a_recipe_extends_another() -> None:
     base, above = load_values("shd"), load_values("shd-sparse-none")
-    assert above["model"] == {**base["model"], "incoming": 10, "delays": "none", "hidden": [478, 478]}
+    assert above["model"] == {**base["model"], "fan_in": 10, "delays": "none", "hidden": [478, 478]}
     assert above["train"] == base["train"]
     assert "extends" not in above
 
@@ -355,23 +357,13 @@ def finished(folder: Path, seed: int, value: float, data: dict[str, str] | None,
     wide = {"low": 0.0, "high": 1.0}
     both = (("10", -0.1), ("11", 0.1))
     speakers = {name: {"value": value + off, **wide, "correct": 1, "clips": 2} for name, off in both}
-    over = OverSpeakers.of([value - 0.1, value + 0.1]).as_dict()
-    accuracy = {"validation": {"value": value, **wide, "clips": 100, "speakers": speakers, "over_speakers": over}}
+    over = speaker_interval([value - 0.1, value + 0.1])
+    validation = {"value": value, **wide, "correct": 80, "clips": 100, "speakers": speakers, "over_speakers": over}
+    accuracy = {"validation": validation}
     if tested:
-        accuracy["test"] = {"value": value - 0.2, **wide, "clips": 50}
-    make_folder(run.folder, config, force=False)
-    write_result(
-        run.folder,
-        {
-            **dict.fromkeys(("seed", "epochs", "best_epoch", "threads"), 0),
-            **dict.fromkeys(("recipe", "delays", "protocol", "epoch_chosen_on", "machine", "finished"), ""),
-            **{"clips": {}, "left_out": [], "last_epoch": {}, "versions": {}, "git_commit": None, "delays_found": None},
-            "accuracy": accuracy,
-            "parameters": 5,
-            "seconds": 1.0,
-            **({} if data is None else {"data": data}),
-        },
-    )
+        accuracy["test"] = {"value": value - 0.2, **wide, "correct": 30, "clips": 50}
+    make_folder(run.folder, config_values(config), force=False)
+    write_result(run.folder, run_result(accuracy=accuracy, data=data or {}))
     return run
 
 
@@ -427,13 +419,13 @@ def test_a_table_is_not_continued_with_other_data(small: Callable[..., Config], 
 
 
 def test_accuracies_of_the_clips_that_chose_the_epoch_are_marked(tmp_path: Path) -> None:
-    heard = {0: 0.98, 1: 0.99}
-    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, heard, 1, 1.0)
+    seen = {0: 0.98, 1: 0.99}
+    row = RowResult(Row(name="a", recipe="shd"), "honest", {0: 0.8, 1: 0.82}, "validation", 100, seen, 1, 1.0)
     write_tables("x", [row], tmp_path, "ranvier reproduce x")
     text = (tmp_path / "table.md").read_text()
     assert "validation: the clips that the epoch was chosen on" in text
     assert "| 81.00 ± 12.71 |  | 72.2 to 87.5 | 100 validation | 98.50 ± 6.35 | 2 |" in text
-    assert "heard voices: held-out clips" in text
+    assert "seen speakers: held-out clips" in text
 
 
 def test_what_is_not_run_is_not_a_number(table: Path, tmp_path: Path) -> None:

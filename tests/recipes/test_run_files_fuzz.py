@@ -17,22 +17,21 @@ import tomli_w
 from ranvier.analysis.report import render
 from ranvier.cli.show import show_result
 from ranvier.cli.watch import show_state
-from ranvier.data import DataError
+from ranvier.errors import RuleError
 from ranvier.network import NetworkError
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import ConfigError, build_config, load_values
 from ranvier.recipes.fit import Training
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.observed import kept_observed
 from ranvier.recipes.progress import run_state
 from ranvier.recipes.report import OWN, read_run
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from ranvier.runs import read_metrics, read_record, read_result
 from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process, json_text
 from tests.recipes.conftest import SMALL, Quiet, write_small_recording
 
-REFUSED = (ConfigError, DataError, NetworkError)
+REFUSED = (RuleError, NetworkError)
 FILES = {"config.toml": 600, "result.json": 1000, "metrics.jsonl": 1000, "observed.npz": 600, "last.pt": 500}
 USED = 60  # of those that are read, go through report, watch and the tables as well: these are slower
 
@@ -66,12 +65,12 @@ class Reader:
         console = Console(file=io.StringIO())
         console.print(show_state(run_state(self.folder), console))
         render([read_run(self.folder, "run")])
-        if (result := read_result(self.folder, whole=True)) is not None:
+        if (result := read_result(self.folder)) is not None:
             show_result(result, self.folder)
 
     def observed(self) -> None:
         """Damage is not told: what is not sound is made anew."""
-        if kept_observed(self.folder, OWN) is None:
+        if read_record(self.folder, OWN) is None:
             raise ConfigError("made anew")
         render([read_run(self.folder, "run")])
 

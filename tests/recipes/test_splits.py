@@ -15,7 +15,7 @@ import tomli_w
 import torch
 import torch.nn.functional as F
 
-from ranvier.analysis.intervals import OverSpeakers
+from ranvier.analysis.intervals import speaker_interval
 from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
 from ranvier.data.augment import Augmentation
 from ranvier.network import Network
@@ -23,9 +23,11 @@ from ranvier.recipes.build import build_augmentation, build_class_weights, build
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import Training, fit
 from ranvier.recipes.report import trainings
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from ranvier.runs import EpochRow
+from tests.results import present
 
 from .conftest import Quiet
 
@@ -164,10 +166,10 @@ def test_each_speaker_of_a_recording_is_left_out_in_turn(tmp_path: Path) -> None
     root = recording(tmp_path / "fsdd.h5", files=True)
     fields = {"data.test": "none", "data.validation": "leave-one-speaker-out", "train.epochs": "1"}
     result = train(recipe("fsdd", root, **fields), tmp_path / "run", Quiet())
-    assert list(result["folds"]) == ["ann", "bob", "cat"]
-    assert result["accuracy"]["validation"]["clips"] == 60
-    for name, fold in result["folds"].items():
-        assert list(fold["accuracy"]["validation"]["speakers"]) == [name]
+    assert list(result.folds) == ["ann", "bob", "cat"]
+    assert result.accuracy["validation"].clips == 60
+    for name, fold in result.folds.items():
+        assert list(fold.accuracy["validation"].speakers) == [name]
 
 
 def test_a_folder_of_sound_is_heard_once(tmp_path: Path) -> None:
@@ -217,8 +219,8 @@ def test_speech_commands_as_frames_from_training_to_the_end(data_root: Path, tmp
     assert test is not None
     assert (len(splits.train), len(splits.validation), len(test)) == (180, 75, 75)
     result = train(config, tmp_path / "run", Quiet())
-    assert result["accuracy"]["test"]["clips"] == 75
-    assert result["clips"]["validation"] == 75
+    assert result.accuracy["test"].clips == 75
+    assert result.clips["validation"] == 75
 
 
 def test_speech_commands_refuse_what_frames_cannot_have(data_root: Path) -> None:
@@ -250,7 +252,7 @@ def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
     whole = train(config, tmp_path / "whole", Quiet())
 
     class Stop(Quiet):
-        def epoch(self, row: dict[str, Any]) -> None:
+        def epoch(self, row: EpochRow) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -258,7 +260,7 @@ def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
     result = resume(tmp_path / "stopped", Quiet())
     first, second = ((tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped"))
     assert first == second
-    assert result["accuracy"] == whole["accuracy"]
+    assert result.accuracy == whole.accuracy
     plain = recipe("folder", tmp_path / "mine.h5", **{"train.batch_size": "16"})
     train(plain, tmp_path / "plain", Quiet())
     assert (tmp_path / "plain" / "network.safetensors").read_bytes() != first
@@ -275,7 +277,7 @@ def test_only_training_clips_are_augmented(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Augmentation, "apply", spy)
     (tmp_path / "run").mkdir()
-    fit(config, splits, tmp_path / "run", Quiet(), "x", lambda epoch, metrics: None)
+    fit(config, splits, tmp_path / "run", Quiet(), "x", lambda row: None)
     assert sum(clips) == 2 * len(splits.train)
 
 
@@ -284,7 +286,7 @@ def test_a_training_is_not_continued_with_other_data(tmp_path: Path, change: dic
     root = recording(tmp_path / "mine.h5")
 
     class Stop(Quiet):
-        def epoch(self, row: dict[str, Any]) -> None:
+        def epoch(self, row: EpochRow) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -298,9 +300,9 @@ def test_speakers_left_out_of_shd_are_numbers(tmp_path: Path) -> None:
     recording(tmp_path / "shd_train.h5")
     config = recipe("shd", tmp_path, **{"data.validation": "leave-one-speaker-out", "train.epochs": "1"})
     result = train(config, tmp_path / "run", Quiet())
-    for name, fold in result["folds"].items():
-        assert list(fold["accuracy"]["validation"]["speakers"]) == [name]
-    assert list(result["folds"]) == ["ann", "bob", "cat"]
+    for name, fold in result.folds.items():
+        assert list(fold.accuracy["validation"].speakers) == [name]
+    assert list(result.folds) == ["ann", "bob", "cat"]
 
 
 @pytest.mark.parametrize("name", ["digits", "coincidence"])
@@ -416,7 +418,7 @@ def test_classes_that_not_every_part_has_are_in_the_result(tmp_path: Path) -> No
     root = named(tmp_path / "rare.h5", ("ann", "bob"), [0] * 20 + [1] * 20 + [2])
     fields = {"data.validation_fraction": "0.2", "data.test_fraction": "0.2", "train.epochs": "1"}
     result = train(recipe("folder", root, **fields), tmp_path / "run", Quiet())
-    (note,) = result["notes"]
+    (note,) = result.notes
     assert "c (training 1, validation 0, test 0)" in note
     (tmp_path / "run" / "report.html").read_text(encoding="utf-8").index("c (training 1, validation 0, test 0)")
 
@@ -443,18 +445,19 @@ def test_speakers_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     )
     config = recipe("shd", tmp_path, **{"data.validation": "leave-one-speaker-out", "train.epochs": "1"})
     result = train(config, tmp_path / "run", Quiet())
-    assert list(result["folds"]) == ["2", "9", "10"]
+    assert list(result.folds) == ["2", "9", "10"]
     assert [place.name for place in trainings(tmp_path / "run")] == ["speaker-2", "speaker-9", "speaker-10"]
-    shares = [fold["accuracy"]["validation"]["value"] for fold in result["folds"].values()]
-    over = result["accuracy"]["validation"]["over_speakers"]
-    assert (over["value"], over["speakers"]) == (pytest.approx(np.mean(shares)), 3)
-    assert {fold["data"]["dataset"] for fold in result["folds"].values()} == {result["data"]["dataset"]}
-    assert len({fold["data"]["validation"] for fold in result["folds"].values()}) == 3
-    alone = result["folds"]["9"]["accuracy"]
-    assert alone["validation"]["over_speakers"] == OverSpeakers.of([alone["validation"]["value"]]).as_dict()
-    assert "over_speakers" not in alone["seen"]
+    shares = [fold.accuracy["validation"].value for fold in result.folds.values()]
+    over = present(result.accuracy["validation"].over_speakers)
+    assert over.value == pytest.approx(np.mean(shares))
+    assert over.speakers == 3
+    assert {fold.data["dataset"] for fold in result.folds.values()} == {result.data["dataset"]}
+    assert len({fold.data["validation"] for fold in result.folds.values()}) == 3
+    alone = result.folds["9"].accuracy
+    assert alone["validation"].over_speakers == speaker_interval([alone["validation"].value])
+    assert alone["seen"].over_speakers is None
     both = recipe("shd", tmp_path, **{"data.validation_speakers": "10,2", "train.epochs": "1"})
-    assert list(train(both, tmp_path / "both", Quiet())["accuracy"]["validation"]["speakers"]) == ["2", "10"]
+    assert list(train(both, tmp_path / "both", Quiet()).accuracy["validation"].speakers) == ["2", "10"]
 
 
 def test_classes_weigh_the_same_where_that_is_wanted(tmp_path: Path) -> None:

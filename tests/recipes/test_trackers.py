@@ -13,10 +13,11 @@ import pytest
 
 from ranvier.recipes import trackers
 from ranvier.recipes.config import ConfigError, build_config, load_values
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.trackers import check_tracker, tracked
 from ranvier.recipes.train import train as start
+from ranvier.runs import EpochRow, read_metrics, read_result
+from tests.results import run_result
 
 from .conftest import Quiet
 
@@ -108,13 +109,13 @@ def test_every_epoch_and_the_end_are_told_whatever_was_killed(tracker: str, plac
     assert done.returncode == 0, done.stderr
     rows, result, seen = read_metrics(run), read_result(run), told(tracker, run)
     assert result is not None
-    names = {name for name, value in rows[0].items() if isinstance(value, float)}
+    names = {name for name, value in rows[0].model_dump().items() if isinstance(value, float)}
     assert {"loss", "validation_accuracy", "sigma_ms", "seconds"} <= names
     assert set(seen) == names | {"chosen_validation_accuracy", "chosen_test_accuracy"}
     for name in names - {"seconds"}:
         points = sorted(set(seen[name])) if tracker == "wandb" else seen[name]  # a file for each start, to be merged
-        assert points == [(row["epoch"], pytest.approx(row[name], rel=1e-6)) for row in rows]
-    assert seen["chosen_test_accuracy"] == [(3, pytest.approx(result["accuracy"]["test"]["value"], rel=1e-6))]
+        assert points == [(row.epoch, pytest.approx(getattr(row, name), rel=1e-6)) for row in rows]
+    assert seen["chosen_test_accuracy"] == [(3, pytest.approx(result.accuracy["test"].value, rel=1e-6))]
 
 
 def test_a_name_is_kept_and_not_shared(tmp_path: Path) -> None:
@@ -142,8 +143,8 @@ def test_a_missing_package_is_told_before_anything_is_written(
 def test_without_a_tracker_nothing_is_made(tmp_path: Path) -> None:
     config = build_config(load_values("coincidence"), {})
     with tracked(config, tmp_path) as tracker:
-        tracker.epoch(1, {"loss": 1.0})
-        tracker.end(1, {"loss": 1.0})
+        tracker.epoch(EpochRow(epoch=1, loss=1.0, train_accuracy=0.5, seconds=1.0))
+        tracker.end(run_result())
     assert not list(tmp_path.iterdir())
 
 

@@ -24,18 +24,19 @@ from ranvier.analysis import figures
 from ranvier.corpora import recorded
 from ranvier.data import Grid, read_recording, write_clips
 from ranvier.network import Network, Trace
-from ranvier.recipes import run_folder
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values, sigma_steps
 from ranvier.recipes.evaluate import evaluate, evaluate_file
 from ranvier.recipes.fit import DivergedError, Training, predict
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.run_folder import run_lock
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from ranvier.runs import EpochRow, RunError, RunResult, read_metrics, read_result, run_lock
+from ranvier.runs import folder as folder_file
+from tests.analysis.reports import Page
 from tests.networks import decay_of, dense
+from tests.results import present
 
 from .conftest import Quiet, write_small_recording
 
@@ -45,6 +46,8 @@ TIMES = {"seconds", "wall_seconds", "finished"}
 
 def untimed(value: Any) -> Any:
     """Without what the clock decides."""
+    if isinstance(value, EpochRow | RunResult):
+        return untimed(value.model_dump())
     if isinstance(value, dict):
         return {key: untimed(part) for key, part in value.items() if key not in TIMES}
     return [untimed(part) for part in value] if isinstance(value, list) else value
@@ -60,7 +63,6 @@ def assert_same_end(one: Path, other: Path) -> None:
     for state in states:
         assert state is not None
         state.pop("seconds")
-        state["last_row"].pop("seconds")
     assert_equal(*states)
 
 
@@ -87,18 +89,20 @@ def test_a_run_leaves_all_it_promises(small: Make, tmp_path: Path) -> None:
         *("config.toml", "metrics.jsonl", "checkpoint", "network.safetensors", "result.json"),
         *("delays.png", "raster.png", "observed.npz", "report.html"),
     }
-    assert json.loads((folder / "result.json").read_text()) == result
-    assert result["clips"] == {"train": 48, "validation": 30, "seen": 12, "test": 0}
-    assert set(result["accuracy"]["validation"]["speakers"]) == {"2"}
-    assert set(result["accuracy"]["seen"]["speakers"]) == {"0", "1"}
-    assert result["epoch_chosen_on"] == "validation"
+    assert read_result(folder) == result
+    assert result.clips == {"train": 48, "validation": 30, "seen": 12, "test": 0}
+    assert set(result.accuracy["validation"].speakers) == {"2"}
+    assert set(result.accuracy["seen"].speakers) == {"0", "1"}
+    assert result.epoch_chosen_on == "validation"
     rows = read_metrics(folder)
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    best = max(row["validation_accuracy"] for row in rows)
-    assert rows[result["best_epoch"] - 1]["validation_accuracy"] == best
-    assert result["accuracy"]["validation"]["value"] == best
-    for name in ("recipe", "seed", "parameters", "epochs", "seconds", "versions", "git_commit", "machine"):
-        assert name in result
+    assert [row.epoch for row in rows] == [1, 2, 3]
+    best = max(present(row.validation_accuracy) for row in rows)
+    assert rows[present(result.best_epoch) - 1].validation_accuracy == best
+    assert result.accuracy["validation"].value == best
+    assert (result.recipe, result.epochs) == ("shd", 3)
+    assert min(result.parameters, result.seconds) > 0
+    assert "torch" in result.versions
+    assert result.machine
     assert len(watcher.rows) == 3
 
 
@@ -137,15 +141,15 @@ def test_the_test_clips_are_kept_as_they_were_tested(
     assert again.speakers.tolist() == test.dataset.speakers[test.clips].tolist()
     assert (again.classes, again.speaker_names) == (test.dataset.classes, test.dataset.speaker_names)
     evaluation = evaluate_file(tmp_path / "run" / "network.safetensors", tmp_path / "run" / "test.h5")
-    assert evaluation.accuracy.as_dict().items() <= result["accuracy"]["test"].items()
+    assert evaluation.accuracy.model_dump().items() <= result.accuracy["test"].model_dump().items()
     assert evaluation.predictions.tolist() == evaluate(network, test.dataset, test.clips).predictions.tolist()
 
 
 def test_training_learns(small: Make, tmp_path: Path) -> None:
     result = train(small(train__epochs="25", model__dropout="0"), tmp_path / "run", Quiet())
-    assert result["accuracy"]["validation"]["value"] > 0.8
+    assert result.accuracy["validation"].value > 0.8
     rows = read_metrics(tmp_path / "run")
-    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    assert rows[-1].loss < 0.7 * rows[0].loss
 
 
 def test_the_frozen_network_is_the_best_epochs_model(small: Make, tmp_path: Path) -> None:
@@ -154,8 +158,10 @@ def test_the_frozen_network_is_the_best_epochs_model(small: Make, tmp_path: Path
     part = build_splits(config).validation
     assert part is not None
     network = Network.read(tmp_path / "run" / "network.safetensors")
-    assert evaluate(network, part.dataset, part.clips).accuracy.as_dict() == {
-        key: value for key, value in result["accuracy"]["validation"].items() if "speakers" not in key
+    assert evaluate(network, part.dataset, part.clips).accuracy.model_dump() == {
+        key: value
+        for key, value in result.accuracy["validation"].model_dump().items()
+        if key in ("value", "low", "high", "correct", "clips")
     }
 
 
@@ -240,24 +246,24 @@ def test_fraction_and_none_validate_as_they_say(small: Make, tmp_path: Path) -> 
     fraction = train(
         small(data__validation="fraction", data__validation_fraction="0.3", train__epochs="1"), tmp_path / "f", Quiet()
     )
-    assert fraction["clips"] == {"train": 63, "validation": 27, "seen": 0, "test": 0}
+    assert fraction.clips == {"train": 63, "validation": 27, "seen": 0, "test": 0}
     none = train(small(data__validation="none", train__epochs="2"), tmp_path / "n", Quiet())
-    assert none["clips"] == {"train": 90, "validation": 0, "seen": 0, "test": 0}
-    assert none["best_epoch"] == 2
-    assert none["epoch_chosen_on"] == "nothing (last epoch)"
-    assert none["accuracy"] == {}
+    assert none.clips == {"train": 90, "validation": 0, "seen": 0, "test": 0}
+    assert none.best_epoch == 2
+    assert none.epoch_chosen_on == "nothing"
+    assert none.accuracy == {}
 
 
 def test_each_speaker_is_left_out_in_turn(small: Make, tmp_path: Path) -> None:
     result = train(small(data__validation="leave-one-speaker-out", train__epochs="1"), tmp_path / "run", Quiet())
-    assert set(result["folds"]) == {"0", "1", "2"}
+    assert set(result.folds) == {"0", "1", "2"}
     shares = []
-    for speaker, fold in result["folds"].items():
-        assert set(fold["accuracy"]["validation"]["speakers"]) == {speaker}
+    for speaker, fold in result.folds.items():
+        assert set(fold.accuracy["validation"].speakers) == {speaker}
         assert (tmp_path / "run" / f"speaker-{speaker}" / "network.safetensors").exists()
-        shares.append(fold["accuracy"]["validation"]["value"])
-    assert result["mean_over_speakers"] == pytest.approx(np.mean(shares))
-    assert result["accuracy"]["validation"]["clips"] == 90
+        shares.append(fold.accuracy["validation"].value)
+    assert present(result.accuracy["validation"].over_speakers).value == pytest.approx(np.mean(shares))
+    assert result.accuracy["validation"].clips == 90
 
 
 def test_each_file_is_read_once_and_the_test_split_only_after_training(
@@ -278,17 +284,17 @@ def test_each_file_is_read_once_and_the_test_split_only_after_training(
     assert order.count("shd_train.h5") == order.count("shd_test.h5") == 1
     assert order[-1] == "shd_test.h5"
     assert order[-4:-1] == ["epoch"] * 3
-    assert result["accuracy"]["test"]["clips"] == 30
+    assert result.accuracy["test"].clips == 30
 
 
 def test_the_papers_protocol_chooses_on_test_and_says_so(small: Make, small_root: Path, tmp_path: Path) -> None:
     write_small_recording(small_root / "shd_test.h5", 30, 7)
     result = train(small(protocol="paper"), tmp_path / "run", Quiet())
-    assert result["protocol"] == "paper"
-    assert result["epoch_chosen_on"].startswith("test")
-    assert result["clips"]["train"] == 90
+    assert result.protocol == "paper"
+    assert result.epoch_chosen_on.startswith("test")
+    assert result.clips["train"] == 90
     rows = read_metrics(tmp_path / "run")
-    assert result["accuracy"]["test"]["value"] == max(row["validation_accuracy"] for row in rows)
+    assert result.accuracy["test"].value == max(present(row.validation_accuracy) for row in rows)
 
 
 def test_a_finished_run_is_only_told_again(small: Make, tmp_path: Path) -> None:
@@ -304,11 +310,11 @@ def test_two_processes_do_not_spoil_each_others_run(small: Make, tmp_path: Path)
     refused = []
 
     class Intruder(Quiet):
-        def epoch(self, row: dict[str, Any]) -> None:
+        def epoch(self, row: EpochRow) -> None:
             for intrude in (lambda: resume(run, Quiet()), lambda: train(small(), run, Quiet(), force=True)):
-                with pytest.raises(ConfigError, match="another process is training it"):
+                with pytest.raises(RunError, match="another process is training it"):
                     intrude()
-                refused.append(row["epoch"])
+                refused.append(row.epoch)
 
     train(small(), run, Intruder())
     assert refused[:4] == [1, 1, 2, 2]
@@ -325,7 +331,7 @@ def test_a_part_of_a_run_is_locked_as_well(small: Make, tmp_path: Path) -> None:
     class Intruder(Quiet):
         def begin(self, title: str, epochs: int) -> None:
             if "fixed" in title:
-                with pytest.raises(ConfigError, match="another process is training it"):
+                with pytest.raises(RunError, match="another process is training it"):
                     resume(tmp_path / "run" / "fixed", Quiet())
                 refused.append(title)
 
@@ -343,7 +349,7 @@ def test_a_replaced_folders_lock_is_anothers(tmp_path: Path) -> None:
         second.rename(first)
         with run_lock(first):
             before.close()
-            with pytest.raises(ConfigError, match="another process"):
+            with pytest.raises(RunError, match="another process"):
                 run_lock(first).__enter__()
     assert not list(first.iterdir())
 
@@ -356,7 +362,7 @@ def test_a_finished_run_is_told_where_nothing_can_be_written(
     def refuse(lock: Path, *, wait: bool = True) -> Any:
         raise OSError(errno.EROFS, "Read-only file system", str(lock))
 
-    monkeypatch.setattr(run_folder, "file_lock", refuse)
+    monkeypatch.setattr(folder_file, "file_lock", refuse)
     assert resume(tmp_path / "run", Quiet()) == result
 
 
@@ -374,8 +380,8 @@ def test_a_run_stopped_between_epochs_continues_to_the_bit(
     train(small(**changes), tmp_path / "whole", Quiet())
     watcher = Quiet()
 
-    def stop(row: dict[str, Any]) -> None:
-        if row["epoch"] == 2:
+    def stop(row: EpochRow) -> None:
+        if row.epoch == 2:
             raise StopHereError
 
     watcher.epoch = stop  # type: ignore[method-assign]
@@ -384,17 +390,18 @@ def test_a_run_stopped_between_epochs_continues_to_the_bit(
     assert not (tmp_path / "stopped" / "result.json").exists()
     last = read_metrics(tmp_path / "stopped")[-1]
     with (tmp_path / "stopped" / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps({**last, "epoch": 3, "loss": 1.0}) + '\n{"epoch": 4, "lo')  # what a kill may leave behind
+        third = last.model_copy(update={"epoch": 3, "loss": 1.0}).line()
+        file.write(third + '{"epoch": 4, "lo')  # what a kill may leave behind
     again = Quiet()
     resume(tmp_path / "stopped", again)
-    assert [row["epoch"] for row in again.rows] == [3]
+    assert [row.epoch for row in again.rows] == [3]
     assert_same_end(tmp_path / "whole", tmp_path / "stopped")
 
 
 def test_a_stopped_run_is_not_continued_with_another_recipe(small: Make, tmp_path: Path) -> None:
     watcher = Quiet()
 
-    def stop(row: dict[str, Any]) -> None:
+    def stop(row: EpochRow) -> None:
         raise StopHereError
 
     watcher.epoch = stop  # type: ignore[method-assign]
@@ -428,7 +435,7 @@ def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
     seen: list[int] = []
     watcher = Quiet()
 
-    def stop(row: dict[str, Any]) -> None:
+    def stop(row: EpochRow) -> None:
         raise StopHereError
 
     watcher.epoch = stop  # type: ignore[method-assign]
@@ -445,30 +452,28 @@ def test_a_run_keeps_its_number_of_threads(small: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model__delays": "every"},
+        {"model__delays": "dense"},
         {"model__delays": "fixed"},
         {"model__delays": "none"},
-        {"model__incoming": "4"},
-        {"model__incoming": "4", "model__delays": "every"},
+        {"model__fan_in": "4"},
+        {"model__fan_in": "4", "model__delays": "dense"},
     ],
 )
 def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str, str], tmp_path: Path) -> None:
     config = small(**changes, train__epochs="1")
     result = train(config, tmp_path / "run", Quiet())
     network = Network.read(tmp_path / "run" / "network.safetensors")
-    branches = 7 if config.model.delays == "every" else 1  # 60 ms in steps of 10
+    branches = 7 if config.model.delays == "dense" else 1  # 60 ms in steps of 10
     assert [dense(layer).synapses_per_pair for layer in network.layers] == [branches] * 3
-    incoming = config.model.incoming if isinstance(config.model, FeedforwardModel) else None
+    incoming = config.model.fan_in if isinstance(config.model, FeedforwardModel) else None
     targets, sources = [12, 10, 3], [10, 12, 10]
     synapses = [t * (incoming or s) * branches for t, s in zip(targets, sources, strict=True)]
     assert [int((dense(layer).weight != 0).sum()) for layer in network.layers] == synapses
-    assert result["accuracy"]["validation"]["clips"] == 30
+    assert result.accuracy["validation"].clips == 30
     assert (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"model__incoming": "4"}, {"model__delay_type": "axonal", "model__incoming": "4"}]
-)
+@pytest.mark.parametrize("changes", [{}, {"model__fan_in": "4"}, {"model__delay_type": "axonal", "model__fan_in": "4"}])
 def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     small: Make, changes: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,9 +493,8 @@ def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     assert saved is not None
     last.load_state_dict(saved["model"])
     synapses = []
-    for layer, begun, moved in zip(
-        last.delay_layers, first.delay_layers, read_metrics(tmp_path / "run")[-1]["delay_moved_ms"], strict=True
-    ):
+    moved_ms = map(present, present(read_metrics(tmp_path / "run")[-1].delay_moved_ms))
+    for layer, begun, moved in zip(last.delay_layers, first.delay_layers, moved_ms, strict=True):
         there = (layer.weight != 0).nonzero().tolist()
         spread = [one.delay.detach().expand_as(one.weight) for one in (layer, begun)]
         far = [abs(float(spread[0][tuple(place)] - spread[1][tuple(place)])) for place in there]
@@ -506,7 +510,7 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
     config = small(**changes)
     result = train(config, tmp_path / "run", Quiet())
     plain = build_model(small(), build_splits(config), torch.Generator()).parameter_count()
-    assert result["parameters"] == plain + 3 + (2 if learned == "true" else 0)
+    assert result.parameters == plain + 3 + (2 if learned == "true" else 0)
     network = Network.read(tmp_path / "run" / "network.safetensors")
     start = 1 - 10 / 10.05
     assert all(
@@ -521,18 +525,15 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
     splits = build_splits(config)
     assert splits.validation is not None
     evaluated = evaluate(network, splits.validation.dataset, splits.validation.clips)
-    assert evaluated.accuracy.value == result["accuracy"]["validation"]["value"]
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "Each layer also learned how much of their voltage its neurons keep: in the end " in page
-    share = "a share that each hidden layer learned" if learned == "true" else "a fixed share of it is kept (90%)"
-    assert share in page
-    assert "an arrow shows where that begins" in page
-    assert "not counted: a spike&#x27;s trace arrives at every step after it" in page
+    assert evaluated.accuracy.value == result.accuracy["validation"].value
+    page = Page((tmp_path / "run" / "report.html").read_text())
+    assert "synaptic events per clip" not in page.facts, "a trace arrives at every step"
+    assert ("synaptic traces (learned)" in page.text, "synaptic traces" in page.text) == (learned == "true", True)
 
 
 def test_more_sources_than_there_are_are_refused_before_anything_is_written(small: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"model\.incoming: 11 is not allowed \(1 \.\.\. 10"):
-        train(small(model__incoming="11"), tmp_path / "run", Quiet())
+    with pytest.raises(ConfigError, match=r"model\.fan_in: 11 is not allowed \(1 \.\.\. 10"):
+        train(small(model__fan_in="11"), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -599,7 +600,7 @@ def test_a_training_that_diverges_stops_there_and_keeps_the_last_finite_epoch(
     assert str(folder) in str(error.value)
     for remedy in ("train.weight_lr, now 0.005", "train.delay_lr_ms"):
         assert remedy in str(error.value)
-    assert [row["epoch"] for row in read_metrics(folder)] == [1, 2]
+    assert [row.epoch for row in read_metrics(folder)] == [1, 2]
     state = load_checkpoint(checkpoint_file(folder))
     assert state is not None
     assert state["epoch"] == 2

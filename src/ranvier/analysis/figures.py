@@ -14,6 +14,7 @@ from ranvier.engine import Engine, Events
 from ranvier.escape import escape_controls
 from ranvier.files import write_atomically
 from ranvier.network import Network
+from ranvier.runs import Accuracy, ProbeResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,28 +116,28 @@ def plot_detectors(
     return figure
 
 
-def plot_probe(probes: Sequence[Mapping[str, Any]], chance: float) -> Figure:
+def plot_probe(probes: Sequence[ProbeResult], chance: float) -> Figure:
     """Accuracy under each disturbance, with its interval: single ones as bars, jitter and deletion as curves.
 
     Args:
-        probes: of each, ``name``, ``kind``, ``amount`` and ``accuracy`` with ``value``, ``low`` and ``high``.
+        probes: the undisturbed network, and each disturbance.
         chance: accuracy of guessing, in [0, 1].
     """
     figure, axes = _figure(1, 3, 11.0, 3.6, sharey=True, width_ratios=(1.4, 1, 1))
-    single = [one for one in probes if one["amount"] is None]
-    value, error = _percent([one["accuracy"] for one in single])
-    colours = [_AFTER if one["kind"] == "nothing" else _BEFORE for one in single]
+    single = [one for one in probes if one.amount is None]
+    value, error = _percent([one.accuracy for one in single])
+    colours = [_AFTER if one.kind == "nothing" else _BEFORE for one in single]
     axes[0, 0].bar(range(len(single)), value, yerr=error, color=colours, capsize=3)
-    axes[0, 0].set_xticks(range(len(single)), [textwrap.fill(one["name"], 14) for one in single], fontsize=8)
+    axes[0, 0].set_xticks(range(len(single)), [textwrap.fill(one.name, 14) for one in single], fontsize=8)
     axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))
-    whole = next(one for one in probes if one["kind"] == "nothing")
+    whole = next(one for one in probes if one.kind == "nothing")
     for ax, kind, label, scale in (
         (axes[0, 1], "jitter", "events moved by (ms, standard deviation)", 1),
         (axes[0, 2], "deletion", "events deleted (%)", 100),
     ):
-        curve = [{**whole, "amount": 0.0}, *(one for one in probes if one["kind"] == kind)]
-        value, error = _percent([one["accuracy"] for one in curve])
-        ax.errorbar([scale * one["amount"] for one in curve], value, error, color=_AFTER, marker="o", capsize=3)
+        curve = [whole, *(one for one in probes if one.kind == kind)]
+        value, error = _percent([one.accuracy for one in curve])
+        ax.errorbar([scale * (one.amount or 0.0) for one in curve], value, error, color=_AFTER, marker="o", capsize=3)
         ax.set(xlabel=label)
     for ax in axes.flat:
         ax.axhline(100 * chance, color=_INK, linewidth=0.8, linestyle=":")
@@ -181,10 +182,10 @@ def plot_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _percent(accuracies: Sequence[Mapping[str, float]]) -> tuple[list[float], NDArray[np.float64]]:
+def _percent(accuracies: Sequence[Accuracy]) -> tuple[list[float], NDArray[np.float64]]:
     """Values and the distances to the ends of their intervals, in percent."""
-    value = np.array([one["value"] for one in accuracies])
-    low, high = (np.array([one[end] for one in accuracies]) for end in ("low", "high"))
+    value = np.array([one.value for one in accuracies])
+    low, high = (np.array([getattr(one, end) for one in accuracies]) for end in ("low", "high"))
     return (100 * value).tolist(), 100 * np.stack([value - low, high - value])
 
 
@@ -204,10 +205,10 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
         grid_ms = np.arange(len(events) + 1) * network.dt_ms
         top.pcolormesh(grid_ms, np.arange(events.shape[1] + 1), events.T, cmap="Greys", rasterized=True)
         top.set(ylabel="input")
-        heard = f"{len(events)} frames"
+        inputs = f"{len(events)} frames"
     else:
         rasters.append(("input", events[0], events[1], network.sources))
-        heard = f"{len(events[0]):,} input events"
+        inputs = f"{len(events[0]):,} input events"
     for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
     for ax, (name, when, where, neurons) in zip(axes[-1 - len(rasters) : -1, 0], rasters, strict=True):
@@ -232,5 +233,5 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
     last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
     last.set(ylabel="output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
-    axes[0, 0].set_title(f"a clip of class {_name(label)}: {heard}, through the frozen network")
+    axes[0, 0].set_title(f"a clip of class {_name(label)}: {inputs}, through the frozen network")
     return figure

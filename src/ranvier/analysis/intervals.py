@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.runs import Accuracy, OverSpeakers
+
 _ROUNDING = 1e-9  # accuracies that differ at all do so by far more
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Share of clips that were right, and its 95% Wilson score interval.
-
-    Attributes:
-        value, low, high: in [0, 1].
-        correct: clips that were right.
-        clips: clips in all.
-    """
-
-    value: float
-    low: float
-    high: float
-    correct: int
-    clips: int
-
-    @classmethod
-    def of(cls, right: NDArray[np.bool_]) -> Accuracy:
-        """From ``[clip]`` right or wrong; at least one clip."""
-        correct, clips = int(np.sum(right)), len(right)
-        low, high = wilson_interval(correct, clips)
-        return cls(correct / clips, low, high, correct, clips)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{100 * self.value:.2f}% [{100 * self.low:.2f}, {100 * self.high:.2f}]"
+def clip_accuracy(right: NDArray[np.bool_]) -> Accuracy:
+    """From ``[clip]`` right or wrong; at least one clip."""
+    correct, clips = int(np.sum(right)), len(right)
+    low, high = wilson_interval(correct, clips)
+    return Accuracy(value=correct / clips, low=low, high=high, correct=correct, clips=clips)
 
 
 def wilson_interval(correct: int, clips: int, level: float = 0.95) -> tuple[float, float]:
@@ -92,29 +69,10 @@ class Mean:
         return bool(self.half) and abs(self.value) > (self.half or 0.0)
 
 
-@dataclass(frozen=True)
-class OverSpeakers:
-    """Mean of speakers' accuracies, and its 95% t-interval: what other speakers may be expected to give.
-
-    Attributes:
-        value: the mean, every speaker counted once, in [0, 1].
-        low, high: of the interval, cut to [0, 1]; None where there is none: one speaker, or all the same.
-        speakers: how many.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    speakers: int
-
-    @classmethod
-    def of(cls, shares: Iterable[float]) -> OverSpeakers:
-        """From the accuracy of each speaker, in [0, 1]; one at least."""
-        mean = Mean.of(list(shares))
-        if not mean.half:
-            return cls(mean.value, None, None, mean.count)
-        return cls(mean.value, max(0.0, mean.value - mean.half), min(1.0, mean.value + mean.half), mean.count)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+def speaker_interval(shares: Iterable[float]) -> OverSpeakers:
+    """From the accuracy of each speaker, in [0, 1]; one at least."""
+    mean = Mean.of(list(shares))
+    low = high = None
+    if mean.half:
+        low, high = max(0.0, mean.value - mean.half), min(1.0, mean.value + mean.half)
+    return OverSpeakers(value=mean.value, low=low, high=high, speakers=mean.count)

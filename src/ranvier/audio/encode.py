@@ -22,8 +22,8 @@ from ranvier.audio.sound import LONGEST_S, read_sound
 from ranvier.audio.sound_files import SoundFiles, find_sounds
 from ranvier.data.dataset import DataError
 from ranvier.data.hdf5_write import write_clips
-from ranvier.data.lock import file_lock
 from ranvier.files import write_atomically, write_text
+from ranvier.locks import file_lock
 
 _VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32
@@ -33,7 +33,7 @@ Clip = tuple[NDArray[np.float16], NDArray[np.uint16]]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodeResult:
     """What became of the files.
 
     Attributes:
@@ -68,7 +68,7 @@ def encode(
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
-) -> Encoded:
+) -> EncodeResult:
     """Let an ear hear sound files and write its spikes in SHD's HDF5 format.
 
     A file's spikes hang on its samples, the seed and the ear alone. What cannot be heard is left out. An interrupted
@@ -124,7 +124,7 @@ def encode_files(
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
-) -> Encoded:
+) -> EncodeResult:
     """:func:`encode` for files that have been found: each with the name that ``naming`` reads.
 
     ``how`` says in words how names are read; ``classes`` and ``speakers`` name all there can be, None those found.
@@ -168,7 +168,7 @@ def _written(
     speakers: Sequence[str] | None,
     found: SoundFiles,
     about: dict[str, Any],
-) -> Encoded:
+) -> EncodeResult:
     """The recording of all batches; their folder goes."""
     rows = [row for number in range(batches) for row in _facts(work, number)]
     kept = [row for row in rows if "fault" not in row]
@@ -200,7 +200,7 @@ def _written(
     )
     shutil.rmtree(work)
     spikes = sum(row["spikes"] for row in kept)
-    return Encoded(out, len(kept), classes, known if named else (), left_out, how, spikes, notes)
+    return EncodeResult(out, len(kept), classes, known if named else (), left_out, how, spikes, notes)
 
 
 def _silent_folders(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -23,6 +23,7 @@ from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
     from ranvier.cli.show import TrainingProgress
+    from ranvier.runs import RunResult
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        from ranvier.cli.threads import let_idle_threads_sleep
+        from ranvier.cli.threads import set_omp_spincount
 
-        let_idle_threads_sleep()
+        set_omp_spincount()
         return _dispatch(given)
     except KeyboardInterrupt:
         print("\nranvier: stopped", file=sys.stderr)
@@ -62,11 +63,10 @@ def _run(given: list[str]) -> int:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """An error in one line, and the exit code."""
-    from ranvier.data import DataError
+    from ranvier.errors import RuleError
     from ranvier.network import NetworkError
-    from ranvier.recipes.config import ConfigError
 
-    if isinstance(error, (ConfigError, DataError, NetworkError)):
+    if isinstance(error, (RuleError, NetworkError)):
         return str(error), 2
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
@@ -175,8 +175,8 @@ def _train(given: list[str]) -> int:
     except ConfigError as error:
         raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
-    from ranvier.recipes.run_folder import free_folder
     from ranvier.recipes.train import train
+    from ranvier.runs import free_folder
 
     folder = options.out or free_folder(config.name)
     return _show_training(folder, lambda progress: train(config, folder, progress, force=options.force))
@@ -199,7 +199,7 @@ def _resume(given: list[str]) -> int:
     return _show_training(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
 
 
-def _show_training(folder: Path, work: Callable[[TrainingProgress], dict[str, Any]]) -> int:
+def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) -> int:
     from ranvier.cli.show import TrainingProgress, show_result
 
     try:
@@ -273,7 +273,7 @@ def _ls(options: argparse.Namespace) -> int:
     from ranvier.recipes.pretrained import pretrained_runs
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
-    print("\ntrained runs, for eval, probe, report, watch and train --train.start:")
+    print("\ntrained runs, for eval, probe, report, watch and train --train.init-from:")
     show_pretrained(pretrained_runs())
     print("\ndata sets (data.kind of a recipe of your own):")
     show_names({name: corpus_summary(name) for name in corpus_names()})

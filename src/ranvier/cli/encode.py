@@ -86,6 +86,7 @@ def run_encode(options: argparse.Namespace) -> int:
     from ranvier.audio.naming import Naming
     from ranvier.cli.show import ClipProgress, show_encoded
     from ranvier.data import DataError
+    from ranvier.errors import RuleError
 
     if options.out.exists() and not options.force:
         raise DataError(f"{options.out}: exists already (--force replaces it)")
@@ -95,9 +96,8 @@ def run_encode(options: argparse.Namespace) -> int:
         raise DataError(f"--ramp-ms: {options.ramp_ms!r} is not allowed (ms, 0 or more, or 'whole')") from None
     try:
         ear = Ear(channels=options.channels, ramp_ms=ramp_ms, emphasis_hz=options.emphasis_hz, flatten=options.flatten)
-    except ValueError as error:
-        name, _, rule = str(error).partition(": ")
-        raise DataError(f"--{name.replace('_', '-')}: {rule}") from None
+    except RuleError as error:
+        raise DataError(f"--{error.place.replace('_', '-')}", error.value, error.allowed) from None
     naming = None
     if options.label_pattern is not None or options.speaker_pattern is not None:
         naming = Naming(options.label_pattern, options.speaker_pattern)

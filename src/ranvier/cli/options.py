@@ -35,12 +35,12 @@ class TrainOptions:
             if not root:
                 self.parser.error("--data-root: names no folder")
             given_fields["data.root"] = str(Path(root).absolute())  # a run can be continued from anywhere
-        if (start := given_fields.get("train.start")) is not None and start != "none":
+        if (start := given_fields.get("train.init_from")) is not None and start != "none":
             try:
                 place = find_run(start)
             except ConfigError as error:
-                self.parser.error(f"--train.start: {error}")
-            given_fields["train.start"] = start if is_pretrained(place) else str(place.absolute())
+                self.parser.error(f"--train.init-from: {error}")
+            given_fields["train.init_from"] = start if is_pretrained(place) else str(place.absolute())
         return options, given_fields
 
 

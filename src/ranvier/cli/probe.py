@@ -16,7 +16,8 @@ def add_probe(commands: Any) -> None:
         "probe",
         help="does a network use its delays, and the timing of its input?",
         description="Accuracy of a frozen network with its delays permuted or made equal, with its clips backwards, "
-        "with equal counts in all channels, and with events moved or deleted: a table and a figure.",
+        "with equal counts in all channels, and with events moved or deleted: a table and a figure. Of a run it keeps "
+        "them in its folder (probe.json), and ranvier report shows them.",
         allow_abbrev=False,
     )
     parser.add_argument("network", metavar="NETWORK", help=NETWORK)
@@ -45,6 +46,7 @@ def run_probe(options: argparse.Namespace) -> int:
     from ranvier.recipes.config import ConfigError
     from ranvier.recipes.pretrained import find_run, is_pretrained
     from ranvier.recipes.probe import find_clips, probe
+    from ranvier.runs import ProbeRecord, network_hash, write_probe
 
     if options.seed < 0:
         raise ConfigError(f"--seed: {options.seed} is not allowed (0 or more)")
@@ -56,12 +58,15 @@ def run_probe(options: argparse.Namespace) -> int:
     network, dataset, clips, what = find_clips(place, options.data, options.data_root)
     with ClipProgress("running clips") as progress:
         found = probe(network, dataset, clips, seed=options.seed, progress=progress.clips)
+    if place.is_dir() and not is_pretrained(place):
+        kept = network_hash(place / "network.safetensors")
+        write_probe(place, ProbeRecord(network=kept, data=what, seed=options.seed, results=tuple(found)))
     if figure is not None:
         chance = 1 / len(network.classes)
-        figures.save(figures.plot_probe([probed.as_dict() for probed in found], chance), figure)
+        figures.save(figures.plot_probe(found, chance), figure)
     if options.json:
-        facts = {"network": options.network, "data": what, "seed": options.seed}
-        print(json.dumps({**facts, "probes": [probed.as_dict() for probed in found]}, indent=2))
+        facts = {"network": str(options.network), "data": what, "seed": options.seed}
+        print(json.dumps({**facts, "probes": [result.model_dump() for result in found]}, indent=2))
     else:
         show_probe(found, what, figure)
     return 0

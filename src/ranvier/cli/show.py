@@ -14,13 +14,13 @@ from rich.text import Text
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
-    from ranvier.audio.encode import Encoded
+    from ranvier.audio.encode import EncodeResult
     from ranvier.data.cache_contents import CacheEntry
     from ranvier.data.inspection import Inspection
     from ranvier.recipes.evaluate import Evaluation
     from ranvier.recipes.pretrained import PretrainedRun
-    from ranvier.recipes.probe import Probed
     from ranvier.recipes.reproduce import RowResult
+    from ranvier.runs import Accuracy, EpochRow, ProbeResult, RunResult
 
 
 def _text(text: str) -> Text:
@@ -86,43 +86,43 @@ class TrainingProgress(ClipProgress):
         assert self.training is not None
         self.bar.update(self.training, completed=share)
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """An epoch has ended, with these metrics."""
-        facts = [f"{row['epoch']}/{self.epochs}", f"loss {row['loss']:.3f}"]
-        for key, name in (("validation_accuracy", "validation"), ("seen_accuracy", "seen")):
-            if key in row:
-                facts.append(f"{name} {100 * row[key]:.1f}%")
-        if "sigma_ms" in row:
+        facts = [f"{row.epoch}/{self.epochs}", f"loss {row.loss:.3f}"]
+        for value, name in ((row.validation_accuracy, "validation"), (row.seen_accuracy, "seen")):
+            if value is not None:
+                facts.append(f"{name} {100 * value:.1f}%")
+        if row.sigma_ms is not None:
             sigma = "σ" if self.console.encoding.startswith("utf") else "sigma"
-            facts.append(f"{sigma} {row['sigma_ms']:.2f} ms")
+            facts.append(f"{sigma} {row.sigma_ms:.2f} ms")
         assert self.training is not None
         self.bar.update(self.training, description=" ".join(facts))
         if not self.console.is_terminal:
-            _line(self.console, "  ".join(["epoch", *facts, f"{row['seconds']:.0f} s"]))
+            _line(self.console, "  ".join(["epoch", *facts, f"{row.seconds:.0f} s"]))
 
 
-def _percent(accuracy: Mapping[str, Any]) -> str:
-    return f"{100 * accuracy['low']:.2f} ... {100 * accuracy['high']:.2f}"
+def _percent(accuracy: Accuracy) -> str:
+    return f"{100 * accuracy.low:.2f} ... {100 * accuracy.high:.2f}"
 
 
-def _over_speakers(accuracy: Mapping[str, Any]) -> str:
+def _over_speakers(accuracy: Accuracy) -> str:
     """The interval over speakers, with how many there are; empty where they are not unseen."""
-    over = accuracy.get("over_speakers")
+    over = getattr(accuracy, "over_speakers", None)
     if over is None:
         return ""
-    if over["low"] is None:
-        return "one speaker: none" if over["speakers"] == 1 else f"{over['speakers']} alike: none"
-    return f"{100 * over['low']:.1f} ... {100 * over['high']:.1f} ({over['speakers']})"
+    if over.low is None:
+        return "one speaker: none" if over.speakers == 1 else f"{over.speakers} alike: none"
+    return f"{100 * over.low:.1f} ... {100 * over.high:.1f} ({over.speakers})"
 
 
-def _accuracy_table(title: str, rows: list[tuple[str, Mapping[str, Any]]]) -> Table:
+def _accuracy_table(title: str, rows: Sequence[tuple[str, Accuracy]]) -> Table:
     """A row for each accuracy; the interval over speakers has a column where there is one."""
     columns = {
         "": [name for name, _ in rows],
-        "accuracy": [f"{100 * accuracy['value']:.2f}%" for _, accuracy in rows],
+        "accuracy": [f"{100 * accuracy.value:.2f}%" for _, accuracy in rows],
         "over speakers": [_over_speakers(accuracy) for _, accuracy in rows],
         "clips' interval": [_percent(accuracy) for _, accuracy in rows],
-        "clips": [str(accuracy["clips"]) for _, accuracy in rows],
+        "clips": [str(accuracy.clips) for _, accuracy in rows],
     }
     shown = {name: cells for name, cells in columns.items() if name != "over speakers" or any(cells)}
     table = Table(title=_text(title), title_justify="left")
@@ -138,58 +138,56 @@ _DELAYS = {
     "learned": "delays learned",
     "fixed": "delays random, frozen",
     "none": "no delays",
-    "every": "every delay with its own weight",
+    "dense": "every delay with its own weight",
 }
 
 
-def show_result(result: Mapping[str, Any], folder: Path) -> None:
+def show_result(result: RunResult, folder: Path) -> None:
     """The tables at the end of a training, and where everything is."""
     console = Console()
-    rows = []
-    for split, accuracy in result["accuracy"].items():
+    rows: list[tuple[str, Accuracy]] = []
+    for split, accuracy in result.accuracy.items():
         rows.append((_SPLITS.get(split, split), accuracy))
         if split == "validation":
-            rows += [(f"  speaker {s}", part) for s, part in accuracy.get("speakers", {}).items()]
-    if result.get("left_out"):
-        _line(console, f"{len(result['left_out'])} sound files were left out: result.json says why")
-    for speaker, fold in result.get("folds", {}).items():
-        rows.append((f"  speaker {speaker}, left out", fold["accuracy"]["validation"]))
-    console.print(_accuracy_table(f"{result['recipe']}, seed {result['seed']}", rows))
-    over = [accuracy["over_speakers"] for _, accuracy in rows if "over_speakers" in accuracy]
+            rows += [(f"  speaker {speaker}", one) for speaker, one in accuracy.speakers.items()]
+    if result.left_out:
+        _line(console, f"{len(result.left_out)} sound files were left out: result.json says why")
+    folds = {speaker: fold.accuracy.get("validation") for speaker, fold in result.folds.items()}
+    rows += [(f"  speaker {speaker}, left out", one) for speaker, one in folds.items() if one is not None]
+    console.print(_accuracy_table(f"{result.recipe}, seed {result.seed}", rows))
+    over = [one for _, accuracy in rows if (one := getattr(accuracy, "over_speakers", None)) is not None]
     if over:
-        alone = "; one speaker: no interval over speakers" if any(o["speakers"] == 1 for o in over) else ""
+        alone = "; one speaker: no interval over speakers" if any(one.speakers == 1 for one in over) else ""
         console.print(
             "over speakers: 95% t-interval over the unseen speakers' accuracies (how many speakers); clips' interval: "
             f"95% Wilson, of these speakers' clips{alone}",
             highlight=False,
         )
-    for note in result.get("notes", ()):
+    for note in result.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    if "comparison" in result:
-        parts = [
-            (_DELAYS.get(name, name), part["accuracy"].get("test", part["accuracy"].get("validation")))
-            for name, part in result["comparison"].items()
-        ]
-        split = "test" if "test" in result["accuracy"] else "validation"
-        console.print(_accuracy_table(f"what the delays are worth ({split})", [p for p in parts if p[1] is not None]))
-    if (found := result.get("delays_found")) is not None:
+    if result.comparison:
+        split = "test" if "test" in result.accuracy else "validation"
+        trainings = {result.delays: result.accuracy, **{name: one.accuracy for name, one in result.comparison.items()}}
+        parts = [(_DELAYS.get(name, name), one[split]) for name, one in trainings.items() if split in one]
+        console.print(_accuracy_table(f"what the delays are worth ({split})", parts))
+    if (found := result.delays_found) is not None:
         _line(
             console,
-            f"{found['found']} of {found['decisive']} decisive delays found within ±1 step "
-            f"({found['at_start']} before training)",
+            f"{found.found} of {found.decisive} decisive delays found within ±1 step "
+            f"({found.at_start} before training)",
         )
-    if (start := result.get("start")) is not None:
-        known = f"its output neurons for {', '.join(start['classes'])}" if start["classes"] else "new output neurons"
-        kept = f", and averaged with it at the end ({100 * share:g}% of it)" if (share := start.get("share")) else ""
-        _line(console, f"started from {start['run']} ({start['recipe']}), with {known}{kept}")
-    if result["protocol"] == "paper":
+    if (init := result.init_from) is not None:
+        known = f"its output neurons for {', '.join(init.classes)}" if init.classes else "new output neurons"
+        share = init.interpolation
+        kept = f", and averaged with it at the end ({100 * share:g}% of it)" if share else ""
+        _line(console, f"started from {init.run} ({init.recipe}), with {known}{kept}")
+    if result.protocol == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
-    trainings = result.get("comparison", {"": result}).values()
-    seconds = sum(part["seconds"] for part in trainings)
+    seconds = result.seconds + sum(one.seconds for one in result.comparison.values())
+    best = "-" if result.best_epoch is None else result.best_epoch
     _line(
         console,
-        f"{result['parameters']:,} parameters, epoch {result.get('best_epoch', '-')} of {result['epochs']} chosen, "
-        f"{seconds:.0f} s of training",
+        f"{result.parameters:,} parameters, epoch {best} of {result.epochs} chosen, {seconds:.0f} s of training",
     )
     _line(console, f"run: {folder}")
     if (folder / "report.html").exists():
@@ -199,7 +197,7 @@ def show_result(result: Mapping[str, Any], folder: Path) -> None:
 def show_evaluation(evaluation: Evaluation, title: str) -> None:
     """Accuracy, the commonest mistakes, and how much the neurons spike."""
     console = Console()
-    console.print(_accuracy_table(title, [("accuracy", evaluation.accuracy.as_dict())]))
+    console.print(_accuracy_table(title, [("accuracy", evaluation.accuracy)]))
     pairs = Table(title="commonest mistakes", title_justify="left")
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
@@ -225,11 +223,11 @@ def show_pretrained(runs: Sequence[PretrainedRun]) -> None:
     console = Console()
     width = max(len(run.name) for run in runs)
     for run in runs:
-        accuracy: Mapping[str, Any] = run.result["accuracy"]
-        split = next((split for split in ("test", "validation") if split in accuracy), None)
+        accuracy = run.result.accuracy
+        split = next((split for split in ("test", "validation", "seen") if split in accuracy), None)
         known = "not tested"
         if split is not None:
-            known = f"{100 * accuracy[split]['value']:.1f}% of {accuracy[split]['clips']} {split} clips"
+            known = f"{100 * accuracy[split].value:.1f}% of {accuracy[split].clips} {split} clips"
         _line(console, f" {run.name:<{width}}  {known}; {run.licence}")
 
 
@@ -266,24 +264,24 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
 
     console = Console()
     table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
-    names = ("model", "published", "ours [%]", "speakers", "clips'", "heard", "seeds")  # the files have the rest
+    names = ("model", "published", "ours [%]", "speakers", "clips'", "seen", "seeds")  # the files have the rest
     rows = []
     for result in results:
-        model, published, ours, *intervals, _, heard, seeds, _, _ = cells(result)
+        model, published, ours, *intervals, _, seen, seeds, _, _ = cells(result)
         intervals = [interval.replace(" to ", "-") for interval in intervals]
-        rows.append([model, published, "no data" if result.missing else ours, *intervals, heard, seeds])
-    told = [place for place in range(len(names)) if any(row[place] for row in rows)]
-    for place in told:
+        rows.append([model, published, "no data" if result.missing else ours, *intervals, seen, seeds])
+    filled = [place for place in range(len(names)) if any(row[place] for row in rows)]
+    for place in filled:
         name = names[place]
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
-        table.add_row(*(_text(row[place]) for place in told))
+        table.add_row(*(_text(row[place]) for place in filled))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
-        heard = "; heard: on clips of speakers trained on" if any(result.heard for result in results) else ""
+        seen = "; seen: held-out clips of speakers trained on" if any(result.seen for result in results) else ""
         over = any(result.over_speakers is not None for result in results)
         speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
-        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{heard}")
+        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{seen}")
     for remark in remarks(results):
         _line(console, remark)
     for sentence in comparisons(results):
@@ -296,15 +294,15 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
         _line(console, f"table.md, .csv, .tex, .png, and every run: {folder}")
 
 
-def show_probe(found: Sequence[Probed], what: str, figure: Path | None) -> None:
+def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> None:
     """A network's accuracy under each disturbance."""
     console = Console()
-    console.print(_accuracy_table(what, [(probed.name, probed.accuracy.as_dict()) for probed in found]))
+    console.print(_accuracy_table(what, [(result.name, result.accuracy) for result in found]))
     if figure is not None:
         _line(console, f"figure: {figure}")
 
 
-def show_encoded(encoded: Encoded, most: int = 10) -> None:
+def show_encoded(encoded: EncodeResult, most: int = 10) -> None:
     """What became of the sound files."""
     console = Console()
     speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""

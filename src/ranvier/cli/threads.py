@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def let_idle_threads_sleep() -> None:
+def set_omp_spincount() -> None:
     """Let torch's idle threads spin for microseconds, not milliseconds, before they sleep; a user's own setting stays.
 
     Between torch's parallel loops come compiled ones on threads of their own. Where there are no spare cores, a thread

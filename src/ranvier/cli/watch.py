@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier.cli.report import RUN
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from ranvier.recipes.progress import RunState, TrainingState
+    from ranvier.runs import OverSpeakers
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _PLAIN = " .:-=+*#@"  # for terminals that cannot show blocks
@@ -76,14 +77,15 @@ def show_state(state: RunState, console: Console) -> RenderableType:
     ]
     lines.append(Text(_where(current)))
     width = max(10, min(len(current.rows) * 2, console.width - 34, 100))
-    for key, name, form in (
+    for field, name, form in (
         ("validation_accuracy", "validation", "{:.1%}"),
         ("seen_accuracy", "seen", "{:.1%}"),
         ("train_accuracy", "training", "{:.1%}"),
         ("loss", "loss", "{:.3f}"),
         ("sigma_ms", "sigma, ms" if plain else "σ, ms", "{:.2f}"),
     ):
-        values = [row[key] for row in current.rows if math.isfinite(row.get(key, math.nan))]
+        known = [getattr(row, field) for row in current.rows]
+        values = [value for value in known if value is not None and math.isfinite(value)]
         if values:
             lines.append(_curve(name, values, form, width, _PLAIN if plain else _BLOCKS))
     if (rates := _rates(current)) is not None:
@@ -100,42 +102,45 @@ def _headline(state: RunState) -> str:
 
 
 def _accuracy(training: TrainingState) -> str:
-    accuracy = (training.result or {}).get("accuracy", {})
+    accuracies = {} if training.result is None else training.result.accuracy
     for split in ("test", "validation"):
-        if split in accuracy:
-            a = accuracy[split]
-            return f", {split} {a['value']:.1%} ({_over_speakers(a)}clips' interval {_percent(a)})"
+        if split in accuracies:
+            one = accuracies[split]
+            clips = _percent(one.low, one.high)
+            return f", {split} {one.value:.1%} ({_over_speakers(one.over_speakers)}clips' interval {clips})"
     return ""
 
 
-def _over_speakers(accuracy: Mapping[str, Any]) -> str:
-    over = accuracy.get("over_speakers")
+def _over_speakers(over: OverSpeakers | None) -> str:
     if over is None:
         return ""
-    if over["low"] is None:
-        return f"{over['speakers']} unseen speaker{'s alike' if over['speakers'] > 1 else ''}: no interval; "
-    return f"over {over['speakers']} unseen speakers {_percent(over)}; "
+    if over.low is None or over.high is None:
+        return f"{over.speakers} unseen speaker{'s alike' if over.speakers > 1 else ''}: no interval; "
+    return f"over {over.speakers} unseen speakers {_percent(over.low, over.high)}; "
 
 
-def _percent(interval: Mapping[str, Any]) -> str:
-    return f"{100 * interval['low']:.1f} ... {interval['high']:.1%}"
+def _percent(low: float, high: float) -> str:
+    return f"{100 * low:.1f} ... {high:.1%}"
 
 
 def _where(training: TrainingState) -> str:
     facts = [f"epoch {len(training.rows)} of {training.epochs}"]
     if training.rows:
-        seconds = training.rows[-1]["seconds"]
+        seconds = training.rows[-1].seconds
         facts.append(f"{_time(seconds)} of training, {seconds / len(training.rows):.1f} s an epoch")
-        best = max(training.rows, key=lambda row: row.get("validation_accuracy", -1.0))
-        if "validation_accuracy" in best:
-            facts.append(f"best {best['validation_accuracy']:.1%} after epoch {best['epoch']}")
+        measured = [
+            (row.validation_accuracy, -row.epoch) for row in training.rows if row.validation_accuracy is not None
+        ]
+        if measured:
+            accuracy, epoch = max(measured)
+            facts.append(f"best {accuracy:.1%} after epoch {-epoch}")
     if training.result is None:
         left = training.seconds_left
         if left == 0:
             facts.append("testing")
         elif left is not None:
             facts.append(f"{_time(left)} left")
-        each = training.rows[-1]["seconds"] / len(training.rows) if training.rows else 60.0
+        each = training.rows[-1].seconds / len(training.rows) if training.rows else 60.0
         if training.quiet_s > max(30.0, 5 * each):
             facts.append(f"nothing new for {_time(training.quiet_s)}: stopped?")
     return "  ".join(facts)
@@ -148,8 +153,8 @@ def _time(seconds: float) -> str:
 
 
 def _rates(training: TrainingState) -> str | None:
-    for accuracy in (training.result or {}).get("accuracy", {}).values():
-        if rates := accuracy.get("spikes_per_neuron_and_clip"):
+    for accuracy in () if training.result is None else training.result.accuracy.values():
+        if rates := accuracy.spikes_per_neuron_and_clip:
             return ", ".join(f"layer {number} {rate:.2f}" for number, rate in enumerate(rates, 1))
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import factorial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ranvier.corpora.splits import Splits
 from ranvier.data.dataset import SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.subset import Subset
-from ranvier.errors import ConfigError
+from ranvier.errors import ConfigError, RuleError
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CoincidenceTask:
         dt_ms: length of a step in ms.
 
     Raises:
-        ValueError: an argument is out of range.
+        RuleError: an argument is out of range.
     """
 
     classes: int
@@ -51,14 +51,12 @@ class CoincidenceTask:
 
     def __post_init__(self) -> None:
         if self.gap < 3:
-            raise ValueError(f"gap: {self.gap} steps is not allowed (3 or more: one may come late and the next early)")
+            raise RuleError("gap", f"{self.gap} steps", "3 or more: one may come late and the next early")
         if self.classes > factorial(self.channels):
-            raise ValueError(
-                f"classes: {self.classes} is not allowed (up to {factorial(self.channels)}, the orders of "
-                f"{self.channels} channels)"
-            )
+            orders = factorial(self.channels)
+            raise RuleError("classes", self.classes, f"up to {orders}, the orders of {self.channels} channels")
         if self.steps <= self.span + 2:
-            raise ValueError(f"steps: {self.steps} is not allowed (above {self.span + 2}, a whole pattern with jitter)")
+            raise RuleError("steps", self.steps, f"above {self.span + 2}, a whole pattern with jitter")
 
     @property
     def span(self) -> int:
@@ -108,8 +106,6 @@ def _cells(step: NDArray[Any], source: NDArray[Any], channels: int) -> tuple[NDA
 class Coincidence(Corpus):
     """A synthetic task made on the spot: which order did the channels fire in?"""
 
-    task: ClassVar[str] = "in which order channels fire"
-
     kind: Literal["coincidence"]
     classes: int = Field(ge=2, le=100, description="patterns")
     channels: int = Field(ge=2, le=1000, description="input channels")
@@ -156,10 +152,9 @@ class Coincidence(Corpus):
             )
         except ConfigError:
             raise
-        except ValueError as error:
-            # the task speaks of steps, the recipe of milliseconds
-            name, _, rule = str(error).partition(": ")
-            raise ConfigError(f"data.{ {'gap': 'gap_ms', 'steps': 'clip_ms'}.get(name, name) }: {rule}") from None
+        except RuleError as error:  # the task speaks of time steps, the recipe of milliseconds
+            field = {"gap": "gap_ms", "steps": "clip_ms"}.get(error.place, error.place)
+            raise ConfigError(f"data.{field}", error.value, error.allowed) from None
         generator = np.random.default_rng(self.seed)
         offsets = task.offsets(generator)
         train, validation, test = (

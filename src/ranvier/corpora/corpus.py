@@ -29,14 +29,10 @@ class Corpus(Section, ABC):
     as the entry point NAME of the group ``ranvier.corpora``.
 
     Attributes:
-        task: what is told apart, in words that go on from "to tell".
-        no_test: why a run has no test clips, in words.
         published: recordings that ``ranvier data fetch NAME`` brings.
         protocols: how the epoch may be chosen: ``honest`` on validation, ``paper`` on the test set.
     """
 
-    task: ClassVar[str] = "which class a clip belongs to"
-    no_test: ClassVar[str] = "There were no test clips"
     published: ClassVar[tuple[Recording, ...]] = ()
     protocols: ClassVar[tuple[Protocol, ...]] = ("honest",)
 
@@ -98,6 +94,16 @@ class Corpus(Section, ABC):
     @property
     def unseen_validation_speakers(self) -> bool:
         """Whether all validation clips are of speakers that are not trained on."""
+        return False
+
+    @property
+    def unseen_test_speakers(self) -> bool:
+        """Whether all test clips are of speakers that are not trained on."""
+        return False
+
+    @property
+    def from_ear(self) -> bool:
+        """Whether an ear of 700 channels made the spikes, so that a channel has a frequency."""
         return False
 
     @property

@@ -7,7 +7,7 @@ import lzma
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,8 +107,6 @@ def write_digits(digits: Digits, path: Path) -> None:
 class SpokenDigits(Corpus):
     """Spoken digits that come with the package: zero to nine in English and German, synthetic voices."""
 
-    task: ClassVar[str] = "which digit is spoken, zero to nine in English and German; the speakers are synthetic voices"
-
     kind: Literal["digits"]
     file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
 
@@ -125,6 +123,16 @@ class SpokenDigits(Corpus):
     def grid(self) -> Grid:
         """The grid that the clips were counted on."""
         return GRID
+
+    @property
+    def from_ear(self) -> bool:
+        """Whether an ear of 700 channels made the spikes."""
+        return True
+
+    @property
+    def unseen_test_speakers(self) -> bool:
+        """Every voice is in one split only."""
+        return True
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """As the file divides them, by voices."""

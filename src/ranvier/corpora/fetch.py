@@ -21,10 +21,10 @@ from ranvier.data.cache import unpacked
 from ranvier.data.dataset import DataError
 from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5 import find_recording
-from ranvier.data.lock import file_lock
 from ranvier.data.recording import Recording as SpikeRecording
 from ranvier.data.unpack import unpack, unpacked_size
 from ranvier.files import free_bytes, write_atomically
+from ranvier.locks import file_lock
 
 _CHUNK = 1 << 16
 
@@ -115,7 +115,7 @@ def _fault(file: Path, clips: int) -> str | None:
         opened = SpikeRecording.open(file)
         opened.refuse()
     except DataError as error:
-        return str(error).removeprefix(f"{file}: ")
+        return error.fault or str(error)
     if opened.own_channels is not None:  # as many clips as the published one may have
         return "was made anew by an inner-ear model of this package (the published recording allowed)"
     return f"has {opened.size} clips ({clips} allowed)" if opened.size != clips else None

@@ -30,8 +30,6 @@ from ranvier.names import natural_order
 class LabelledFolder(HeldOut):
     """A folder of labelled sound, or a recording in SHD's format (.h5, .h5.gz)."""
 
-    task: ClassVar[str] = "which class a recording belongs to"
-    no_test: ClassVar[str] = "No clips were kept for a test"
     root_holds: ClassVar[str] = "a folder of labelled sound, or a recording in SHD's format"
 
     kind: Literal["folder"]
@@ -57,6 +55,11 @@ class LabelledFolder(HeldOut):
     def without_speaker(self, number: int, name: str) -> Self:
         """The same with one speaker's clips as validation."""
         return self.model_copy(update={"validation": "speakers", "validation_speakers": (name,)})
+
+    @property
+    def unseen_test_speakers(self) -> bool:
+        """Whether all test clips are of speakers that are not trained on."""
+        return self.test == "speakers"
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """First the test clips are chosen, then validation clips of the others."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier.audio.encode import Encoded, encode_files
+from ranvier.audio.encode import EncodeResult, encode_files
 from ranvier.audio.naming import KNOWN, Naming
 from ranvier.audio.sound_files import SoundFiles, find_sounds
 from ranvier.data.dataset import DataError
@@ -52,7 +52,7 @@ def make_shd(
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Encoded]:
+) -> list[EncodeResult]:
     """Write ``shd_train.h5`` and ``shd_test.h5``: classes 0-9 English and 10-19 German digits, speakers by number.
 
     Args:

@@ -21,8 +21,6 @@ from ranvier.data.subset import Subset
 class SHD(HeldOut):
     """Spiking Heidelberg Digits, or any recording in its format: shd_train.h5[.gz], and shd_test.h5[.gz] if there."""
 
-    task: ClassVar[str] = "which digit is spoken, zero to nine in English and German (Spiking Heidelberg Digits)"
-    no_test: ClassVar[str] = "There was no test file"
     root_holds: ClassVar[str] = "the folder that holds shd_train.h5"
     protocols: ClassVar[tuple[Protocol, ...]] = ("honest", "paper")
     published: ClassVar[tuple[Recording, ...]] = (
@@ -40,6 +38,11 @@ class SHD(HeldOut):
     def without_speaker(self, number: int, name: str) -> Self:
         """The same with one speaker's clips as validation."""
         return self.model_copy(update={"validation": "speakers", "validation_speakers": (number,)})
+
+    @property
+    def from_ear(self) -> bool:
+        """Whether an ear of 700 channels made the spikes."""
+        return True
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """Clips of the training file, divided; those of the test file, which may be missing, are the test."""

@@ -16,8 +16,6 @@ from ranvier.data.subset import Subset
 class SSC(Recorded):
     """Spiking Speech Commands: ssc_train.h5[.gz], ssc_valid.h5[.gz], and ssc_test.h5[.gz] if there."""
 
-    task: ClassVar[str] = "which word is spoken (Spiking Speech Commands)"
-    no_test: ClassVar[str] = "There was no test file"
     root_holds: ClassVar[str] = "the folder that holds ssc_train.h5 and ssc_valid.h5"
     published: ClassVar[tuple[Recording, ...]] = (
         spiking_heidelberg("ssc_train", 75466, "d102be95e7144fcc0553d1f45ba94170", None),
@@ -30,6 +28,11 @@ class SSC(Recorded):
     def train_file(self, root: Path) -> Path | None:
         """The recording to train on, or None if it is not there."""
         return find_recording(root, "ssc_train")
+
+    @property
+    def from_ear(self) -> bool:
+        """Whether an ear of 700 channels made the spikes."""
+        return True
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """A split per file; that of the test may be missing."""

@@ -39,7 +39,7 @@ class Augmentation:
         blend_probability: see :func:`blend`; 0 = off.
         shift_channels: see :func:`shift_channels`; 0 = off.
         shift_steps: see :func:`shift_steps`; 0 = off.
-        keep_probability: see :func:`thin`; 1 = off.
+        keep_probability: see :func:`drop_events`; 1 = off.
         jitter_steps: see :func:`jitter`; 0 = off.
         channel_mask_probability, channel_mask_channels: see :func:`channel_mask`; probability 0 = off.
         time_mask_probability, time_mask_steps: see :func:`time_mask`; probability 0 = off.
@@ -97,7 +97,7 @@ class Augmentation:
         if self.shift_steps > 0:
             counts, steps = shift_steps(counts, steps, generator, most=self.shift_steps)
         if self.keep_probability < 1:
-            counts = thin(counts, generator, keep=self.keep_probability)
+            counts = drop_events(counts, generator, keep=self.keep_probability)
         if self.jitter_steps > 0:
             counts = jitter(counts, steps, generator, sigma_steps=self.jitter_steps)
         if self.channel_mask_probability > 0:
@@ -152,7 +152,7 @@ def blend(
         from_channel, to_channel = _overlap(channels_up[clip], x.shape[2], x.shape[2])
         blended[to_step, clip, to_channel] += x[from_step, mate, from_channel]
     # half of each, summed, is half of the sum
-    blended[:, chosen] = thin(blended[:, chosen], generator, keep=0.5)
+    blended[:, chosen] = drop_events(blended[:, chosen], generator, keep=0.5)
     return blended
 
 
@@ -203,7 +203,7 @@ def shift_steps(x: Counts, lengths: Integers, generator: np.random.Generator, *,
     return moved, after
 
 
-def thin(x: Counts, generator: np.random.Generator, *, keep: float) -> Counts:
+def drop_events(x: Counts, generator: np.random.Generator, *, keep: float) -> Counts:
     """Keep each event with a probability, whatever happens to the others: a count n becomes binomial(n, keep).
 
     Args:

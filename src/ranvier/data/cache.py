@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.file_kind import file_kind
-from ranvier.data.lock import NoLockError, file_lock
 from ranvier.data.unpack import unpack, unpacked_size
 from ranvier.files import free_bytes, write_atomically
+from ranvier.locks import NoLockError, file_lock
 
 _CACHE_VERSION = 3  # of how events are counted too
 _ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
@@ -134,7 +134,7 @@ def _unpack(path: Path, target: Path, progress: Callable[[int, int], None] | Non
         ):
             unpack(content, plain, path, None if progress is None else lambda: progress(packed.tell(), stored))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+        raise DataError(path, fault=f"not a whole gzip file ({error})") from None
 
 
 def _is_whole(file: Path, packed: Path) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranvier.data.cache import cache_folder
-from ranvier.data.lock import NoLockError, file_lock
 from ranvier.files import is_abandoned, is_temporary
+from ranvier.locks import NoLockError, file_lock
 
 _KINDS = (
     (r"[0-9a-f]{16}-[0-9a-f]{8}-.*\.npz", "recording, counted"),

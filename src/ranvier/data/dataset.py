@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.errors import RuleError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 _AT_ONCE = 1 << 20  # cells
 
 
-class DataError(ValueError):
+class DataError(RuleError):
     """Data, or a file that should hold it, breaks a rule; the message says which, where and what is allowed."""
 
 

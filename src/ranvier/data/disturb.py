@@ -23,7 +23,7 @@ def reverse_time(events: Events, length: int) -> Events:
     return _cells(length - 1 - step.astype(np.int64), source, count)
 
 
-def move_events(events: Events, length: int, generator: np.random.Generator, *, sigma_steps: float) -> Events:
+def jitter_events(events: Events, length: int, generator: np.random.Generator, *, sigma_steps: float) -> Events:
     """Move every single event by a normal number of steps, rounded; one that would leave its clip stops at its end.
 
     Args:
@@ -39,7 +39,7 @@ def move_events(events: Events, length: int, generator: np.random.Generator, *, 
     return _cells(np.clip(moved, 0, length - 1), source)
 
 
-def delete_events(events: Events, generator: np.random.Generator, *, share: float) -> Events:
+def drop_events(events: Events, generator: np.random.Generator, *, share: float) -> Events:
     """Drop every single event with probability ``share``.
 
     Args:

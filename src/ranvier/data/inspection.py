@@ -98,7 +98,7 @@ def inspect_recording(
     try:
         recording = Recording.open(path, channels=channels, classes=classes, time_unit=time_unit, cache=cache)
     except DataError as error:
-        return Inspection(path, faults=(str(error).removeprefix(f"{path}: "),))
+        return Inspection(path, faults=(error.fault or str(error),))
     spikes = _Spikes(recording)
     for clips in recording.clips():
         spikes.look(clips)

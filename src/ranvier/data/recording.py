@@ -140,16 +140,16 @@ class Recording:
             kind, what = file_kind(file)
             what = f"gzip of {what}"
         if kind == "unknown":
-            raise DataError(f"{path}: not a whole HDF5 file ({what}; {_ALLOWED} allowed){_packed_beside(path)}")
+            raise DataError(path, fault=f"not a whole HDF5 file ({what}; {_ALLOWED} allowed){_packed_beside(path)}")
         if kind != "hdf5":
-            raise DataError(f"{path}: is {what} ({_ALLOWED} allowed){_packed_beside(path)}")
+            raise DataError(path, fault=f"is {what} ({_ALLOWED} allowed){_packed_beside(path)}")
         try:
             answer = next(pages := read_hdf5(file))
             pages.close()
             if "fault" in answer.values:
                 raise DataError(answer.values["fault"])
         except DataError as error:
-            raise DataError(f"{path}: {error}{_packed_beside(path)}") from None
+            raise DataError(path, fault=f"{error}{_packed_beside(path)}") from None
         return _of_header(cls, path, file, answer, channels, classes, time_unit)
 
     def clips(self) -> Iterator[Clips]:
@@ -183,7 +183,7 @@ class Recording:
             DataError: there is one.
         """
         for fault in self.faults if faults is None else faults:
-            raise DataError(f"{self.path}: {fault.text}")
+            raise DataError(self.path, fault=fault.text)
 
     @property
     def per_second(self) -> int:
@@ -320,9 +320,8 @@ def _left_out(text: str) -> tuple[str, ...]:
 def _open_folder(cls: type[Recording], path: Path, channels: int | None, time_unit: TimeUnit | None) -> Recording:
     files, others = find_event_files(path)
     if not files:
-        raise DataError(
-            f"{path}: is a folder without event files ({', '.join(SUFFIXES)}), not a recording ({_ALLOWED} allowed)"
-        )
+        fault = f"is a folder without event files ({', '.join(SUFFIXES)}), not a recording ({_ALLOWED} allowed)"
+        raise DataError(path, fault=fault)
     left_out = tuple(f"{other.relative_to(path).as_posix()}: no event file" for other in others)
     return _of_events(cls, path, files, left_out, channels, time_unit)
 

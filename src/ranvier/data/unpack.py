@@ -44,7 +44,7 @@ def unpack(content: IO[bytes] | Any, out: IO[bytes], packed: Path, on_chunk: Cal
     while chunk := content.read(_CHUNK):
         done += len(chunk)
         if done > most:
-            raise DataError(f"{packed}: unpacks to more than {most // 1_000_000} MB (100 times its size allowed)")
+            raise DataError(packed, fault=f"unpacks to more than {most // 1_000_000} MB (100 times its size allowed)")
         out.write(chunk)
         if on_chunk is not None:
             on_chunk()

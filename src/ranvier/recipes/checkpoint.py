@@ -19,7 +19,7 @@ def checkpoint_file(folder: Path) -> Path:
     return folder / "checkpoint" / "last.pt"
 
 
-def start_file(folder: Path) -> Path:
+def init_file(folder: Path) -> Path:
     """Where a run keeps what it took from another run to start from."""
     return folder / "checkpoint" / "start.pt"
 

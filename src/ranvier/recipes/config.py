@@ -194,10 +194,14 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         _check_synapses(config.model)
         _check_decays(config, config.model)
     _check_sigma(config)
-    if config.train.start is not None and config.compare:
-        raise ConfigError("compare: is not allowed with train.start (empty; what it compares with starts at random)")
-    if config.train.start is None and config.train.start_share > 0:
-        raise ConfigError(f"train.start_share: {config.train.start_share:g} is not allowed without train.start (0)")
+    if config.train.init_from is not None and config.compare:
+        raise ConfigError(
+            "compare: is not allowed with train.init_from (empty; what it compares with starts at random)"
+        )
+    if config.train.init_from is None and config.train.init_interpolation > 0:
+        raise ConfigError(
+            f"train.init_interpolation: {config.train.init_interpolation:g} is not allowed without train.init_from (0)"
+        )
     _check_lengths(config)
     config.data.check()
     augment = config.augment
@@ -240,8 +244,8 @@ def _check_lengths(config: Config) -> None:
 
 
 def _check_synapses(model: FeedforwardModel) -> None:
-    if model.delays == "every":
-        for name, needed in (("branches", 1), ("delay_type", "synaptic")):
+    if model.delays == "dense":
+        for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis.intervals import Accuracy
+from ranvier.analysis.intervals import clip_accuracy
 from ranvier.data import DataError, Grid, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
 from ranvier.data.frames import FrameDataset
 from ranvier.engine import Engine
 from ranvier.network import Network
+from ranvier.runs import Accuracy
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "accuracy": self.accuracy.as_dict(),
+            "accuracy": self.accuracy.model_dump(),
             "worst_pairs": [{"true": t, "predicted": p, "clips": n} for t, p, n in self.worst_pairs()],
             "spikes_per_neuron_and_clip": [round(rate, 4) for rate in self.spikes_per_neuron],
             "confusion": self.confusion.tolist(),
@@ -103,7 +104,7 @@ def evaluate(
     confusion = np.zeros((len(network.classes),) * 2, np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     return Evaluation(
-        accuracy=Accuracy.of(predicted == labels),
+        accuracy=clip_accuracy(predicted == labels),
         predictions=predicted,
         confusion=confusion,
         spikes_per_neuron=tuple(float(total.sum()) / len(clips) / len(total) for total in spikes),

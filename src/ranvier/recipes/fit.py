@@ -29,10 +29,11 @@ from ranvier.nn import LIF, Integrator
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
-from ranvier.recipes.memory import keep_memory
-from ranvier.recipes.metrics import append_metrics, keep_metrics, read_metrics
-from ranvier.recipes.start import begin
+from ranvier.recipes.initialise import initial_state
+from ranvier.recipes.memory import disable_malloc_trim
+from ranvier.recipes.run_config import upgrade_values
 from ranvier.recipes.trackers import Log
+from ranvier.runs import EpochRow, InitFrom, append_metrics, keep_metrics, read_metrics
 
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
 
@@ -47,8 +48,8 @@ class DivergedError(ConfigError):
 
     def __init__(self, what: str, epoch: int, iteration: int, last_epoch: int, remedy: str) -> None:
         super().__init__(f"training diverged in epoch {epoch}, iteration {iteration}: {what} ({remedy})")
-        self.place = (what, epoch, iteration, last_epoch, remedy)
-        _, self.epoch, self.iteration, self.last_epoch, _ = self.place
+        self.facts = (what, epoch, iteration, last_epoch, remedy)
+        _, self.epoch, self.iteration, self.last_epoch, _ = self.facts
 
 
 def diverged_file(folder: Path) -> Path:
@@ -72,8 +73,8 @@ def read_diverged(folder: Path) -> DivergedError | None:
         raise ConfigError(f"{file}: is damaged; without the file --resume trains again") from None
 
 
-class Watcher(Protocol):
-    """Is told how a run goes."""
+class ProgressCallback(Protocol):
+    """Called while a run goes on."""
 
     def begin(self, title: str, epochs: int) -> None:
         """A training of that many epochs begins, or continues."""
@@ -81,7 +82,7 @@ class Watcher(Protocol):
     def step(self, share: float) -> None:
         """A share of the epochs is done, steps counted."""
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: EpochRow) -> None:
         """An epoch has ended, with these metrics."""
 
     def clips(self, done: int, total: int) -> None:
@@ -89,24 +90,22 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FitResult:
     """A finished training.
 
     Attributes:
         model: of the best epoch, in ``eval()``.
         best_epoch: when that was.
-        last_epoch: metrics of the last one.
         seconds: of training.
         delays_before: of every synapse ``[synapse]`` of each layer, in whole time steps, where training started.
-        start: the run that it started from, None if it started at random.
+        init_from: the network that it started from; None: at random.
     """
 
     model: Stack
     best_epoch: int
-    last_epoch: dict[str, Any]
     seconds: float
     delays_before: list[NDArray[Any]]
-    start: dict[str, Any] | None
+    init_from: InitFrom | None
 
 
 class Training:
@@ -135,7 +134,6 @@ class Training:
         self.epoch = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "model": {}}
-        self.last_row: dict[str, Any] = {}
 
     def _optimisers(self) -> tuple[list[Adam], list[OneCycleLR | CosineAnnealingLR]]:
         train, model = self.config.train, self.model
@@ -217,7 +215,7 @@ class Training:
         Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
         fine-tuning of zero-shot models, CVPR 2022 (arXiv 2109.01903). The training goes on without it.
         """
-        share = self.config.train.start_share
+        share = self.config.train.init_interpolation
         if self.start is None or share == 0:
             return self.model
         state = self.model.state_dict()
@@ -243,7 +241,6 @@ class Training:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "best": self.best,
-            "last_row": self.last_row,
             "config": _settings(self.config),
             "data": self.data,
             "threads": torch.get_num_threads(),
@@ -257,7 +254,7 @@ class Training:
         """
         try:
             # read again, so that a field that recipes have had since then is at its default
-            before = _settings(Config.model_validate_json(state["config"]))
+            before = _settings(Config.model_validate(upgrade_values(json.loads(state["config"]))))
         except ValidationError:
             raise ConfigError("its recipe is not one of this Ranvier's") from None
         if before != _settings(self.config):
@@ -273,14 +270,14 @@ class Training:
         torch.set_rng_state(state["dropout"])
         self.changes.bit_generator.state = state["changes"]
         _check_progress(state)
-        for name in ("step", "epoch", "seconds", "best", "last_row"):
+        for name in ("step", "epoch", "seconds", "best"):
             setattr(self, name, state[name])
 
 
 def _check_progress(state: dict[str, Any]) -> None:
     """Refuse what would only fail an epoch later."""
     for of, kinds in (
-        (state, {"step": int, "epoch": int, "threads": int, "seconds": float, "last_row": dict}),
+        (state, {"step": int, "epoch": int, "threads": int, "seconds": float}),
         (state["best"], {"epoch": int, "accuracy": float, "model": dict}),
     ):
         for name, kind in kinds.items():
@@ -293,8 +290,8 @@ def _settings(config: Config) -> str:
     return config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
 
 
-def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: str, log: Log) -> Fitted:
-    """Train to the end, from the folder's checkpoint if it holds one; ``title`` is what the watcher is told it is.
+def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback, title: str, log: Log) -> FitResult:
+    """Train to the end, from the folder's checkpoint if it holds one; ``title`` names it to ``progress``.
 
     ``log`` gets every epoch's metrics, and those of a training that is continued from the first epoch on.
 
@@ -307,11 +304,11 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
     """
     if (before := read_diverged(folder)) is not None:
         raise before
-    keep_memory()
+    disable_malloc_trim()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
         torch.manual_seed(config.train.seed)
-        start = begin(config, splits, folder)
+        start = initial_state(config, splits, folder)
         training = Training(config, splits, None if start is None else start["model"])
         if (saved := load_checkpoint(checkpoint_file(folder))) is not None:
             try:
@@ -321,33 +318,45 @@ def fit(config: Config, splits: Splits, folder: Path, watcher: Watcher, title: s
                 at_end.callback(torch.set_num_threads, threads)
             except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError) as error:
                 raise ConfigError(f"{checkpoint_file(folder)}: cannot be continued ({error})") from None
-        watcher.begin(title, config.train.epochs)
+        progress.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)
         for row in read_metrics(folder):
-            log(row["epoch"], row)
+            log(row)
         while training.epoch < config.train.epochs:
             try:
-                row = _run_epoch(training, splits, watcher)
+                row = _run_epoch(training, splits, progress)
             except DivergedError as error:
                 names = ("what", "epoch", "iteration", "last_epoch", "remedy")
-                write_text(diverged_file(folder), json.dumps(dict(zip(names, error.place, strict=True))) + "\n")
+                write_text(diverged_file(folder), json.dumps(dict(zip(names, error.facts, strict=True))) + "\n")
                 raise
             append_metrics(folder, row)
             save_checkpoint(checkpoint_file(folder), training.state())
-            log(training.epoch, row)
-            watcher.epoch(row)
+            log(row)
+            progress.epoch(row)
         training.model.load_state_dict(training.best["model"])
-    return Fitted(
+    return FitResult(
         training.model.eval(),
         training.best["epoch"],
-        training.last_row,
         training.seconds,
         training.delays_before,
-        None if start is None else {**start["about"], "share": config.train.start_share},
+        None if start is None else _init_from(start["about"], config.train.init_interpolation),
     )
 
 
-def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str, Any]:
+def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
+    return InitFrom(
+        run=about["run"],
+        recipe=about["recipe"],
+        seed=about["seed"],
+        best_epoch=about["best_epoch"],
+        git_commit=about["git_commit"],
+        classes=tuple(about["classes"]),
+        trained_on=tuple(about["trained_on"]),
+        interpolation=interpolation,
+    )
+
+
+def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -> EpochRow:
     started = time.perf_counter()
     training.model.train()
     losses, correct = [], []
@@ -355,36 +364,49 @@ def _run_epoch(training: Training, splits: Splits, watcher: Watcher) -> dict[str
         loss, right = training.update(*splits.train.dataset.batch(clips))
         losses.append(loss * len(clips))
         correct.append(right)
-        watcher.step(training.step / training.steps)
+        progress.step(training.step / training.steps)
     training.check_finite()
     training.epoch += 1
     outcome = training.outcome()
-    row: dict[str, Any] = {
-        "epoch": training.epoch,
-        "loss": float(torch.stack(losses).sum()) / len(splits.train),
-        "train_accuracy": int(torch.stack(correct).sum()) / len(splits.train),
-    }
+    accuracy: dict[str, float] = {}
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
         if part is not None:
             predicted = predict(outcome, part, padded_batch=training.config.train.padded_batch)
-            row[f"{name}_accuracy"] = float(np.mean(predicted == part.dataset.labels[part.clips]))
-    row["weight_lr"] = training.optimisers[0].param_groups[0]["lr"]
+            accuracy[name] = float(np.mean(predicted == part.dataset.labels[part.clips]))
+    delays: dict[str, Any] = {}
     if training.config.model.delays == "learned":
-        row["delay_lr_ms"] = training.optimisers[1].param_groups[0]["lr"] * training.config.data.dt_ms
-        row["sigma_ms"] = float(outcome.delay_layers[-1].sigma) * training.config.data.dt_ms
-        row["delay_histograms"] = delay_histograms(outcome)
-        row["delay_moved_ms"] = [
-            round(float(np.median(np.abs((now - first).numpy()))) * training.config.data.dt_ms, 4)
-            for now, first in zip(learned_delays(outcome), training.first_delays, strict=True)
-        ]
+        delays = _delay_metrics(training, outcome)
     training.seconds += time.perf_counter() - started
-    row["seconds"] = round(training.seconds, 3)
-    chosen_on = row.get("validation_accuracy", float(training.epoch))  # without validation the last epoch wins
+    row = EpochRow(
+        epoch=training.epoch,
+        loss=float(torch.stack(losses).sum()) / len(splits.train),
+        train_accuracy=int(torch.stack(correct).sum()) / len(splits.train),
+        validation_accuracy=accuracy.get("validation"),
+        seen_accuracy=accuracy.get("seen"),
+        weight_lr=training.optimisers[0].param_groups[0]["lr"],
+        seconds=round(training.seconds, 3),
+        **delays,
+    )
+    chosen_on = accuracy.get("validation", float(training.epoch))  # without validation the last epoch wins
     if chosen_on > training.best["accuracy"]:
         model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
-    training.last_row = row
     return row
+
+
+def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
+    """Fields of :class:`EpochRow` where delays are learned."""
+    dt_ms = training.config.data.dt_ms
+    moved_ms = [
+        round(float(np.median(np.abs((now - first).numpy()))) * dt_ms, 4)
+        for now, first in zip(learned_delays(outcome), training.first_delays, strict=True)
+    ]
+    return {
+        "delay_lr_ms": training.optimisers[1].param_groups[0]["lr"] * dt_ms,
+        "sigma_ms": float(outcome.delay_layers[-1].sigma) * dt_ms,
+        "delay_histograms": tuple(map(tuple, delay_histograms(outcome))),
+        "delay_moved_ms": tuple(moved_ms),
+    }
 
 
 def _membrane_taus(model: Stack) -> list[nn.Parameter]:

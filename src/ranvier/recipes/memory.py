@@ -12,7 +12,7 @@ import torch
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 
 
-def keep_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Ask glibc to reuse freed memory of any size; returns whether it did (other systems are left as they are).
 
     By default glibc gives every block above 32 MiB back when it is freed, and the next step has to take its pages from

@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.run_folder import read_result
+from ranvier.runs import RunResult, read_result
 
 _RUNS = Path(__file__).with_name("pretrained_runs")  # made by tools/package_run.py
 MODEL_FILE = "model.safetensors"
@@ -28,7 +27,7 @@ class PretrainedRun:
 
     name: str
     folder: Path
-    result: dict[str, Any]
+    result: RunResult
     licence: str
 
 
@@ -46,7 +45,7 @@ def pretrained_runs() -> tuple[PretrainedRun, ...]:
     runs = []
     for name in pretrained_names():
         folder = _RUNS / name
-        result = read_result(folder, whole=True)
+        result = read_result(folder)
         if result is None:
             raise ConfigError(f"{folder}: result.json is missing (install Ranvier again)")
         runs.append(PretrainedRun(name, folder, result, (folder / LICENCE_FILE).read_text("utf-8").strip()))

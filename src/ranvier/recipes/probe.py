@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.delays import mean_delays, permuted_delays
-from ranvier.analysis.intervals import Accuracy
 from ranvier.data import DataError, FrameDataset, SpikeDataset, read_recording
 from ranvier.data.class_names import with_classes
 from ranvier.data.dataset import check_clips
-from ranvier.data.disturb import Events, delete_events, equalise_channels, move_events, reverse_time
+from ranvier.data.disturb import Events, drop_events, equalise_channels, jitter_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.evaluate import evaluate, grid_of, read_network
-from ranvier.recipes.run_folder import read_config
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
+from ranvier.runs import ProbeResult
 
 JITTERS_MS = (5.0, 10.0, 20.0, 30.0, 50.0)
 DELETIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 
 Change = Callable[[Events, int], Events]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Probed:
-    """Accuracy under one disturbance.
-
-    Attributes:
-        name: what was done, in words.
-        kind: ``nothing``, ``delays``, ``order``, ``counts``, ``jitter`` or ``deletion``.
-        amount: of a jitter in ms, of a deletion the share; else None.
-        accuracy: with its interval.
-    """
-
-    name: str
-    kind: str
-    amount: float | None
-    accuracy: Accuracy
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+_Kind = Literal["nothing", "delays", "order", "counts", "jitter", "deletion"]
 
 
 def probe(
@@ -57,7 +37,7 @@ def probe(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Probed]:
+) -> list[ProbeResult]:
     """Accuracy of a frozen network as it is, with its delays disturbed, and with its input disturbed.
 
     Args:
@@ -79,16 +59,17 @@ def probe(
     found = []
     for number, (name, kind, amount, changed, change) in enumerate(trials):
 
-        def told(done: int, total: int, before: int = number) -> None:
+        def report(done: int, total: int, before: int = number) -> None:
             if progress is not None:
                 progress(before * total + done, len(trials) * total)
 
         data, chosen = (dataset, clips) if change is None else (_changed(dataset, clips, change), None)
-        found.append(Probed(name, kind, amount, evaluate(changed, data, chosen, progress=told).accuracy))
+        accuracy = evaluate(changed, data, chosen, progress=report).accuracy
+        found.append(ProbeResult(name=name, kind=kind, amount=amount, accuracy=accuracy))
     return found
 
 
-def _trials(network: Network, seed: int) -> Iterator[tuple[str, str, float | None, Network, Change | None]]:
+def _trials(network: Network, seed: int) -> Iterator[tuple[str, _Kind, float | None, Network, Change | None]]:
     def drawn(number: int) -> np.random.Generator:
         return np.random.default_rng([seed, number])
 
@@ -112,11 +93,11 @@ def _trials(network: Network, seed: int) -> Iterator[tuple[str, str, float | Non
 
 
 def _jitter(generator: np.random.Generator, sigma_steps: float) -> Change:
-    return lambda events, length: move_events(events, length, generator, sigma_steps=sigma_steps)
+    return lambda events, length: jitter_events(events, length, generator, sigma_steps=sigma_steps)
 
 
 def _deletion(generator: np.random.Generator, share: float) -> Change:
-    return lambda events, _: delete_events(events, generator, share=share)
+    return lambda events, _: drop_events(events, generator, share=share)
 
 
 def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) -> SpikeDataset:

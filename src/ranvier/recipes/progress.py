@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.errors import RuleError
+from ranvier.recipes.config import Config
+from ranvier.recipes.run_config import read_config
+from ranvier.runs import EpochRow, RunResult, read_metrics, read_result
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,15 +20,15 @@ class TrainingState:
     Attributes:
         name: of the training within the run; empty for the run's own.
         epochs: passes over the clips that were asked for.
-        rows: a mapping per epoch that is done.
-        result: as ``result.json`` holds it; None while the training is not finished.
+        rows: of the epochs that are done.
+        result: None while the training is not finished.
         quiet_s: seconds since the last epoch, or since the run was made.
     """
 
     name: str
     epochs: int
-    rows: Sequence[Mapping[str, Any]]
-    result: Mapping[str, Any] | None
+    rows: Sequence[EpochRow]
+    result: RunResult | None
     quiet_s: float
 
     @property
@@ -36,7 +36,7 @@ class TrainingState:
         """At the mean pace so far; None before the first epoch."""
         if not self.rows:
             return None
-        each = self.rows[-1]["seconds"] / len(self.rows)
+        each = self.rows[-1].seconds / len(self.rows)
         return float(max(0.0, (self.epochs - len(self.rows)) * each))
 
 
@@ -56,28 +56,27 @@ class RunState:
 
     @property
     def current(self) -> TrainingState:
-        """The first that is not finished, else the first of all."""
-        return next((training for training in self.trainings if training.result is None), self.trainings[0])
+        """The first that is not finished, else the last of all."""
+        return next((training for training in self.trainings if training.result is None), self.trainings[-1])
 
 
 def run_state(folder: Path) -> RunState:
     """Look at a run, whether it is being trained, was stopped, or is finished.
 
     Raises:
-        ConfigError: the folder is not a run's, or a file in it is damaged.
+        RunError, ConfigError: the folder is not a run's, or a file in it is damaged.
     """
     config, result = read_config(folder), read_result(folder)
-    own = [] if result is not None and "folds" in result else [_training(folder, config, "")]
+    own = [] if result is not None and result.folds else [_training(folder, config, "")]
     parts = []
     for file in sorted(folder.glob("*/config.toml"), key=lambda file: file.stat().st_mtime):
         try:
             parts.append(_training(file.parent, read_config(file.parent), file.parent.name))
-        except ConfigError:
+        except RuleError:
             continue  # not a training's folder
-    if parts and own and not own[0].rows and own[0].result is None:
+    if parts and own and not config.compare and not own[0].rows and own[0].result is None:
         own = []  # leaving speakers out: the run itself trains nothing
-    compared = result is not None and (not config.compare or "comparison" in result)
-    return RunState(config.name, [*own, *parts], compared)
+    return RunState(config.name, [*parts, *own], result is not None)
 
 
 def _training(folder: Path, config: Config, name: str) -> TrainingState:

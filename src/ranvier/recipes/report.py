@@ -1,30 +1,37 @@
-"""A run's folder as a page to read: ``ranvier report``."""
+"""The folders of runs as one HTML file: ``ranvier report``."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from ranvier.analysis.report import Observed, RunReport, render
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.analysis.report import ReportSettings, RunReport, render
+from ranvier.audio.ear.frequency import characteristic_hz
 from ranvier.data import DataError, Subset, read_recording
 from ranvier.data.class_names import with_classes
+from ranvier.data.recording import CHANNELS
+from ranvier.errors import RuleError
 from ranvier.files import write_text
 from ranvier.names import natural_order
-from ranvier.network import Network
+from ranvier.network import Input, Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
+from ranvier.recipes.describe import describe_run
 from ranvier.recipes.evaluate import grid_of
-from ranvier.recipes.metrics import read_metrics
-from ranvier.recipes.observed import keep_observed, kept_observed, observe
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.observe import observe
+from ranvier.recipes.pretrained import is_pretrained
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.story import story
+from ranvier.runs import EvaluationRecord, read_metrics, read_probe, read_record, read_result, write_record
 
 OWN = "the run's own"  # clips, as its configuration divides them
 _LONGEST_COMMAND = 8  # options; a longer command takes the run's config.toml instead
 
+_SAME_SOUND = ("data.root", "data.pool", "data.dt_ms", "data.alignment", "data.input", "data.ear_seed")
 _NUMBERED = re.compile(r"(seed|speaker)-(\w+)")
 
 Progress = Callable[[int, int], None] | None
@@ -68,7 +75,7 @@ def write_report(
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
-    """What tells runs apart: their folders without what is common to all; a seed or a speaker after its parent."""
+    """Names of runs: their folders without what is common to all; a seed or a speaker after its parent."""
     places = [run.parts for run in runs]
     if len(places) == 1:
         places = [places[0][-2:] if _NUMBERED.fullmatch(places[0][-1]) else places[0][-1:]]
@@ -76,10 +83,10 @@ def run_names(runs: Sequence[Path]) -> list[str]:
         for end in (0, -1):
             while all(len(place) > 1 for place in places) and len({place[end] for place in places}) == 1:
                 places = [place[1:] if end == 0 else place[:-1] for place in places]
-    return [_told(place) for place in places]
+    return [_name(place) for place in places]
 
 
-def _told(place: Sequence[str]) -> str:
+def _name(place: Sequence[str]) -> str:
     """``a/b/seed-0`` as ``a/b, seed 0``."""
     numbered = _NUMBERED.fullmatch(place[-1])
     if numbered is None:
@@ -103,53 +110,82 @@ def trainings(folder: Path) -> list[Path]:
 def read_run(
     folder: Path, name: str, *, data: Path | None = None, data_root: Path | None = None, progress: Progress = None
 ) -> RunReport:
-    """Everything that a report tells of a run under that name; the rest is as in :func:`write_report`."""
-    config, result, rows = read_config(folder, data_root), read_result(folder, whole=True), read_metrics(folder)
+    """Everything that is shown of a run under that name; the rest is as in :func:`write_report`."""
+    config, result, rows = read_config(folder, data_root), read_result(folder), read_metrics(folder)
     file = folder / "network.safetensors"
     network = Network.read(file) if file.exists() else None
-    notes: list[str] = list((result or {}).get("notes", ()))
-    observed = None
+    notes = [] if result is None else list(result.notes)
+    record = None
     if network is None:
         notes.append(f"The training has not finished: {len(rows)} of {config.train.epochs} epochs are done.")
     else:
         try:
-            observed = _observed(folder, config, network, data, progress)
-        except (DataError, ConfigError, OSError) as error:
+            record = _record(folder, config, network, data, progress)
+        except (RuleError, OSError) as error:
             if data is not None:
                 raise
-            notes.append(
-                f"The run's clips were not at hand ({error}), so there is nothing of what the network does with them. "
-                "ranvier report RUN --data FILE takes clips from a recording."
-            )
-    report = RunReport(
+            notes.append(f"The run's clips were not at hand ({error}); ranvier report RUN --data FILE takes others.")
+    return RunReport(
         name=name,
-        story=(),
+        description=describe_run(config, result, network),
         command=command(config),
-        settings=flat_values(config),
-        epochs=config.train.epochs,
+        settings=report_settings(config),
         rows=rows,
         result=result,
         network=network,
-        observed=observed,
+        record=record,
+        probe=None if network is None else read_probe(folder),
+        input_hz=None if network is None else _input_hz(config, network.input),
         notes=notes,
     )
-    return replace(report, story=story(config, report))
 
 
-def _observed(folder: Path, config: Config, network: Network, data: Path | None, progress: Progress) -> Observed:
+def report_settings(config: Config) -> ReportSettings:
+    """What the report has to know of a configuration."""
+    data, published, fields = config.data, config.protocol == "paper", tuple(flat_values(config).items())
+    by_speaker = {
+        "validation": data.unseen_validation_speakers and not published,
+        "test": data.unseen_test_speakers,
+    }
+    learned = config.model.delays == "learned"
+    return ReportSettings(
+        recipe=data.kind,
+        delays=config.model.delays,
+        epochs=config.train.epochs,
+        seed=config.train.seed,
+        published=published,
+        unseen=frozenset(split for split, held_out in by_speaker.items() if held_out),
+        sigma_start_ms=config.train.sigma_start_ms if learned else None,
+        initialised=config.train.init_from is not None,
+        division=tuple(pair for pair in fields if pair[0].startswith("data.") and pair[0] not in _SAME_SOUND),
+        fields=fields,
+    )
+
+
+def _input_hz(config: Config, inputs: Input) -> NDArray[np.float64] | None:
+    """Characteristic frequency of every input, the geometric mean of the channels it pools, where an ear made them."""
+    if not config.data.from_ear or inputs.channels != CHANNELS:
+        return None
+    starts = np.arange(0, CHANNELS, inputs.pool)
+    logs = np.add.reduceat(np.log(characteristic_hz(CHANNELS)), starts)
+    return np.asarray(np.exp(logs / np.diff([*starts, CHANNELS])))
+
+
+def _record(folder: Path, config: Config, network: Network, data: Path | None, progress: Progress) -> EvaluationRecord:
     which = OWN
     if data is not None:
         about = data.stat()
         which = f"{data.absolute()} {about.st_size} {about.st_mtime_ns}"
-    observed = kept_observed(folder, which)
-    if observed is None:
+    record = read_record(folder, which)
+    if record is None:
         if data is None:
             part, split = _own_clips(folder, config, network, progress)
         else:
             part, split = _recorded(data, network, progress)
-        observed = observe(network, part, split, progress=progress)
-        keep_observed(folder, observed, which)
-    return observed
+        record = observe(network, part, split, progress=progress)
+        if not is_pretrained(folder):
+            write_record(folder, record, which)
+    return record
 
 
 def _own_clips(folder: Path, config: Config, network: Network, progress: Progress) -> tuple[Subset, str]:
@@ -158,7 +194,7 @@ def _own_clips(folder: Path, config: Config, network: Network, progress: Progres
         splits = build_splits(config, progress=progress)
         # training has ended, or there would be no network
         parts = {"test": splits.read_test(), "validation": splits.validation, "train": splits.train}
-    except (DataError, ConfigError, OSError):
+    except (RuleError, OSError):
         if not (folder / "test.h5").exists():
             raise
         parts = {"test": _recorded(folder / "test.h5", network, progress)[0]}

@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.analysis import figures
-from ranvier.analysis.intervals import Mean, OverSpeakers, wilson_interval
+from ranvier.analysis.intervals import Mean, speaker_interval, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.data import DataError
-from ranvier.data.lock import file_lock
 from ranvier.files import write_text
+from ranvier.locks import file_lock
 from ranvier.recipes.config import Config, ConfigError, flat_values
-from ranvier.recipes.fit import DivergedError, Watcher, read_diverged
-from ranvier.recipes.run_folder import BusyError, read_config, read_result
+from ranvier.recipes.fit import DivergedError, ProgressCallback, read_diverged
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
 from ranvier.recipes.train import resume, train
+from ranvier.runs import BusyError, OverSpeakers, RunResult, SplitAccuracy, read_result
 
 _LOOK_AGAIN_S = 2.0
 HEADER = (
     "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
-    "heard voices [%]", "seeds", "parameters", "seconds a run",
+    "seen speakers [%]", "seeds", "parameters", "seconds a run",
 )  # fmt: skip
 _MARK = {"honest": "", "paper": " †"}
 
@@ -40,9 +41,9 @@ class Run:
     config: Config
     folder: Path
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> RunResult | None:
         """What came out, or None while it is not finished."""
-        return read_result(self.folder, whole=True)
+        return read_result(self.folder)
 
     def diverged(self) -> bool:
         """Whether the training came to NaN or infinity, where its settings would take it again."""
@@ -59,7 +60,7 @@ class RowResult:
         accuracy: by seed, in [0, 1].
         split: what it was measured on.
         clips: clips in that split.
-        heard: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
+        seen: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
         parameters: learned by the network.
         seconds: of training, the mean over runs.
         over_speakers: of the speakers' accuracies, each the mean over seeds; None where they are not unseen.
@@ -74,7 +75,7 @@ class RowResult:
     accuracy: Mapping[int, float] = field(default_factory=dict)
     split: str = ""
     clips: int = 0
-    heard: Mapping[int, float] = field(default_factory=dict)
+    seen: Mapping[int, float] = field(default_factory=dict)
     parameters: int = 0
     seconds: float = 0.0
     over_speakers: OverSpeakers | None = None
@@ -127,7 +128,7 @@ def _check_same(run: Run) -> None:
             )
 
 
-def find_missing(runs: Sequence[Run], watcher: Watcher) -> dict[str, str]:
+def find_missing(runs: Sequence[Run], progress: ProgressCallback) -> dict[str, str]:
     """Why a row cannot be run, by the recipe's data: what is not on the machine, and how to get it.
 
     Raises:
@@ -139,14 +140,14 @@ def find_missing(runs: Sequence[Run], watcher: Watcher) -> dict[str, str]:
         if key in faults or run.result() is not None or run.diverged():
             continue
         try:
-            splits = build_splits(run.config, progress=watcher.clips)
+            splits = build_splits(run.config, progress=progress.clips)
             faults[key] = ""
         except (ConfigError, DataError) as error:
             faults[key] = str(error)
             continue
         for other in runs:
             if data_key(other) == key and (result := other.result()) is not None:
-                check_same_data(run.folder, {"data": splits.fingerprints()}, other.folder, result)
+                check_same_data(run.folder, splits.fingerprints(), other.folder, result.data)
     return {key: fault for key, fault in faults.items() if fault}
 
 
@@ -155,7 +156,7 @@ def data_key(run: Run) -> str:
     return run.config.protocol + run.config.data.model_dump_json()
 
 
-def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
+def carry_out(runs: Sequence[Run], progress: ProgressCallback) -> None:
     """Finish every run that nobody has finished; what another process is at is waited for.
 
     Raises:
@@ -171,7 +172,7 @@ def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
                 with file_lock(run.folder.with_name(f"{run.folder.name}.lock"), wait=False):
                     if run.result() is None:
                         with suppress(DivergedError):  # the run's folder says so, and so does the table
-                            _carry_out(run, watcher)
+                            _carry_out(run, progress)
                     worked = True
             except (BlockingIOError, BusyError):
                 busy = True
@@ -181,11 +182,11 @@ def carry_out(runs: Sequence[Run], watcher: Watcher) -> None:
             time.sleep(_LOOK_AGAIN_S)
 
 
-def _carry_out(run: Run, watcher: Watcher) -> None:
+def _carry_out(run: Run, progress: ProgressCallback) -> None:
     if (run.folder / "config.toml").exists():
-        resume(run.folder, watcher)
+        resume(run.folder, progress)
     else:
-        train(run.config, run.folder, watcher)
+        train(run.config, run.folder, progress)
 
 
 def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:
@@ -195,7 +196,7 @@ def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:
         ConfigError: two runs that should be of the same data are not; both are named.
     """
     rows: dict[tuple[str, str], list[Run]] = {}
-    results: dict[Path, dict[str, Any]] = {}
+    results: dict[Path, RunResult] = {}
     of_same_data: dict[str, list[Path]] = {}
     for run in runs:
         rows.setdefault((run.row.name, run.protocol), []).append(run)
@@ -204,61 +205,59 @@ def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:
             continue
         others = of_same_data.setdefault(data_key(run), [])
         for other in others:
-            check_same_data(other, results[other], run.folder, result)
+            check_same_data(other, results[other].data, run.folder, result.data)
         others.append(run.folder)
         results[run.folder] = result
     return [_collect(of_row, results, missing) for of_row in rows.values()]
 
 
-def _collect(runs: Sequence[Run], known: Mapping[Path, dict[str, Any]], missing: Mapping[str, str]) -> RowResult:
+def _collect(runs: Sequence[Run], known: Mapping[Path, RunResult], missing: Mapping[str, str]) -> RowResult:
     results = {run.seed: known[run.folder] for run in runs if run.folder in known}
     row, protocol = runs[0].row, runs[0].protocol
     diverged = tuple(run.seed for run in runs if run.diverged())
     if not results:
         nothing = "diverged" if diverged else missing.get(data_key(runs[0]))
         return RowResult(row, protocol, missing=nothing, diverged=diverged)
-    has = {name: [seed for seed, r in results.items() if name in r["accuracy"]] for name in ("test", "validation")}
+    has = {name: [seed for seed, r in results.items() if name in r.accuracy] for name in ("test", "validation")}
     split = next((name for name, seeds in has.items() if len(seeds) == len(results)), None)
     if split is None:
         nothing = "its seeds were not all measured on test clips, nor on validation clips"
         return RowResult(row, protocol, missing=nothing, diverged=diverged)
-    accuracies = {seed: result["accuracy"][split] for seed, result in results.items()}
+    accuracies = {seed: result.accuracy[split] for seed, result in results.items()}
     first = next(iter(accuracies.values()))
     held_out = split == "validation" and runs[0].config.data.unseen_validation_speakers
     return RowResult(
         row,
         protocol,
-        {seed: accuracy["value"] for seed, accuracy in accuracies.items()},
+        {seed: accuracy.value for seed, accuracy in accuracies.items()},
         split,
-        first["clips"],
-        {seed: result["accuracy"]["seen"]["value"] for seed, result in results.items() if "seen" in result["accuracy"]},
-        next(iter(results.values()))["parameters"],
-        sum(result["seconds"] for result in results.values()) / len(results),
+        first.clips,
+        {seed: result.accuracy["seen"].value for seed, result in results.items() if "seen" in result.accuracy},
+        next(iter(results.values())).parameters,
+        sum(result.seconds for result in results.values()) / len(results),
         # results from before they had an interval over speakers list the speakers
-        _over_speakers(list(accuracies.values())) if "over_speakers" in first or held_out else None,
+        _over_speakers(list(accuracies.values())) if first.over_speakers is not None or held_out else None,
         has["test"] if split == "validation" else (),
-        [seed for seed, result in results.items() if not result.get("data")],
+        [seed for seed, result in results.items() if not result.data],
         diverged=diverged,
     )
 
 
-def _over_speakers(accuracies: Sequence[Mapping[str, Any]]) -> OverSpeakers | None:
+def _over_speakers(accuracies: Sequence[SplitAccuracy]) -> OverSpeakers | None:
     """Over the speakers' means over the seeds; where there are too many to be listed, the seeds' intervals averaged."""
-    listed = [accuracy.get("speakers") for accuracy in accuracies]
+    listed = [accuracy.speakers for accuracy in accuracies]
     if all(listed):
-        names = dict.fromkeys(name for speakers in listed for name in speakers or ())
-        by_name = {
-            name: [speakers[name]["value"] for speakers in listed if speakers and name in speakers] for name in names
-        }
-        return OverSpeakers.of(Mean.of(values).value for values in by_name.values())
-    overs = [over for accuracy in accuracies if (over := accuracy.get("over_speakers")) is not None]
+        names = dict.fromkeys(name for speakers in listed for name in speakers)
+        by_name = {name: [speakers[name].value for speakers in listed if name in speakers] for name in names}
+        return speaker_interval(Mean.of(values).value for values in by_name.values())
+    overs = [accuracy.over_speakers for accuracy in accuracies if accuracy.over_speakers is not None]
     if not overs:
         return None
-    value, low, high = (
-        None if any(over[name] is None for over in overs) else Mean.of([over[name] for over in overs]).value
-        for name in ("value", "low", "high")
-    )
-    return OverSpeakers(value or 0.0, low, high, overs[0]["speakers"])
+    value = Mean.of([over.value for over in overs]).value
+    lows, highs = ([getattr(over, end) for over in overs] for end in ("low", "high"))
+    if None in lows or None in highs:
+        return OverSpeakers(value=value, speakers=overs[0].speakers)
+    return OverSpeakers(value=value, low=Mean.of(lows).value, high=Mean.of(highs).value, speakers=overs[0].speakers)
 
 
 def cells(result: RowResult) -> list[str]:
@@ -269,7 +268,7 @@ def cells(result: RowResult) -> list[str]:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
         return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", "", ""]
-    mean, heard = Mean.of(list(result.accuracy.values())), list(result.heard.values())
+    mean, seen = Mean.of(list(result.accuracy.values())), list(result.seen.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
         result.name,
@@ -278,7 +277,7 @@ def cells(result: RowResult) -> list[str]:
         _of_speakers(result.over_speakers),
         f"{100 * low:.1f} to {100 * high:.1f}",
         f"{result.clips} {result.split}",
-        _in_percent(Mean.of(heard)) if heard else "",
+        _in_percent(Mean.of(seen)) if seen else "",
         str(mean.count) + (f" ({len(result.diverged)} diverged)" if result.diverged else ""),
         str(result.parameters),
         f"{result.seconds:.0f}",
@@ -358,8 +357,8 @@ def write_tables(title: str, results: Sequence[RowResult], folder: Path, command
         notes.append("† epoch chosen on the test set, as published: optimistic.")
     if any(result.split == "validation" for result in results):
         notes.append("validation: the clips that the epoch was chosen on, the best of its epochs there.")
-    if any(result.heard for result in results):
-        notes.append("heard voices: held-out clips of the speakers that were trained on.")
+    if any(result.seen for result in results):
+        notes.append("seen speakers: held-out clips of the speakers that were trained on.")
     said = [f"- {sentence}" for sentence in comparisons(results)]
     text = f"# {title}\n\n{as_markdown(HEADER, rows)}\n" + "\n\n".join([*notes, "\n".join(said)]).rstrip() + "\n"
     write_text(folder / "table.md", text)

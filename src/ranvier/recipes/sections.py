@@ -26,15 +26,15 @@ class FeedforwardModel(_Delayed):
     """The paper's network."""
 
     kind: Literal["feedforward"]
-    delays: Literal["learned", "fixed", "none", "every"] = Field(
+    delays: Literal["learned", "fixed", "none", "dense"] = Field(
         description="learned with the weights, frozen where they start, none at all, or every one at once with a free "
         "weight for each (the dense convolution)"
     )
-    incoming: OptionalInteger = Field(
+    fan_in: OptionalInteger = Field(
         None, ge=1, description="sources that a neuron has synapses from, drawn at random and kept; none for all"
     )
     hidden: Sizes = Field(min_length=1, description="neurons of each hidden layer")
-    branches: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
+    synapses_per_pair: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
     delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
         description="one delay per synapse, source or target"
     )
@@ -78,13 +78,13 @@ class TrainConfig(Section):
     """How it is trained."""
 
     seed: int = Field(ge=0, lt=2**63, description="seed of start, order of clips and dropout")
-    start: OptionalText = Field(
+    init_from: OptionalText = Field(
         None,
         description="finished run that the training starts from (output neurons by the name of their class), its "
         "folder or the name of a run of the package (ranvier ls; a run's folder of that name here comes first), none "
         "for a random start",
     )
-    start_share: float = Field(
+    init_interpolation: float = Field(
         0.0,
         ge=0,
         lt=1,

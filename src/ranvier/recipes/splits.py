@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ranvier.corpora.corpus import Progress
 from ranvier.corpora.splits import Splits
@@ -30,25 +29,24 @@ def build_splits(config: Config, *, progress: Progress = None) -> Splits:
 
 
 def check_same_data(
-    one: Path, its: Mapping[str, Any], other: Path, others: Mapping[str, Any], *, only: Sequence[str] = ()
+    one: Path, its: Mapping[str, str], other: Path, others: Mapping[str, str], *, only: Sequence[str] = ()
 ) -> None:
     """Refuse to put results of different data together.
 
     Args:
         one, other: the runs' folders.
-        its, others: their results; one that was written before results said what their data were passes.
+        its, others: fingerprints of their data; one that was written before results had them passes.
         only: what is compared, of ``dataset``, ``train``, ``validation``, ``seen`` and ``test``; all if none is named.
 
     Raises:
         ConfigError: the data are not the same; both runs are named.
     """
-    mine, theirs = its.get("data"), others.get("data")
-    if not mine or not theirs:
+    if not its or not others:
         return
-    for name in only or {**mine, **theirs}:
+    for name in only or {**its, **others}:
         # a test file may come later; nothing else may be there in one of them only
-        late = name == "test" and not (name in mine and name in theirs)
-        if mine.get(name) != theirs.get(name) and not late:
+        late = name == "test" and not (name in its and name in others)
+        if its.get(name) != others.get(name) and not late:
             what = "recording" if name == "dataset" else f"{name} clips"
             raise ConfigError(
                 f"{one} and {other}: their data differ ({what}), so they are not put together (--out another folder)"

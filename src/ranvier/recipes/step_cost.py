@@ -18,8 +18,8 @@ from ranvier.models import Stack, feedforward
 from ranvier.network import Decoding
 from ranvier.ops.dense.op import Plan, plan
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
-from ranvier.recipes.memory import PeakMemory, keep_memory
-from ranvier.recipes.provenance import git_commit, machine, versions
+from ranvier.recipes.memory import PeakMemory, disable_malloc_trim
+from ranvier.runs.provenance import git_commit, machine, versions
 
 _SOURCES, _CLASSES = 140, 20
 
@@ -69,7 +69,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device: 'cuda' is not available here (torch finds no CUDA device; cpu always is)")
     device = torch.device(settings.device)
-    keep_memory()
+    disable_malloc_trim()
     generator = torch.Generator().manual_seed(settings.seed)
     x = (torch.rand(settings.time, settings.batch, _SOURCES, generator=generator) < settings.activity).float()
     labels = torch.randint(0, _CLASSES, (settings.batch,), generator=generator)

@@ -15,27 +15,36 @@ import tomli_w
 
 from ranvier.files import write_text
 from ranvier.recipes.config import Config, ConfigError
+from ranvier.runs import EpochRow, RunResult
 
-Log = Callable[[int, Mapping[str, Any]], None]
+Log = Callable[[EpochRow], None]
+_Write = Callable[[int, Mapping[str, float]], None]
 _PROJECT = "ranvier"
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """Where metrics go; each function takes an epoch and its metrics, and passes on the numbers among them.
+    """Where metrics go.
 
     Attributes:
-        epoch: an epoch has ended. A training that is continued tells all of its epochs again, for what was on its way
-            to the tracker when it was killed is lost.
-        end: the training has ended with so many epochs; the metrics are those of the chosen one.
+        epoch: called with an epoch's metrics. A training that is resumed passes all of its epochs again, for what was
+            on its way to the tracker when it was killed is lost.
+        end: called with the result when the training has ended.
     """
 
     epoch: Log
-    end: Log
+    end: Callable[[RunResult], None]
 
-    def numbers_only(self) -> Tracker:
-        """The same, for metrics of any kind."""
-        return Tracker(lambda n, metrics: self.epoch(n, _numbers(metrics)), lambda n, m: self.end(n, _numbers(m)))
+
+@dataclass(frozen=True)
+class _Writer:
+    """The same for numbers by name, with their epoch."""
+
+    epoch: _Write
+    end: _Write
+
+    def tracker(self) -> Tracker:
+        return Tracker(lambda row: self.epoch(row.epoch, _numbers(row)), lambda r: self.end(r.epochs, _chosen(r)))
 
 
 def check_tracker(config: Config) -> None:
@@ -60,20 +69,25 @@ def tracked(config: Config, folder: Path) -> Iterator[Tracker]:
         ConfigError: the tracker will not start; the message is its own.
     """
     if config.tracker == "none":
-        yield Tracker(lambda epoch, metrics: None, lambda epochs, metrics: None)
+        yield Tracker(lambda row: None, lambda result: None)
         return
     check_tracker(config)
     start = {"tensorboard": _tensorboard, "trackio": _trackio, "wandb": _wandb}[config.tracker]
-    with start(config, folder) as tracker:
-        yield tracker.numbers_only()
+    with start(config, folder) as writer:
+        yield writer.tracker()
 
 
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(v) for name, v in metrics.items() if isinstance(v, int | float) and name != "epoch"}
+def _numbers(row: EpochRow) -> dict[str, float]:
+    values = row.model_dump(exclude={"version", "epoch"})
+    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+
+
+def _chosen(result: RunResult) -> dict[str, float]:
+    return {f"chosen_{split}_accuracy": accuracy.value for split, accuracy in result.accuracy.items()}
 
 
 @contextmanager
-def _tensorboard(config: Config, folder: Path) -> Iterator[Tracker]:
+def _tensorboard(config: Config, folder: Path) -> Iterator[_Writer]:
     from torch.utils.tensorboard import SummaryWriter
 
     writers: list[Any] = []
@@ -87,15 +101,15 @@ def _tensorboard(config: Config, folder: Path) -> Iterator[Tracker]:
         writers[0].flush()
 
     try:
-        # what a killed run wrote no longer counts from the first epoch that is told again
-        yield Tracker(lambda n, numbers: write(n, numbers, n), lambda n, numbers: write(n, numbers, None))
+        # what a killed run wrote no longer counts from the first epoch that is passed again
+        yield _Writer(lambda n, numbers: write(n, numbers, n), lambda n, numbers: write(n, numbers, None))
     finally:
         for writer in writers:
             writer.close()
 
 
 @contextmanager
-def _trackio(config: Config, folder: Path) -> Iterator[Tracker]:
+def _trackio(config: Config, folder: Path) -> Iterator[_Writer]:
     import trackio
 
     with _started("trackio", folder):
@@ -116,13 +130,13 @@ def _trackio(config: Config, folder: Path) -> Iterator[Tracker]:
         run.log(dict(numbers), step=epoch)
 
     try:
-        yield Tracker(lambda n, numbers: log(n, numbers) if n >= first else None, log)
+        yield _Writer(lambda n, numbers: log(n, numbers) if n >= first else None, log)
     finally:
         trackio.finish()
 
 
 @contextmanager
-def _wandb(config: Config, folder: Path) -> Iterator[Tracker]:
+def _wandb(config: Config, folder: Path) -> Iterator[_Writer]:
     import wandb
 
     name = _name(folder)
@@ -140,7 +154,7 @@ def _wandb(config: Config, folder: Path) -> Iterator[Tracker]:
     first, code = run.step, 1  # it takes no step twice
     try:
         # the end goes into the summary, for the last epoch's step may be there
-        yield Tracker(
+        yield _Writer(
             lambda epoch, numbers: run.log(dict(numbers), step=epoch) if epoch >= first else None,
             lambda epochs, numbers: run.summary.update(dict(numbers)),
         )

@@ -1,7 +1,6 @@
-"""One HTML file about a run, or about several: what was trained, how well, and how its spikes travel."""
+"""One HTML file about a run, or about several: accuracy, spikes on their way through the layers, delays, cost."""
 
-from ranvier.analysis.report.clips import in_words, part_phrase
 from ranvier.analysis.report.page import render
-from ranvier.analysis.report.run_report import Example, Observed, RunReport
+from ranvier.analysis.report.run_report import ReportSettings, RunReport
 
-__all__ = ["Example", "Observed", "RunReport", "in_words", "part_phrase", "render"]
+__all__ = ["ReportSettings", "RunReport", "render"]

@@ -148,17 +148,17 @@ function learning(figure, run) {
       });
     };
     if (there.length) {
-      one("Clips that were right", there.map((line) => ({ ...line, values: curves[line.key] })),
+      one("Accuracy", there.map((line) => ({ ...line, values: curves[line.key] })),
         { low: 0, high: 1, format: (v) => (100 * v).toFixed(0) + "%" }, 240);
     }
     const few = curves.sigma_ms ? undefined : "epoch";
     if (curves.loss) {
-      one("Loss on training clips: 0 would be certain and right", [{ name: "loss", style: "", values: curves.loss }],
+      one("Loss on training clips", [{ name: "loss", style: "", values: curves.loss }],
         { low: 0, high: Math.max(0.01, ...finite(curves.loss)) }, few ? 170 : 150, few);
     }
     if (curves.sigma_ms) {
-      const from = run.began === undefined || run.began === null ? "" : ` (it began at ${short(run.began)})`;
-      one(`σ, the width of the delays' blur, in ms at the end of each epoch${from}`, [{ name: "σ", style: "", values: curves.sigma_ms }],
+      const from = run.began === undefined || run.began === null ? "" : ` (start: ${short(run.began)})`;
+      one(`Width σ of the delays' kernel (ms)${from}`, [{ name: "σ", style: "", values: curves.sigma_ms }],
         { low: 0, high: Math.max(...finite(curves.sigma_ms)) }, 165, "epoch");
     }
     const show = () => {
@@ -193,17 +193,16 @@ function delays(figure, run) {
       const most = Math.max(1, ...layer.counts.map((counts) => Math.max(...counts)));
       const c = chart(box, { height: 210, x: { low: -run.dt / 2, high: (bins * layer.width - 0.5) * run.dt, label: "delay (ms)" }, y: { low: 0, high: most * 1.03 }, label: layer.name });
       const edge = (bin) => c.x((bin * layer.width - 0.5) * run.dt), zero = c.y(0);
-      const bars = layer.counts[0].map((_, bin) =>
-        node("rect", { class: "fill", x: edge(bin) + 0.5, width: Math.max(0.8, edge(bin + 1) - edge(bin) - 1) }, c.svg));
+      // as in delays.png: before in grey bars, after as a red outline
       if (frames.length > 1) {
-        let outline = `M${edge(0)},${zero}`;
-        layer.counts[0].forEach((count, bin) => { outline += `L${edge(bin).toFixed(1)},${c.y(count).toFixed(1)}L${edge(bin + 1).toFixed(1)},${c.y(count).toFixed(1)}`; });
-        node("path", { class: "outline", d: outline + `L${edge(bins)},${zero}` }, c.svg);
+        layer.counts[0].forEach((count, bin) => node("rect", { class: "before", x: edge(bin) + 0.5, y: c.y(count),
+          width: Math.max(0.8, edge(bin + 1) - edge(bin) - 1), height: Math.max(0, zero - c.y(count)) }, c.svg));
       }
-      movers.push((frame) => bars.forEach((bar, bin) => {
-        bar.setAttribute("y", c.y(layer.counts[frame][bin]));
-        bar.setAttribute("height", Math.max(0, zero - c.y(layer.counts[frame][bin])));
-      }));
+      const outline = node("path", { class: "after" }, c.svg);
+      movers.push((frame) => {
+        const steps = layer.counts[frame].map((count, bin) => `L${edge(bin).toFixed(1)},${c.y(count).toFixed(1)}L${edge(bin + 1).toFixed(1)},${c.y(count).toFixed(1)}`);
+        outline.setAttribute("d", `M${edge(0)},${zero}${steps.join("")}L${edge(bins)},${zero}`);
+      });
     }
     const show = () => {
       const frame = slider ? Number(slider.value) : 0;

@@ -1,228 +1,165 @@
-"""Several runs side by side."""
+"""Several runs side by side: the best, how far the others are from it on the same clips, and what differs."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ranvier.analysis.report.accuracy import (
-    between,
-    chance,
-    few_speakers,
-    interval_bar,
-    last_accuracy,
-    main_accuracy,
-    main_interval,
-    over_speakers_cell,
-)
-from ranvier.analysis.report.against_best import best_run, difference, result_of
-from ranvier.analysis.report.clips import listed, part_name
-from ranvier.analysis.report.markup import LEFT_OUT, duration, figure, percent, section, stacked, table, text
-from ranvier.analysis.report.run_report import RunReport, learns_delays
-from ranvier.analysis.report.sections import run_sections
+import numpy as np
 
-_SAME = ("name", "summary", "data.root")  # words, and where a recording lies
-_FEW = 5  # differences that are named in a sentence
+from ranvier.analysis.intervals import Mean, speaker_interval
+from ranvier.analysis.report.accuracy import AccuracyRow, last_accuracy, main_accuracy, speakers_of, split_name
+from ranvier.analysis.report.run_report import RunReport
+from ranvier.runs import OverSpeakers
+
+NO_EFFECT = "–"
+_SAME = ("name", "summary", "compare", "compare_weight_lr", "data.root")  # nothing that changes a training
 _OF_LEARNING = ("train.sigma_", "train.delay_lr_ms", "model.kernel")  # mean nothing where no delay is learned
 _OF_DELAYS = ("model.max_delay_ms", "model.delay_type")  # mean nothing where there is none
-_NONE = "–"
-_LIST = re.compile(r"[\w.-]+(,[\w.-]+)+")
 
 
-def setting(report: RunReport, field: str) -> str:
-    """A field as a reader wants it: lists in words, and a dash for what has no effect in this run."""
-    without = report.settings.get("model.delays") == "none"
-    if (not learns_delays(report) and field.startswith(_OF_LEARNING)) or (without and field in _OF_DELAYS):
-        return _NONE
-    value = report.settings.get(field, _NONE)
-    if field == "model.incoming" and value == "none":
-        return "all"  # "none" would read as no synapses
-    return listed(value.split(",")) if _LIST.fullmatch(value) else value
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run in the table.
+
+    Attributes:
+        report: the run.
+        is_best: whether it is the best.
+        row: its accuracy; None while there is none.
+        measured_on: its clips, in words.
+        last: accuracy of its last epoch, where the kept one was chosen on the same clips.
+        difference: to the best, clip by clip; None where that is not known.
+    """
+
+    report: RunReport
+    is_best: bool
+    row: AccuracyRow | None
+    measured_on: str
+    last: float | None
+    difference: Mean | None
 
 
-def differences(reports: Sequence[RunReport]) -> list[str]:
-    """Fields of the configuration that are not the same in all runs."""
-    fields = dict.fromkeys(field for report in reports for field in report.settings)
-    return [field for field in fields if field not in _SAME and len({setting(r, field) for r in reports} - {_NONE}) > 1]
+@dataclass(frozen=True)
+class Comparison:
+    """All of it.
+
+    Attributes:
+        runs: in their order.
+        best: the run with the highest accuracy; None where the runs were measured on different clips, or one was.
+        close: names of those without a significant difference to the best.
+        axis: of the bars, shares.
+        fields: that are not the same in all runs, each with a text for every run.
+        pooled: over speakers, where each run has left out one of its own.
+    """
+
+    runs: Sequence[ComparedRun]
+    best: RunReport | None
+    close: Sequence[str]
+    axis: tuple[float, float]
+    fields: Sequence[tuple[str, Sequence[str]]]
+    pooled: OverSpeakers | None
 
 
-def comparison(reports: Sequence[RunReport], data: Sequence[Mapping[str, Any]]) -> str:
-    """What came of it, a table, what differs, the learning curves over each other, then each run for itself."""
-    fields = differences(reports)
-    told = listed(fields) if 0 < len(fields) <= _FEW else f"{len(fields) or 'no'} fields of their configuration"
-    head = (
-        f'<header><p class="eyebrow">Ranvier report</p><h1>{len(reports)} runs compared</h1>'
-        f'<div class="story"><p class="lead">{text(result_of(reports))}</p><p>They differ in {text(told)}.</p></div>'
-        "</header>"
-    )
-
-    def alone(place: int) -> str:
-        if "delays" in data[place].get("left_out", ()):
-            return LEFT_OUT
-        return run_sections(reports[place], data[place], place, alone=False)
-
-    each = "".join(
-        f'<details class="run" id="run{place}"><summary>{text(report.name)}</summary>{alone(place)}</details>'
-        for place, report in enumerate(reports)
-    )
-    return f"{head}{_table(reports)}{_fields(reports, fields)}{_curves(reports)}<h2>Each run for itself</h2>{each}"
-
-
-def _curves(reports: Sequence[RunReport]) -> str:
-    names = {part_name(report.settings, "validation") for report in reports}
-    name = names.pop() if len(names) == 1 else "validation clips"
-    return section(
-        "comparison-curves",
-        0,
-        "How they learned",
-        figure(
-            "overlay",
-            0,
-            "Accuracy and loss of every run over the epochs, in one chart each.",
-            f"Above, accuracy on {name}, or on training clips where a run has no others; below, loss on training "
-            "clips. A dot marks the epoch that was kept. The run that is right most often is highlighted first.",
-            '<div class="controls"><label>Highlight <select data-control="highlight"></select></label></div>',
-        ),
-    )
-
-
-def _fields(reports: Sequence[RunReport], fields: Sequence[str]) -> str:
-    """Every field that differs; a row for each run where they are few."""
-    if not fields:
-        return ""
-    title = "What differs"
-    if len(fields) <= _FEW:
-        rows: list[list[str | tuple[str, str]]] = [
-            [text(report.name), *(text(setting(report, field)) for field in fields)] for report in reports
-        ]
-        told = stacked(title, ["run", *map(text, fields)], rows, kind="words")
-    else:
-        columns = [[field, *(setting(report, field) for report in reports)] for field in fields]
-        told = table(title, ["field", *(report.name for report in reports)], columns, kind="words")
-    return section(
-        "comparison-fields",
-        0,
-        title,
-        told,
-        '<p class="caption">Fields of the recipe, as <code>ranvier train RECIPE --help</code> explains them. – stands '
-        "for a field that has no effect in that run, or that it does not have.</p>",
-    )
-
-
-def _table(reports: Sequence[RunReport]) -> str:
-    axis = _axis(reports)
-    ends = "".join(f"<span>{100 * end:.0f}%</span>" for end in axis)
+def compare(reports: Sequence[RunReport]) -> Comparison:
+    """Compare two runs or more."""
     best = best_run(reports)
-    rows = [_row(report, place, axis, best) for place, report in enumerate(reports)]
-    head: list[str | tuple[str, str]] = [
-        "run",
-        ("graph ends", ends),
-        "right",
-        "95% interval",
-        "difference to the best, points",
-        "parameters, training",
-    ]
-    if best is None:
-        head.pop(4)
-    return section(
-        "comparison-table",
-        0,
-        "How often they are right",
-        stacked("How often the runs are right", head, rows, kind="accuracy runs"),
-        *(f'<p class="caption">{told}</p>' for told in _caption(reports, best) if told),
-    )
+    runs = []
+    for report in reports:
+        main = main_accuracy(report)
+        row = None if main is None else AccuracyRow(report.name, main[1], main[1].over_speakers)
+        where = "" if main is None else f"{main[1].clips:,} {split_name(report.settings, main[0])}"
+        chosen_on = "test" if report.settings.published else "validation"
+        last = last_accuracy(report) if main is not None and main[0] == chosen_on else None
+        runs.append(
+            ComparedRun(report, report is best, row, where, last, None if best is None else difference(report, best))
+        )
+    others = [one for one in runs if best is not None and one.row is not None and one.report is not best]
+    close = [one.report.name for one in others if best is not None and not is_worse(one.report, best)]
+    rows = [one.row for one in runs if one.row is not None]
+    return Comparison(runs, best, close, _axis(rows), differences(reports), _pooled(reports))
 
 
-def _row(
-    report: RunReport, place: int, axis: tuple[float, float], best: RunReport | None
-) -> list[str | tuple[str, str]]:
-    name = f'<a href="#run{place}">{text(report.name)}</a>'
-    main = main_accuracy(report)
-    if main is None or report.result is None:
-        empty = ["", ""] if best is None else ["", "", ""]
-        return [name, ("graph", ""), f"{len(report.rows)} of {report.epochs} epochs", *empty]
-    part, accuracy = main
-    last = _last(report)
-    more = [] if best is not None else [f"of {accuracy['clips']:,} {part_name(report.settings, part)}"]
-    if last is not None:
-        more.append(f"last epoch {percent(last)}")
-    cells: list[str | tuple[str, str]] = [
-        name,
-        ("graph", interval_bar(accuracy, chance(report), axis)),
-        f"<strong>{percent(accuracy['value'])}</strong><small>{text('; '.join(more))}</small>",
-        _intervals(accuracy),
-    ]
-    if best is not None:
-        cells.append(_difference(report, best))
-    cells.append(f"{report.result['parameters']:,}<small>{text(duration(report.result['seconds']))}</small>")
-    return cells
+def best_run(reports: Sequence[RunReport]) -> RunReport | None:
+    """The run of the highest accuracy; None where the runs were measured on different clips, or only one was."""
+    measured = [report for report in reports if main_accuracy(report) is not None]
+    if len(measured) < 2 or not all(on_same_clips(measured[0], report) for report in measured[1:]):
+        return None
+    return max(measured, key=lambda report: -1.0 if (main := main_accuracy(report)) is None else main[1].value)
 
 
-def _intervals(accuracy: Mapping[str, Any]) -> str:
-    """Over speakers where they are unseen, with the clips' under it."""
-    over = over_speakers_cell(accuracy)
-    return f"{over}<small>clips&#x27; interval {between(accuracy)}</small>" if over else between(accuracy)
+def on_same_clips(one: RunReport, other: RunReport) -> bool:
+    """Whether their accuracies are of the same clips, as far as the runs tell."""
+    mine, others = main_accuracy(one), main_accuracy(other)
+    if mine is None or others is None or (mine[0], mine[1].clips) != (others[0], others[1].clips):
+        return False
+    if one.record is not None and other.record is not None and one.record.split == other.record.split:
+        return _are_paired(one, other)
+    return one.settings.division == other.settings.division
 
 
-def _last(report: RunReport) -> float | None:
-    """The last epoch's accuracy, where the run's own is of the clips that its epoch was chosen on."""
-    main = main_accuracy(report)
-    chosen_on = "test" if report.settings.get("protocol") == "paper" else "validation"
-    return last_accuracy(report) if main is not None and main[0] == chosen_on else None
+def _are_paired(one: RunReport, other: RunReport) -> bool:
+    mine, others = one.record, other.record
+    if mine is None or others is None or (mine.split, mine.fingerprint) != (others.split, others.fingerprint):
+        return False
+    return one.settings.division == other.settings.division
 
 
-def _difference(report: RunReport, best: RunReport) -> str:
-    if report is best:
-        return "the best"
+def difference(report: RunReport, best: RunReport) -> Mean | None:
+    """How much higher its accuracy is than the best's, mean over the clips that both ran on; None without such clips.
+
+    Each clip gives 1, 0 or -1; the interval is that of their mean (:class:`Mean`), as in a paired t-test.
+    """
+    if report is best or report.record is None or best.record is None or not _are_paired(report, best):
+        return None
+    return Mean.of((report.record.right.astype(np.int64) - best.record.right).tolist())
+
+
+def is_worse(report: RunReport, best: RunReport) -> bool:
+    """Whether it is worse than the best by more than chance in the clips explains."""
     apart = difference(report, best)
-    if apart is None or apart.half is None:
-        return "not known"
-    low, high = apart.value - apart.half, apart.value + apart.half
-    return f"{_signed(apart.value)}<small>{_signed(low)} … {_signed(high)}</small>"
+    if apart is not None and apart.half:
+        return apart.distinguishable and apart.value < 0
+    mine, its = main_accuracy(report), main_accuracy(best)
+    return mine is not None and its is not None and mine[1].high < its[1].low
 
 
-def _signed(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+def differences(reports: Sequence[RunReport]) -> list[tuple[str, list[str]]]:
+    """Fields of the configuration that are not the same in all runs, with a text for every run."""
+    texts = [dict(report.settings.fields) for report in reports]
+    found = []
+    for field in dict.fromkeys(field for each in texts for field in each):
+        values = [
+            NO_EFFECT if _is_idle(report, field) else each.get(field, NO_EFFECT)
+            for report, each in zip(reports, texts, strict=True)
+        ]
+        if field not in _SAME and len(set(values) - {NO_EFFECT}) > 1:
+            found.append((field, values))
+    return found
 
 
-def _axis(reports: Sequence[RunReport]) -> tuple[float, float]:
+def _is_idle(report: RunReport, field: str) -> bool:
+    """Whether a field has no effect in this run."""
+    delays = report.settings.delays
+    return (delays != "learned" and field.startswith(_OF_LEARNING)) or (delays == "none" and field in _OF_DELAYS)
+
+
+def _axis(rows: Sequence[AccuracyRow]) -> tuple[float, float]:
     """From a round share below all intervals to one above."""
-    known = [main[1] for report in reports if (main := main_accuracy(report)) is not None]
-    if not known:
+    if not rows:
         return 0.0, 1.0
-    low = min(min(one["low"], main_interval(one)["low"]) for one in known)
-    high = max(max(one["high"], main_interval(one)["high"]) for one in known)
+    low = min(min(row.accuracy.low, row.interval[0]) for row in rows)
+    high = max(max(row.accuracy.high, row.interval[1]) for row in rows)
     step = 0.05 if high - low > 0.1 else 0.02
     return max(0.0, math.floor(low / step) * step), min(1.0, math.ceil(high / step) * step)
 
 
-def _caption(reports: Sequence[RunReport], best: RunReport | None) -> Iterator[str]:
-    """Paragraphs of HTML."""
-    low, high = _axis(reports)
-    guesses = {guess for report in reports if (guess := chance(report)) is not None}
-    drawn = ", the short grey line guessing" if any(low <= guess <= high for guess in guesses) else ""
-    bars = f'<span class="with-graph">A bar is the 95% interval, its upright mark the accuracy itself{drawn}. </span>'
-    where = "Accuracies on different clips cannot be compared."
-    if best is not None and (main := main_accuracy(best)) is not None:
-        where = f"All are of the same {main[1]['clips']:,} {part_name(best.settings, main[0])}."
-    yield (
-        f"{bars}{text(where)} The clips&#x27; 95% interval (Wilson's formula) tells how well so many clips pin the "
-        "share down, for one training each; it says nothing of other seeds, nor of other speakers: where the speakers "
-        "are unseen, the interval over them (Student's t) stands first."
-    )
-    if any(_last(report) is not None for report in reports):
-        yield (
-            "The epoch that is kept is the best of many on the clips that it is chosen on, so the accuracy on those is "
-            "optimistic; the last epoch's, on the same clips, stands beside it."
-        )
-    if best is not None:
-        told = "The difference to the best is taken clip by clip, in percentage points"
-        if best.observed is not None and best.observed.clips < best.observed.there:
-            told += f", on {best.observed.clips:,} of the clips"
-        yield (
-            f"{told}; under it stands its 95% interval (Student's t, of paired differences). Where that holds 0, these "
-            "clips do not tell the two apart. It leaves out that the best was picked on these very clips."
-        )
-        yield text(" ".join(few_speakers(best, shares=False)))
+def _pooled(reports: Sequence[RunReport]) -> OverSpeakers | None:
+    shares: dict[str, float] = {}
+    for report in reports:
+        main = main_accuracy(report)
+        speakers = [] if main is None else list(speakers_of(report, main[0]))
+        if main is None or main[1].over_speakers is None or len(speakers) != 1 or speakers[0] in shares:
+            return None
+        shares[speakers[0]] = main[1].value
+    return speaker_interval(shares.values()) if len(shares) > 1 else None

@@ -38,7 +38,7 @@ function confusion(figure, run) {
     const show = () => {
       frame.setAttribute("x", side + column * size); frame.setAttribute("y", row * size); frame.setAttribute("visibility", "visible");
       const sum = counts[row].reduce((a, b) => a + b, 0);
-      const what = row === column ? "understood" : `taken for ${names[column]}`;
+      const what = row === column ? "right" : `predicted ${names[column]}`;
       figure.querySelector(".read").textContent = `${names[row]}: ${what} in ${counts[row][column]} of ${sum} clips.`;
     };
     const limit = (value) => Math.max(0, Math.min(many - 1, value));

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.analysis.report.accuracy import main_accuracy
-from ranvier.analysis.report.clips import part_name
-from ranvier.analysis.report.run_report import Example, RunReport, connection_names, layer_names
+from ranvier.analysis.report.accuracy import main_accuracy, split_name
+from ranvier.analysis.report.run_report import RunReport, connection_names, layer_names
 from ranvier.engine import Engine
 from ranvier.network import Layer, Network
+from ranvier.runs import EpochRow, Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
 STRONGEST = 8  # synapses of a neuron that can be followed
 MOST_CLASSES = 60  # of a confusion matrix that is still drawn
 _MOST_EPOCHS, _MOST_FRAMES, _MOST_BINS, _MOST_EVENTS = 600, 100, 64, 15_000
+_TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _CURVES = ("loss", "train_accuracy", "validation_accuracy", "seen_accuracy", "sigma_ms")
 
 
@@ -29,46 +30,55 @@ def drawings(report: RunReport) -> dict[str, Any]:
         "name": report.name,
         "best": report.best_epoch,
         "curves": _curves(report.rows),
-        "named": {f"{part}_accuracy": part_name(report.settings, part) for part in ("validation", "train", "seen")},
+        "named": {f"{one}_accuracy": split_name(report.settings, one) for one in ("validation", "train", "seen")},
     }
     main = main_accuracy(report)
     if main is not None:
-        data["right"] = number(main[1]["value"])
-    began = report.settings.get("train.sigma_start_ms")
-    if began is not None and "sigma_ms" in data["curves"]:
-        data["began"] = number(float(began))
-    network, observed = report.network, report.observed
+        data["right"] = number(main[1].value)
+    if report.settings.sigma_start_ms is not None and "sigma_ms" in data["curves"]:
+        data["began"] = number(report.settings.sigma_start_ms)
+    network, record = report.network, report.record
     if network is None:
         return data
-    data["dt"] = network.dt_ms
-    data["longest"] = network.max_delay
-    data["layers"] = [
-        {"name": name, "neurons": neurons}
-        for name, neurons in zip(
-            layer_names(network), [network.input.sources, *(layer.targets for layer in network.layers)], strict=True
-        )
+    sizes = [network.input.sources, *(layer.targets for layer in network.layers)]
+    named = zip(layer_names(network), sizes, strict=True)
+    delayed = [
+        (name, layer)
+        for name, layer in zip(connection_names(network), network.layers, strict=True)
+        if layer.max_delay > 0
     ]
-    data["classes"] = list(network.classes)
-    delayed = [(name, layer) for name, layer in _connections(network) if layer.max_delay > 0]
-    data["delays"] = _delay_frames(report, delayed)
     generator = np.random.default_rng(0)
-    data["scatter"] = [{"name": name, **_scatter(layer, generator)} for name, layer in delayed]
-    if observed is None:
+    data |= {
+        "dt": network.dt_ms,
+        "longest": max(layer.max_delay for layer in network.layers),
+        "layers": [{"name": name, "neurons": neurons} for name, neurons in named],
+        "classes": list(network.classes),
+        "delays": _delay_frames(report, delayed),
+        "scatter": [{"name": name, **_scatter(layer, generator)} for name, layer in delayed],
+    }
+    if report.input_hz is not None:
+        data["ticks"] = _frequency_ticks(report.input_hz)
+    if record is None:
         return data
     if len(network.classes) <= MOST_CLASSES:
-        data["confusion"] = observed.confusion.tolist()
-    names = layer_names(network)[1:-1]
-    data["rates"] = [
-        {"name": name, **_spread(rates)} for name, rates in zip(names, observed.neuron_spikes, strict=True)
-    ]
-    if observed.examples:
+        data["confusion"] = record.confusion.tolist()
+    hidden = zip(layer_names(network)[1:-1], record.neuron_spikes, strict=True)
+    data["rates"] = [{"name": name, **_spread(rates)} for name, rates in hidden]
+    if record.examples:
         data["synapses"] = [_strongest(layer) for layer in network.layers]
-        data["clips"] = [_clip(network, example) for example in observed.examples]
+        data["clips"] = [_clip(network, example) for example in record.examples]
     return data
 
 
-def _connections(network: Network) -> list[tuple[str, Layer]]:
-    return list(zip(connection_names(network), network.layers, strict=True))
+def _frequency_ticks(input_hz: NDArray[np.float64]) -> list[list[Any]]:
+    """Round frequencies, with where they lie among the sources."""
+    order = np.argsort(input_hz)
+    there = [hz for hz in _TICKS_HZ if input_hz.min() <= hz <= input_hz.max()]
+    places = np.interp(np.log(there), np.log(input_hz[order]), np.arange(len(input_hz))[order])
+    return [
+        [number(place), f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz"]
+        for hz, place in zip(there, places, strict=True)
+    ]
 
 
 def number(value: Any, digits: int = 5) -> float | None:
@@ -88,29 +98,28 @@ def evenly(many: int, most: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, many - 1, min(many, most))}) if many else []
 
 
-def _curves(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _curves(rows: Sequence[EpochRow]) -> dict[str, Any]:
     kept = [rows[place] for place in evenly(len(rows), _MOST_EPOCHS)]
-    there = [name for name in _CURVES if any(name in row for row in kept)]
+    there = [name for name in _CURVES if any(getattr(row, name) is not None for row in kept)]
     return {
-        "epoch": [row["epoch"] for row in kept],
-        **{name: [number(row.get(name)) for row in kept] for name in there},
+        "epoch": [row.epoch for row in kept],
+        **{name: [number(getattr(row, name)) for row in kept] for name in there},
     }
 
 
 def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[str, Any]:
     """Histograms of delays by epoch, in bins of whole steps; the frozen network's alone where none were recorded."""
     bins = [layer.max_delay + 1 for _, layer in delayed]
-    recorded = [row for row in report.rows if [len(counts) for counts in row.get("delay_histograms", ())] == bins]
-    recorded = recorded if bins else []
+    recorded = [row for row in report.rows if bins and [len(counts) for counts in row.delay_histograms or ()] == bins]
     frames = [recorded[place] for place in evenly(len(recorded), _MOST_FRAMES)]
-    best = next((row for row in recorded if row["epoch"] == report.best_epoch), None)
+    best = next((row for row in recorded if row.epoch == report.best_epoch), None)
     if best is not None and best not in frames:
-        frames = sorted([*frames, best], key=lambda row: int(row["epoch"]))
+        frames = sorted([*frames, best], key=lambda row: row.epoch)
     layers = []
     for place, (name, layer) in enumerate(delayed):
         width = _bin_width(layer)
         final = np.bincount(layer.inputs[0].synapses().delay_steps, minlength=layer.max_delay + 1)
-        counts = [np.asarray(row["delay_histograms"][place]) for row in frames] or [final]
+        counts = [np.asarray((row.delay_histograms or ())[place]) for row in frames] or [final]
         layers.append(
             {
                 "name": name,
@@ -119,7 +128,7 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[s
                 "mean": [number(c @ np.arange(len(c)) / max(1, c.sum()), 4) for c in counts],
             }
         )
-    return {"epoch": [row["epoch"] for row in frames], "layers": layers}
+    return {"epoch": [row.epoch for row in frames], "layers": layers}
 
 
 def _bin_width(layer: Layer) -> int:
@@ -175,9 +184,8 @@ def _strongest(layer: Layer) -> dict[str, Any]:
     there = rank < STRONGEST
     place = source[there], rank[there]
     largest = float(np.abs(weight).max(initial=0.0)) or 1.0
-    targets, delays, strong = (
-        np.zeros((connection.sources, STRONGEST), values.dtype) for values in (target, delay, weight)
-    )
+    shape = (connection.sources, STRONGEST)
+    targets, delays, strong = (np.zeros(shape, values.dtype) for values in (target, delay, weight))
     targets[place], delays[place], strong[place] = target[there], delay[there], weight[there]
     return {
         "kept": STRONGEST,

@@ -1,4 +1,4 @@
-// Several runs over each other: told apart by colour and by dashes, the chosen one thick.
+// Several runs over each other: by colour and by dashes, the chosen one thick.
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "14 4", "4 2"], COLOURS = 8;
 
@@ -22,11 +22,11 @@ function overlay(figure, _, runs) {
     const rights = [...shown.flatMap((run) => finite(accuracy(run))), ...finite([guess])];
     const right = { low: Math.floor(Math.min(...rights) * 10) / 10, high: Math.min(1, Math.ceil(Math.max(...rights) * 10) / 10), format: (v) => (100 * v).toFixed(0) + "%" };
     const top = Math.max(0.01, ...shown.flatMap((run) => finite(loss(run))));
-    for (const [title, values, y, height] of [["Clips that were right", accuracy, right, 280], ["Loss on training clips", loss, { low: 0, high: top }, 200]]) {
+    for (const [title, values, y, height] of [["Accuracy", accuracy, right, 280], ["Loss on training clips", loss, { low: 0, high: top }, 200]]) {
       const box = panel(grid, title), c = chart(box, { height, x: { low: 1, high, whole: true, label: "epoch" }, y, label: title });
       if (values === accuracy && guess !== null) {
         node("line", { class: "guess", x1: c.left, x2: c.width - c.right, y1: c.y(guess), y2: c.y(guess) }, c.svg);
-        node("text", { x: c.width - c.right, y: c.y(guess) - 4, "text-anchor": "end" }, c.svg, `guessing: ${percent(guess)}`);
+        node("text", { x: c.width - c.right, y: c.y(guess) - 4, "text-anchor": "end" }, c.svg, `chance: ${percent(guess)}`);
       }
       for (const place of order) {
         const { epoch } = shown[place].curves, series = values(shown[place]), kept = epoch.indexOf(shown[place].best);

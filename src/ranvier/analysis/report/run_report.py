@@ -1,91 +1,75 @@
-"""What a report is made of: plain values and arrays, and the frozen network."""
+"""What a report is made of: typed values, arrays, and the frozen network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine import Events
-from ranvier.network import Network
+from ranvier.network import Layer, Network
+from ranvier.runs import EpochRow, EvaluationRecord, ProbeRecord, RunResult
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A clip to be drawn.
-
-    Attributes:
-        label: index of its class.
-        speaker: name of who speaks; empty where nobody knows.
-        length: steps.
-        events: as :func:`ranvier.engine.run` takes them: (step, source, size), or dense ``[time, source]``.
-    """
-
-    label: int
-    speaker: str
-    length: int
-    events: Events | NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What a frozen network did with clips.
+@dataclass(frozen=True)
+class ReportSettings:
+    """What the report has to know of a run's configuration.
 
     Attributes:
-        split: ``test``, ``validation`` or ``train``, or the name of a file.
-        clips: clips that were run.
-        there: clips that there are; more than ``clips`` where only a part was run.
-        confusion: ``[true class, predicted class]`` clips.
-        right: ``[clip]`` whether the network was right.
-        which: stands for the clips that were run; the same for two networks that ran on the same ones.
-        neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
-        source_events: ``[source]`` mean input events in a clip; None where the input is real numbers.
-        speakers: (right, clips) by speaker; empty where nobody knows.
-        examples: a few of the clips.
+        recipe: name of a recipe of the same kind, for ``ranvier train RECIPE --help``.
+        delays: ``learned``, ``fixed``, ``none``, or ``every``.
+        epochs: passes over the training clips that were asked for.
+        seed: of the training.
+        published: the epoch is chosen on the test clips, as published.
+        unseen: splits whose speakers are in no training clip.
+        sigma_start_ms: width of the delays' kernel at the start; None where no delay is learned.
+        initialised: the training started from another network.
+        division: fields that decide which clips are in which split, with their values as text.
+        fields: every field with its value as text, to be printed.
     """
 
-    split: str
-    clips: int
-    there: int
-    confusion: NDArray[np.int64]
-    right: NDArray[np.bool_]
-    which: str
-    neuron_spikes: tuple[NDArray[np.float64], ...]
-    source_events: NDArray[np.float64] | None
-    speakers: Mapping[str, tuple[int, int]]
-    examples: tuple[Example, ...]
+    recipe: str
+    delays: str
+    epochs: int
+    seed: int
+    published: bool = False
+    unseen: frozenset[str] = frozenset()
+    sigma_start_ms: float | None = None
+    initialised: bool = False
+    division: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class RunReport:
-    """A run, as it is told.
+    """A run, as it is shown.
 
     Attributes:
         name: of the run.
-        story: what was trained, sentence after sentence, for somebody who knows nothing of it.
+        description: what was trained, in a few sentences.
         command: makes the run again.
-        settings: its resolved configuration, by dotted name.
-        epochs: passes over the clips that were asked for.
-        rows: a mapping per epoch, as ``metrics.jsonl`` holds them.
-        result: as ``result.json`` holds it; None while the run is not finished.
+        settings: of its configuration.
+        rows: of the epochs that are done.
+        result: None while the run is not finished.
         network: the frozen network; None where there is none.
-        observed: what it did with clips; None where there were none at hand.
+        record: what it did with clips; None where there were none at hand.
+        probe: its accuracy under disturbances; None where that was not measured.
+        input_hz: ``[source]`` characteristic frequencies; None where the inputs are no places of an ear.
         notes: what is missing and why.
     """
 
     name: str
-    story: Sequence[str]
+    description: Sequence[str]
     command: str
-    settings: Mapping[str, str]
-    epochs: int
-    rows: Sequence[Mapping[str, Any]]
-    result: Mapping[str, Any] | None
-    network: Network | None
-    observed: Observed | None
+    settings: ReportSettings
+    rows: Sequence[EpochRow]
+    result: RunResult | None = None
+    network: Network | None = None
+    record: EvaluationRecord | None = None
+    probe: ProbeRecord | None = None
+    input_hz: NDArray[np.float64] | None = None
     notes: Sequence[str] = ()
 
     @property
@@ -94,29 +78,43 @@ class RunReport:
         return () if self.network is None else self.network.classes
 
     @property
+    def chance(self) -> float | None:
+        """Accuracy of guessing."""
+        return 1 / len(self.classes) if self.classes else None
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch whose network was kept."""
-        return None if self.result is None else self.result.get("best_epoch")
+        return None if self.result is None else self.result.best_epoch
+
+    @property
+    def synapses(self) -> list[int]:
+        """Of every layer; a weight of 0 is none."""
+        return [] if self.network is None else [int(fan_out(layer).sum()) for layer in self.network.layers]
+
+    @property
+    def longest_ms(self) -> float:
+        """The longest delay that the network may have."""
+        return 0.0 if self.network is None else self.network.max_delay * self.network.dt_ms
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a layer receives traces of spikes instead of spikes."""
+        return self.network is not None and any(layer.output is not None for layer in self.network.layers)
+
+    @property
+    def arrivals(self) -> float | None:
+        """Spikes times the synapses that they reach, per clip; None where that is not known or inputs are numbers."""
+        if self.network is None or self.record is None or self.record.source_events is None or self.filtered:
+            return None
+        sent = [self.record.source_events, *self.record.neuron_spikes]
+        return float(sum(x @ fan_out(layer) for x, layer in zip(sent, self.network.layers, strict=True)))
 
 
-def learns_delays(report: RunReport) -> bool:
-    """Whether the delays are learned; else they stay as they were drawn, are all there at once, or there are none."""
-    return report.settings.get("model.delays") == "learned"
-
-
-def starts_at_random(report: RunReport) -> bool:
-    """Whether weights and delays were drawn when the training began; else they came from another run."""
-    return report.settings.get("train.start", "none") == "none"
-
-
-def has_delays(network: Network) -> bool:
-    """Whether any spike is delayed at all."""
-    return any(layer.max_delay > 0 for layer in network.layers)
-
-
-def is_filtered(network: Network) -> bool:
-    """Whether a layer hears traces of spikes instead of spikes."""
-    return any(layer.output is not None for layer in network.layers)
+def fan_out(layer: Layer) -> NDArray[np.int64]:
+    """Synapses of every source ``[source]`` of the layer's first connection; a weight of 0 is none."""
+    connection = layer.inputs[0]
+    return np.bincount(connection.synapses().source, minlength=connection.sources)
 
 
 def layer_names(network: Network) -> list[str]:

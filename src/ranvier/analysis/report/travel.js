@@ -14,7 +14,7 @@ function travel(figure, run) {
   let canvas = null, places = null, timer = null;
 
   clips.forEach((clip, i) => {
-    const right = clip.said === clip.label ? "understood" : `taken for ${clip.said}`;
+    const right = clip.said === clip.label ? "right" : `predicted ${clip.said}`;
     element("option", { value: i }, pick.clip, `${clip.label}${clip.speaker ? ", by " + (/^\d+$/.test(clip.speaker) ? "speaker " : "") + clip.speaker : ""} (${right})`);
   });
   run.layers.slice(0, -1).forEach((layer, i) => {
@@ -57,8 +57,7 @@ function travel(figure, run) {
   state.layer = run.synapses.length > 1 && synapses[1].delay.some((delay) => delay > 0) ? 1 : 0;
   if (![...pick.layer.options].some((option) => Number(option.value) === state.layer)) state.layer = 0;
   chooseClip(0);
-  const spikes = spikesOf(clips[0], state);
-  state.time = Math.min(clips[0].steps - 1, spikes.length ? spikes[0] + Math.ceil(clips[0].steps / 4) : Math.floor(clips[0].length / 2));
+  state.time = clips[0].steps - 1; // the end: all spikes and the answer
   pick.time.value = state.time;
 
   pick.clip.onchange = () => { chooseClip(Number(pick.clip.value)); paint(); };
@@ -151,9 +150,9 @@ function tell(run, clip, synapses, state) {
     }
     parts.push(first);
   }
-  if (said.name === null) parts.push("The output says nothing yet: all classes are equal.");
-  else if (state.time < clip.steps - 1) parts.push(`So far the largest total is that of “${said.name}”, ${percent(said.share)} of all.`);
-  else parts.push(`The answer, the largest total, is “${said.name}” with ${percent(said.share)} of all${said.name === clip.label ? ", which is right" : `; right would be “${clip.label}”`}.`);
+  if (said.name === null) parts.push("No class leads yet.");
+  else if (state.time < clip.steps - 1) parts.push(`So far “${said.name}” leads with ${percent(said.share)}.`);
+  else parts.push(`Prediction: “${said.name}” with ${percent(said.share)}${said.name === clip.label ? ", right" : `; true class “${clip.label}”`}.`);
   return parts.join(" ");
 }
 
@@ -162,14 +161,18 @@ function layout(width, run, clips) {
   const row = classes <= 24 ? 13 : classes <= 40 ? 9 : 5;
   const heights = run.layers.map((layer, i) => (i === run.layers.length - 1 ? Math.max(40, classes * row) : layer.neurons <= 16 ? 16 * layer.neurons : Math.min(narrow ? 130 : 160, Math.max(90, layer.neurons))));
   const panels = [];
-  let top = 6;
-  for (const height of heights) { panels.push({ top, height }); top += height + 22; }
+  let top = 20;
+  for (const height of heights) { panels.push({ top, height }); top += height + 26; }
   const longest = Math.max(...clips.map((clip) => clip.steps));
   return {
-    width, height: top + 16, left, right, row, narrow, panels, longest,
+    width, height: top + 4, left, right, row, narrow, panels, longest,
     x(step, clip) { return left + ((step + 0.5) / clip.steps) * (width - left - right); },
     step(x, clip) { return ((x - left) / (width - left - right)) * clip.steps; },
-    y(layer, neuron) { const p = panels[layer]; return p.top + ((neuron + 0.5) / run.layers[layer].neurons) * p.height; },
+    // low channels and neurons lie below; classes are read from the top
+    y(layer, neuron) {
+      const p = panels[layer], many = run.layers[layer].neurons, rank = (neuron + 0.5) / many;
+      return p.top + (layer === run.layers.length - 1 ? rank : 1 - rank) * p.height;
+    },
   };
 }
 
@@ -200,10 +203,16 @@ function drawClip(canvas, places, run, clip, synapses, state) {
     pen.fillStyle = card; pen.fillRect(places.left, p.top, places.width - places.left - places.right, p.height);
     pen.strokeStyle = line; pen.lineWidth = 1; pen.strokeRect(places.left + 0.5, p.top + 0.5, places.width - places.left - places.right - 1, p.height - 1);
     if (number === last) return;
-    pen.fillStyle = muted; pen.textAlign = "right"; pen.textBaseline = "top";
-    layer.name.replace("hidden layer", "hidden\nlayer").split("\n").forEach((word, i) => pen.fillText(word, places.left - 8, p.top + 2 + 15 * i));
-    pen.globalAlpha = 0.8; pen.textBaseline = "bottom";
-    pen.fillText(places.narrow ? String(layer.neurons) : `${layer.neurons} ${number ? "neurons" : "channels"}`, places.left - 8, p.top + p.height - 1);
+    pen.fillStyle = muted; pen.textAlign = "right"; pen.textBaseline = "middle";
+    let free = Infinity; // from the lowest up, none over another
+    const scale = number === 0 && run.ticks ? run.ticks : ticks(0, layer.neurons - 1, 3).filter(Number.isInteger).map((n) => [n, String(n)]);
+    for (const [neuron, label] of [...scale].sort((a, b) => a[0] - b[0])) {
+      const y = Math.max(p.top + 5, Math.min(p.top + p.height - 5, places.y(number, neuron)));
+      if (free - y < 13) continue;
+      free = y;
+      pen.fillText(label, places.left - 8, y);
+      pen.fillRect(places.left - 4, places.y(number, neuron) - 0.5, 4, 1);
+    }
     const high = Math.max(2, p.height / layer.neurons), mark = Math.max(1.5, Math.min(wide * 0.5, 4));
     if (number === 0 && clip.frames) {
       pen.fillStyle = ink;
@@ -211,7 +220,7 @@ function drawClip(canvas, places, run, clip, synapses, state) {
         const value = clip.frames[t * layer.neurons + i] / 255;
         if (value < 0.02) continue;
         pen.globalAlpha = value * (t <= state.time ? 0.9 : 0.3);
-        pen.fillRect(places.left + t * wide, p.top + (i / layer.neurons) * p.height, wide + 0.3, p.height / layer.neurons + 0.3);
+        pen.fillRect(places.left + t * wide, p.top + (1 - (i + 1) / layer.neurons) * p.height, wide + 0.3, p.height / layer.neurons + 0.3);
       }
     }
     const raster = clip.rasters[number];
@@ -237,8 +246,8 @@ function drawClip(canvas, places, run, clip, synapses, state) {
       pen.globalAlpha = 1; pen.fillStyle = name === said ? accent : name === clip.label ? ink : muted;
       pen.textAlign = "right"; pen.textBaseline = "middle";
       pen.font = `${name === said || name === clip.label ? "600 " : ""}${Math.min(12, places.row - 1)}px ${getComputedStyle(document.body).fontFamily}`;
-      let cut = name;
-      while (cut.length > 2 && pen.measureText(cut).width > places.left - 10) cut = cut.slice(0, -2) + "…";
+      let cut = name, kept = name.length - 3; // from the middle: names often differ in their last letter
+      while (kept > 1 && pen.measureText(cut).width > places.left - 10) cut = `${name.slice(0, kept--)}…${name.slice(-2)}`;
       pen.fillText(cut, places.left - 8, y + high / 2);
     }
   }
@@ -247,6 +256,11 @@ function drawClip(canvas, places, run, clip, synapses, state) {
   pen.globalAlpha = 1; pen.strokeStyle = faint; pen.setLineDash([2, 3]); pen.beginPath();
   pen.moveTo(end, places.panels[0].top); pen.lineTo(end, p.top + p.height); pen.stroke(); pen.setLineDash([]);
   drawArrows(pen, places, run, clip, synapses, state, { accent, card, wide });
+  run.layers.forEach((layer, number) => { // over the arrows, so that it can be read
+    const size = number === last ? "" : `, ${layer.neurons} ${number ? "neurons" : "channels"}`, text = layer.name + size, { top } = places.panels[number];
+    pen.globalAlpha = 0.85; pen.fillStyle = colour("paper"); pen.fillRect(places.left, top - 18, pen.measureText(text).width + 4, 16);
+    pen.globalAlpha = 1; pen.fillStyle = muted; pen.textAlign = "left"; pen.textBaseline = "bottom"; pen.fillText(text, places.left, top - 3);
+  });
   pen.strokeStyle = accent; pen.globalAlpha = 0.9; pen.lineWidth = 1;
   pen.beginPath(); pen.moveTo(now, places.panels[0].top); pen.lineTo(now, p.top + p.height); pen.stroke();
 

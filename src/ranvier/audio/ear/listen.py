@@ -15,6 +15,7 @@ from ranvier.audio.ear import membrane as bm
 from ranvier.audio.ear.flatten import flattened
 from ranvier.audio.sound import Sound, checked, resampled, without_offset
 from ranvier.data.dataset import DataError
+from ranvier.errors import RuleError
 
 _AT_ONCE = 48  # channels transformed together; whole lanes
 
@@ -55,7 +56,7 @@ class Ear:
             ("emphasis_hz", self.emphasis_hz is None or 0 < self.emphasis_hz < math.inf, "above 0, or None"),
         ):
             if not good:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not allowed ({allowed})")
+                raise RuleError(name, repr(getattr(self, name)), allowed)
 
     def prepare(self, cache: str | os.PathLike[str] | None = None) -> None:
         """Make the membrane's table if it is not in the cache: several seconds. Else the first sound waits for it."""

@@ -43,7 +43,7 @@ BLOCK = STEPS_PER_SECOND  # steps that are transformed together
 AHEAD, BEHIND = 4800, 2400  # steps: the membrane answers sound up to 0.2 s ahead and 0.1 s behind
 VALID = BLOCK - AHEAD - BEHIND  # steps of a block that no edge has touched
 
-_LAST_PLACE = 3.5
+LAST_PLACE = 3.5  # the apex; the base is 0
 _STIFFNESS, _STIFFNESS_LOSS, _FALL = 1e9, 3500.0, 3.0
 _MASS, _HEIGHT = 0.05, 0.1
 _DAMPING = 0.15 * np.sqrt(_STIFFNESS * _MASS)
@@ -126,7 +126,7 @@ def _table(channels: int, bins: NDArray[np.int64]) -> NDArray[np.complex64]:
     frequency_hz = np.maximum(bins, 1) * (RATE / (2 * BLOCK))
     share = np.where((bins == 0) | (bins == BLOCK // 2), 1.0, 0.5)
     table = np.empty((channels, len(bins)), np.complex64)
-    places = np.linspace(0, _LAST_PLACE, channels) if channels > 1 else np.zeros(1)
+    places = np.linspace(0, LAST_PLACE, channels) if channels > 1 else np.zeros(1)
 
     def fill(first: int) -> None:
         chosen = slice(first, first + _AT_ONCE)

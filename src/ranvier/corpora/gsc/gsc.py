@@ -30,7 +30,6 @@ _EAR_GRID = Grid(channels=700, pool=5, dt_ms=10.0)
 class GSC(FileCorpus):
     """Google Speech Commands v0.02, folders of words, as log-mel frames or as an ear's spikes."""
 
-    task: ClassVar[str] = "which word is spoken (Google Speech Commands)"
     root_holds: ClassVar[str] = "the folder that holds the folders of words"
 
     kind: Literal["gsc"]
@@ -66,6 +65,11 @@ class GSC(FileCorpus):
     @property
     def _mel(self) -> MelSettings:
         return PAPER if self.input == "mel-paper" else DEFAULT
+
+    @property
+    def from_ear(self) -> bool:
+        """Whether an ear of 700 channels made the spikes."""
+        return self.input == "ear"
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """The official splits; what was computed once lies in the cache."""

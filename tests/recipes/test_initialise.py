@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +14,16 @@ import torch
 from ranvier.cli.show import show_result
 from ranvier.data import write_recording
 from ranvier.network import Network
-from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, start_file
+from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config, load_values
 from ranvier.recipes.fit import Training
-from ranvier.recipes.metrics import read_metrics
+from ranvier.recipes.initialise import check_init, initial_state
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.start import begin, check_start
 from ranvier.recipes.train import resume, train
+from ranvier.runs import EpochRow, InitFrom, read_metrics, read_result
+from tests.analysis.reports import Page
 from tests.networks import dense
+from tests.results import present
 
 from .conftest import SMALL, Quiet
 
@@ -61,7 +62,7 @@ def further(first: Path, tmp_path: Path) -> Make:
     def make(**changes: str) -> Config:
         dotted = {name.replace("__", "."): value for name, value in changes.items()}
         here = {"data.root": str(tmp_path / "other.h5"), "data.validation": "speakers", "data.test": "none"}
-        return build_config(load_values("folder"), {**SMALL, **here, "train.start": str(first), **dotted})
+        return build_config(load_values("folder"), {**SMALL, **here, "train.init_from": str(first), **dotted})
 
     return make
 
@@ -76,7 +77,7 @@ def chosen(run: Path) -> dict[str, torch.Tensor]:
 def started(config: Config, folder: Path) -> Training:
     folder.mkdir(exist_ok=True)
     splits = build_splits(config)
-    start = begin(config, splits, folder)
+    start = initial_state(config, splits, folder)
     assert start is not None
     return Training(config, splits, start["model"])
 
@@ -109,7 +110,7 @@ def test_numerals_are_one_class_with_their_digits(
     write_other(tmp_path / "here.h5", 60, here, 1)
     values = {**SMALL, "data.root": str(tmp_path / "one.h5"), **ALL}
     train(build_config(load_values("folder"), values), tmp_path / "first", Quiet())
-    values |= {"data.root": str(tmp_path / "here.h5"), "train.start": str(tmp_path / "first")}
+    values |= {"data.root": str(tmp_path / "here.h5"), "train.init_from": str(tmp_path / "first")}
     config = build_config(load_values("folder"), values)
     model = started(config, tmp_path / "run").model.state_dict()
     assert torch.equal(model["linear.weight"], chosen(tmp_path / "first")["linear.weight"])
@@ -120,7 +121,7 @@ def test_shared_delays_come_along(delay_type: str, small: Make, tmp_path: Path) 
     train(small(model__delay_type=delay_type), tmp_path / "first", Quiet())
     write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
     values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
-    values |= {"model.delay_type": delay_type, "train.start": str(tmp_path / "first")}
+    values |= {"model.delay_type": delay_type, "train.init_from": str(tmp_path / "first")}
     model = started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict()
     theirs = chosen(tmp_path / "first")["linear.delay"]
     if delay_type == "axonal":
@@ -130,10 +131,10 @@ def test_shared_delays_come_along(delay_type: str, small: Make, tmp_path: Path) 
 
 
 def test_synapses_that_are_not_there_come_along(small: Make, tmp_path: Path) -> None:
-    train(small(model__incoming="4"), tmp_path / "first", Quiet())
+    train(small(model__fan_in="4"), tmp_path / "first", Quiet())
     write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
     values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
-    values |= {"model.incoming": "4", "train.seed": "7", "train.start": str(tmp_path / "first")}
+    values |= {"model.fan_in": "4", "train.seed": "7", "train.init_from": str(tmp_path / "first")}
     model, theirs = (
         started(build_config(load_values("folder"), values), tmp_path / "run").model.state_dict(),
         chosen(tmp_path / "first"),
@@ -153,7 +154,7 @@ def test_learned_time_constants_come_along(small: Make, tmp_path: Path) -> None:
     train(small(model__neuron="plif", train__weight_lr="0.1"), tmp_path / "first", Quiet())
     write_other(tmp_path / "other.h5", 60, ("new", "b"), 5)
     values = {**SMALL, "data.root": str(tmp_path / "other.h5"), **ALL}
-    values |= {"model.neuron": "plif", "train.start": str(tmp_path / "first")}
+    values |= {"model.neuron": "plif", "train.init_from": str(tmp_path / "first")}
     config = build_config(load_values("folder"), values)
     model, theirs = started(config, tmp_path / "run").model.state_dict(), chosen(tmp_path / "first")
     alone = Training(config, build_splits(config)).model.state_dict()
@@ -167,39 +168,35 @@ def test_it_knows_from_the_first_what_the_other_run_learned(further: Make, tmp_p
     write_other(tmp_path / "other.h5", 90, ("c", "b", "a"), 5)
     little = {"train__epochs": "1", "train__weight_lr": "1e-6", "train__delay_lr_ms": "1e-6"}
     result = train(further(**little), tmp_path / "run", Quiet())
-    alone = train(further(train__start="none", **little), tmp_path / "alone", Quiet())
-    assert result["accuracy"]["validation"]["value"] > 0.8
-    assert alone["accuracy"]["validation"]["value"] < 0.7
-    assert "start" not in alone
+    alone = train(further(train__init_from="none", **little), tmp_path / "alone", Quiet())
+    assert result.accuracy["validation"].value > 0.8
+    assert alone.accuracy["validation"].value < 0.7
+    assert alone.init_from is None
 
 
 def test_the_run_tells_where_it_started(
     further: Make, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = train(further(), tmp_path / "run", Quiet())
-    before = json.loads((first / "result.json").read_text())
-    assert result["start"] == {
-        "run": str(first),
-        "recipe": "shd",
-        "seed": 0,
-        "best_epoch": before["best_epoch"],
-        "git_commit": before["git_commit"],
-        "classes": ["b", "a"],
-        "trained_on": [],
-        "share": 0.0,
-    }
+    before = present(read_result(first))
+    assert result.init_from == InitFrom(
+        run=str(first),
+        recipe="shd",
+        seed=0,
+        best_epoch=before.best_epoch,
+        git_commit=before.git_commit,
+        classes=("b", "a"),
+        trained_on=(),
+        interpolation=0.0,
+    )
     show_result(result, tmp_path / "run")
     assert f"started from {first} (shd), with its output neurons for b, a" in capsys.readouterr().out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert f"with the finished network of another run (recipe shd, {first})" in page
-    assert "Output neurons came along for two of the three classes" in page
-    assert "delays begin as the other run left them" in page
-    assert "at random, all lengths" not in page
+    assert str(first) in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_delays_are_told_to_have_moved_from_the_start(further: Make, first: Path, tmp_path: Path) -> None:
     train(further(train__delay_lr_ms="1e-6", train__epochs="1"), tmp_path / "run", Quiet())
-    assert max(read_metrics(tmp_path / "run")[-1]["delay_moved_ms"]) < 0.01
+    assert max(map(present, present(read_metrics(tmp_path / "run")[-1].delay_moved_ms))) < 0.01
     before, after = (Network.read(run / "network.safetensors") for run in (first, tmp_path / "run"))
     for one, other in zip(before.layers[:-1], after.layers[:-1], strict=True):
         assert np.array_equal(dense(one).delay_steps, dense(other).delay_steps)
@@ -209,7 +206,7 @@ class StopHereError(Exception):
     """Stands for a kill."""
 
 
-def stop(row: dict[str, Any]) -> None:
+def stop(row: EpochRow) -> None:
     raise StopHereError
 
 
@@ -225,24 +222,24 @@ def test_a_stopped_run_continues_to_the_bit_though_the_other_run_is_gone(
     resume(tmp_path / "stopped", Quiet())
     one, other = ((tmp_path / run / "network.safetensors").read_bytes() for run in ("whole", "stopped"))
     assert one == other
-    moved = [[row["delay_moved_ms"] for row in read_metrics(tmp_path / run)] for run in ("whole", "stopped")]
+    moved = [[row.delay_moved_ms for row in read_metrics(tmp_path / run)] for run in ("whole", "stopped")]
     assert moved[0] == moved[1]
-    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
-    assert results[0]["start"] == results[1]["start"]
+    results = [present(read_result(tmp_path / run)) for run in ("whole", "stopped")]
+    assert results[0].init_from == results[1].init_from
 
 
 def test_each_of_the_trainings_that_leave_a_speaker_out_starts_from_it(further: Make, tmp_path: Path) -> None:
     each = {"data__validation": "leave-one-speaker-out", "data__validation_speakers": ""}
     result = train(further(**each, train__epochs="1"), tmp_path / "run", Quiet())
-    assert set(result["folds"]) == {"0", "1", "2"}
-    assert all(fold["start"]["classes"] == ["b", "a"] for fold in result["folds"].values())
+    assert set(result.folds) == {"0", "1", "2"}
+    assert all(present(fold.init_from).classes == ("b", "a") for fold in result.folds.values())
 
 
 REFUSED = [
     ({"model__hidden": "12,8"}, r"model.hidden is 12,10 there and 12,8 here \(it must be the same\)"),
-    ({"model__branches": "2"}, "model.branches is 1 there and 2 here"),
+    ({"model__synapses_per_pair": "2"}, "model.synapses_per_pair is 1 there and 2 here"),
     ({"model__delay_type": "axonal"}, "model.delay_type is synaptic there and axonal here"),
-    ({"model__incoming": "3"}, "model.incoming is None there and 3 here"),
+    ({"model__fan_in": "3"}, "model.fan_in is None there and 3 here"),
     ({"model__neuron": "plif"}, "model.neuron is lif there and plif here"),
     ({"data__pool": "1"}, "input is 20 channels, pooled by 2 there and 20 channels, pooled by 1 here"),
     ({"data__dt_ms": "5"}, "data.dt_ms is 10 there and 5 here"),
@@ -255,7 +252,7 @@ REFUSED = [
 def test_a_network_of_another_form_is_refused(
     changes: dict[str, str], why: str, further: Make, first: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=f"^train.start: {first}: {why}"):
+    with pytest.raises(ConfigError, match=f"^train.init_from: {first}: {why}"):
         train(further(**changes), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
 
@@ -268,18 +265,18 @@ def test_longer_delays_are_no_other_form(further: Make, first: Path, tmp_path: P
 def test_what_is_no_finished_run_is_refused(further: Make, first: Path, tmp_path: Path) -> None:
     def refused(start: Path, why: str) -> None:
         with pytest.raises(ConfigError, match=why) as error:
-            train(further(train__start=str(start)), tmp_path / "run", Quiet())
+            train(further(train__init_from=str(start)), tmp_path / "run", Quiet())
         assert "\n" not in str(error.value)
         assert not (tmp_path / "run").exists()
 
     refused(
         tmp_path / "nowhere",
-        r"^train.start: .*nowhere: is not there \(a run's folder, or the name of a run of the package",
+        r"^train.init_from: .*nowhere: is not there \(a run's folder, or the name of a run of the package",
     )
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", r"^train.start: .*empty: is not a run's folder")
+    refused(tmp_path / "empty", r"^train.init_from: .*empty: is not a run's folder")
     (first / "result.json").rename(first / "result.kept")
-    refused(first, r"^train.start: .*first: is no single finished training")
+    refused(first, r"^train.init_from: .*first: is no single finished training")
     (first / "result.kept").rename(first / "result.json")
     checkpoint_file(first).write_bytes(b"no checkpoint")
     refused(first, "not a whole checkpoint")
@@ -298,17 +295,17 @@ def test_one_that_may_have_heard_the_test_is_refused(small: Make, first: Path, t
     """The first run learned from speakers 0 and 1; here speaker 1 is to be new."""
     start = str(first)
     with pytest.raises(ConfigError, match=r"trained on the same recording, .*data, divided otherwise"):
-        train(small(data__validation_speakers="1", train__start=start), tmp_path / "run", Quiet())
+        train(small(data__validation_speakers="1", train__init_from=start), tmp_path / "run", Quiet())
     with pytest.raises(ConfigError, match="divided otherwise"):
-        train(small(data__validation="leave-one-speaker-out", train__start=start), tmp_path / "run", Quiet())
+        train(small(data__validation="leave-one-speaker-out", train__init_from=start), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
-    alike = small(train__start=start, train__seed="3")
-    check_start(alike, build_splits(alike), tmp_path / "run")
+    alike = small(train__init_from=start, train__seed="3")
+    check_init(alike, build_splits(alike), tmp_path / "run")
 
 
 def test_speakers_left_out_in_turn_were_all_heard_by_one_that_heard_everybody(small: Make, tmp_path: Path) -> None:
     train(small(data__validation="none", train__epochs="1"), tmp_path / "first", Quiet())
-    config = small(data__validation="leave-one-speaker-out", train__start=str(tmp_path / "first"))
+    config = small(data__validation="leave-one-speaker-out", train__init_from=str(tmp_path / "first"))
     with pytest.raises(ConfigError, match="divided otherwise"):
         train(config, tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
@@ -320,28 +317,28 @@ def test_a_run_that_does_not_say_where_its_data_lay_is_known_by_their_kind(
     file = first / "config.toml"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(line for line in lines if not line.startswith("root")))
-    config = small(data__validation_speakers="1", train__start=str(first))
+    config = small(data__validation_speakers="1", train__init_from=str(first))
     with pytest.raises(ConfigError, match="first: was trained on data of recipe shd divided otherwise"):
-        check_start(config, build_splits(config), first.parent / "run")
-    for allowed in (small(train__start=str(first)), further()):
-        check_start(allowed, build_splits(allowed), first.parent / "run")
+        check_init(config, build_splits(config), first.parent / "run")
+    for allowed in (small(train__init_from=str(first)), further()):
+        check_init(allowed, build_splits(allowed), first.parent / "run")
 
 
 def test_comparisons_do_not_start_from_a_network(small: Make) -> None:
-    with pytest.raises(ConfigError, match=r"^compare: is not allowed with train.start"):
-        small(train__start="runs/shd", compare="fixed")
+    with pytest.raises(ConfigError, match=r"^compare: is not allowed with train.init_from"):
+        small(train__init_from="runs/shd", compare="fixed")
 
 
 def test_detectors_do_not_start_from_a_network(first: Path, tmp_path: Path) -> None:
-    config = build_config(load_values("coincidence"), {"train.start": str(first), "compare": ""})
+    config = build_config(load_values("coincidence"), {"train.init_from": str(first), "compare": ""})
     with pytest.raises(ConfigError, match=r"model\.kind is feedforward, here detectors"):
-        check_start(config, build_splits(config), tmp_path / "run")
+        check_init(config, build_splits(config), tmp_path / "run")
 
 
 def test_the_start_is_kept_with_the_run(further: Make, first: Path, tmp_path: Path) -> None:
     config, folder = further(), tmp_path / "run"
     one = started(config, folder).model.state_dict()
-    assert start_file(folder).exists()
+    assert init_file(folder).exists()
     shutil.rmtree(first)
     other = started(config, folder).model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -357,8 +354,8 @@ def known(tmp_path: Path) -> dict[str, str]:
 def test_a_share_of_the_start_is_in_the_finished_network(share: float, further: Make, tmp_path: Path) -> None:
     run = tmp_path / "run"
     last = {"data__validation": "none", "data__validation_speakers": ""}  # the last epoch is kept
-    result = train(further(train__start_share=str(share), **last, **known(tmp_path)), run, Quiet())
-    begun, state = load_checkpoint(start_file(run)), load_checkpoint(checkpoint_file(run))
+    result = train(further(train__init_interpolation=str(share), **last, **known(tmp_path)), run, Quiet())
+    begun, state = load_checkpoint(init_file(run)), load_checkpoint(checkpoint_file(run))
     assert begun is not None
     assert state is not None
     moved = 0
@@ -373,22 +370,22 @@ def test_a_share_of_the_start_is_in_the_finished_network(share: float, further: 
     layer = Network.read(run / "network.safetensors").layers[0]
     connection = dense(layer)
     assert np.array_equal(connection.delay_steps[connection.weight != 0], averaged.numpy()[connection.weight != 0])
-    assert result["start"]["share"] == share
+    assert present(result.init_from).interpolation == share
 
 
 def test_an_epoch_is_chosen_by_what_would_be_kept_of_it(further: Make, tmp_path: Path) -> None:
     """Learning much too fast spoils the trained network; nearly all of the start keeps what it knew."""
     spoilt = {"train__weight_lr": "10", "train__epochs": "2", **known(tmp_path)}
     alone = train(further(**spoilt), tmp_path / "alone", Quiet())
-    kept = train(further(**spoilt, train__start_share="0.9999"), tmp_path / "kept", Quiet())
-    assert alone["accuracy"]["validation"]["value"] < 0.7
-    assert kept["accuracy"]["validation"]["value"] > 0.8
+    kept = train(further(**spoilt, train__init_interpolation="0.9999"), tmp_path / "kept", Quiet())
+    assert alone.accuracy["validation"].value < 0.7
+    assert kept.accuracy["validation"].value > 0.8
     rows = read_metrics(tmp_path / "kept")
-    assert max(row["validation_accuracy"] for row in rows) == kept["accuracy"]["validation"]["value"]
+    assert max(present(row.validation_accuracy) for row in rows) == kept.accuracy["validation"].value
 
 
 def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -> None:
-    config = further(train__start_share="0.5", **known(tmp_path))
+    config = further(train__init_interpolation="0.5", **known(tmp_path))
     train(config, tmp_path / "whole", Quiet())
     watcher = Quiet()
     watcher.epoch = stop  # type: ignore[method-assign]
@@ -400,29 +397,32 @@ def test_a_stopped_average_continues_to_the_bit(further: Make, tmp_path: Path) -
         assert one == other
     rows = [read_metrics(tmp_path / run) for run in ("whole", "stopped")]
     for name in ("validation_accuracy", "delay_moved_ms", "delay_histograms", "sigma_ms"):
-        assert [row[name] for row in rows[0]] == [row[name] for row in rows[1]]
-    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("whole", "stopped")]
-    assert results[0]["start"] == results[1]["start"]
+        assert [getattr(row, name) for row in rows[0]] == [getattr(row, name) for row in rows[1]]
+    results = [present(read_result(tmp_path / run)) for run in ("whole", "stopped")]
+    assert results[0].init_from == results[1].init_from
 
 
 def test_an_average_is_told(further: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = train(further(train__start_share="0.25", **known(tmp_path)), tmp_path / "run", Quiet())
+    result = train(further(train__init_interpolation="0.25", **known(tmp_path)), tmp_path / "run", Quiet())
     show_result(result, tmp_path / "run")
     assert "and averaged with it at the end (25% of it)" in capsys.readouterr().out
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "What is kept is an average of both: 25% of that network, 75% of what became of it" in page
+    assert "25%" in Page((tmp_path / "run" / "report.html").read_text()).text
 
 
 def test_a_share_of_no_start_is_refused(small: Make) -> None:
-    with pytest.raises(ConfigError, match=r"^train.start_share: 0.5 is not allowed without train.start \(0\)"):
-        small(train__start_share="0.5")
-    with pytest.raises(ConfigError, match=r"^train.start_share: '1' is not allowed"):
-        small(train__start_share="1")
+    with pytest.raises(
+        ConfigError, match=r"^train.init_interpolation: 0.5 is not allowed without train.init_from \(0\)"
+    ):
+        small(train__init_interpolation="0.5")
+    with pytest.raises(ConfigError, match=r"^train.init_interpolation: '1' is not allowed"):
+        small(train__init_interpolation="1")
 
 
 def test_a_share_of_output_neurons_that_began_at_random_is_refused(further: Make, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^train.start_share: 0.5 is not allowed .* does not know a class, here new"):
-        train(further(train__start_share="0.5"), tmp_path / "run", Quiet())
+    with pytest.raises(
+        ConfigError, match=r"^train.init_interpolation: 0.5 is not allowed .* does not know a class, here new"
+    ):
+        train(further(train__init_interpolation="0.5"), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
 
 
@@ -431,8 +431,8 @@ FORMS: list[dict[str, str]] = [
     {"model.neuron": "plif"},
     {"model.delay_type": "axonal"},
     {"model.delay_type": "dendritic"},
-    {"model.delays": "every"},
-    {"model.incoming": "4"},
+    {"model.delays": "dense"},
+    {"model.fan_in": "4"},
 ]
 
 
@@ -442,9 +442,11 @@ def test_every_form_of_network_is_averaged(form: dict[str, str], small: Make, tm
     here = {name.replace(".", "__"): value for name, value in form.items()}
     train(small(**here), tmp_path / "first", Quiet())
     data = known(tmp_path)["data__root"]
-    values = {**SMALL, **ALL, **form, "data.root": data, "train.start": str(tmp_path / "first")}
-    train(build_config(load_values("folder"), {**values, "train.start_share": "0.15"}), tmp_path / "run", Quiet())
-    begun, state = load_checkpoint(start_file(tmp_path / "run")), load_checkpoint(checkpoint_file(tmp_path / "run"))
+    values = {**SMALL, **ALL, **form, "data.root": data, "train.init_from": str(tmp_path / "first")}
+    train(
+        build_config(load_values("folder"), {**values, "train.init_interpolation": "0.15"}), tmp_path / "run", Quiet()
+    )
+    begun, state = load_checkpoint(init_file(tmp_path / "run")), load_checkpoint(checkpoint_file(tmp_path / "run"))
     assert begun is not None
     assert state is not None
     kept = state["best"]["model"]
@@ -453,7 +455,7 @@ def test_every_form_of_network_is_averaged(form: dict[str, str], small: Make, tm
             assert torch.equal(kept[name], trained), name
         elif trained.is_floating_point():
             assert torch.allclose(kept[name], torch.lerp(trained, begun["model"][name], 0.15)), name
-    if "model.incoming" in form:
+    if "model.fan_in" in form:
         assert (kept["linear.weight"][0][~kept["linear.connection_mask"]] == 0).all()
     longest = 6
     assert all(t.min() >= 0 and t.max() <= longest for name, t in kept.items() if name.endswith(".delay"))
@@ -464,20 +466,20 @@ def test_a_kept_start_is_told_and_checked_by_the_recipe_of_the_run(further: Make
     run = tmp_path / "run"
     run.mkdir()
     config = further()
-    begin(config, build_splits(config), run)
-    share = further(train__start_share="0.5")
+    initial_state(config, build_splits(config), run)
+    share = further(train__init_interpolation="0.5")
     with pytest.raises(ConfigError, match="does not know a class, here new"):
-        begin(share, build_splits(share), run)
+        initial_state(share, build_splits(share), run)
 
 
 def test_what_a_start_comes_from_is_remembered(further: Make, first: Path, tmp_path: Path) -> None:
     """A run, started from one that came from a network trained on SHD, comes from SHD as well."""
     result = json.loads((first / "result.json").read_text())
     (first / "result.json").write_text(
-        json.dumps({**result, "start": {"run": "x", "classes": [], "trained_on": ["folder"]}})
+        json.dumps({**result, "init_from": {"run": "x", "classes": [], "trained_on": ["folder"]}})
     )
     with pytest.raises(ConfigError, match="first: was trained on data of recipe folder"):
         train(further(), tmp_path / "run", Quiet())
-    start = {"run": "x", "classes": [], "trained_on": ["ssc"]}
-    (first / "result.json").write_text(json.dumps({**result, "start": start}))
-    assert train(further(), tmp_path / "run", Quiet())["start"]["trained_on"] == ["ssc"]
+    init = {"run": "x", "classes": [], "trained_on": ["ssc"]}
+    (first / "result.json").write_text(json.dumps({**result, "init_from": init}))
+    assert present(train(further(), tmp_path / "run", Quiet()).init_from).trained_on == ("ssc",)

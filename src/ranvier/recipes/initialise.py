@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from torch import Tensor
 
 from ranvier.corpora.splits import Splits, joint_fingerprint
 from ranvier.data.class_names import match_classes
+from ranvier.errors import RuleError
 from ranvier.models import Stack
 from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
-from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint, start_file
+from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, steps
 from ranvier.recipes.pretrained import MODEL_FILE, find_run, is_pretrained
-from ranvier.recipes.run_folder import read_config, read_result
+from ranvier.recipes.run_config import read_config
 from ranvier.recipes.sections import FeedforwardModel
+from ranvier.runs import RunResult, read_result
 
 _OWN = (
     "sigma",
@@ -53,7 +55,7 @@ class _Other:
     about: dict[str, Any]
 
 
-def check_start(config: Config, splits: Splits, folder: Path) -> None:
+def check_init(config: Config, splits: Splits, folder: Path) -> None:
     """Refuse a start that will not do, before anything is written.
 
     Args:
@@ -65,9 +67,9 @@ def check_start(config: Config, splits: Splits, folder: Path) -> None:
         ConfigError: there is no such run, it is not finished or it is ``folder`` itself; its network is of another
             form; or it was trained on the same recording divided otherwise, maybe on this run's test clips.
     """
-    if config.train.start is None:
+    if config.train.init_from is None:
         return
-    other = _read(config.train.start)
+    other = _read(config.train.init_from)
     theirs = other.folder.resolve()
     if folder.resolve() in (theirs, *theirs.parents):
         raise _refused(other, "is the folder that this run would replace (--out names another)")
@@ -75,25 +77,25 @@ def check_start(config: Config, splits: Splits, folder: Path) -> None:
     _check_share(config, splits, taken)
 
 
-def begin(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None:
+def initial_state(config: Config, splits: Splits, folder: Path) -> dict[str, Any] | None:
     """What a run in ``folder`` starts from, the same each time that it is asked; None: at random.
 
-    Weights, delays and batch norm are those of the chosen epoch of the run ``config.train.start``; the output neurons
-    of classes that it does not have begin at random, by the seed. It is kept in the folder, so that the other run may
-    change or go.
+    Weights, delays and batch norm are those of the chosen epoch of the run ``config.train.init_from``; the output
+    neurons of classes that it does not have begin at random, by the seed. It is kept in the folder, so that the other
+    run may change or go.
 
     Returns:
         ``model``: as ``load_state_dict`` takes it. ``about``: for ``result.json``.
 
     Raises:
-        ConfigError: see :func:`check_start`.
+        ConfigError: see :func:`check_init`.
     """
-    if config.train.start is None:
+    if config.train.init_from is None:
         return None
-    file = start_file(folder)
+    file = init_file(folder)
     start = load_checkpoint(file)
     if start is None:
-        other = _read(config.train.start)
+        other = _read(config.train.init_from)
         model, taken = _begun(other, config, splits)
         start = {"model": model, "about": {**other.about, "classes": taken, "trained_on": _trained_on(other, config)}}
         save_checkpoint(file, start)
@@ -112,38 +114,42 @@ def _read(start: str) -> _Other:
         if not folder.exists():
             raise ConfigError(f"{start}: is not there (a run's folder, or the name of a run of the package)")
         config, result = read_config(folder), read_result(folder)
-    except ConfigError as error:
-        raise ConfigError(f"train.start: {error}") from None
+    except RuleError as error:
+        raise ConfigError(f"train.init_from: {error}") from None
     if result is None or not (folder / "network.safetensors").exists():
-        raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
+        raise ConfigError(
+            f"train.init_from: {folder}: is no single finished training (a run's folder with its checkpoint)"
+        )
     model, data = _state(folder, result)
     run = start if is_pretrained(folder) else str(folder)
-    about = {"run": run, **{name: result.get(name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
+    about = {"run": run, **{name: getattr(result, name) for name in ("recipe", "seed", "best_epoch", "git_commit")}}
     classes = Network.read(folder / "network.safetensors").classes
-    trained_on = tuple((result.get("start") or {}).get("trained_on", ()))
+    trained_on = () if result.init_from is None else result.init_from.trained_on
     return _Other(start, folder, config, model, tuple(classes), data, trained_on, about)
 
 
-def _state(folder: Path, result: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
+def _state(folder: Path, result: RunResult) -> tuple[dict[str, Tensor], str]:
     """The model of the chosen epoch, and the fingerprint of what it was trained on."""
     file = folder / MODEL_FILE
     if file.exists():  # a run that comes with the package, or a copy of it
         try:
-            return load_file(file), joint_fingerprint(result.get("data", {}))
+            return load_file(file), joint_fingerprint(result.data)
         except (SafetensorError, OSError):
-            raise ConfigError(f"train.start: {file}: is damaged") from None
+            raise ConfigError(f"train.init_from: {file}: is damaged") from None
     file = checkpoint_file(folder)
     state = load_checkpoint(file)
     if state is None:
-        raise ConfigError(f"train.start: {folder}: is no single finished training (a run's folder with its checkpoint)")
+        raise ConfigError(
+            f"train.init_from: {folder}: is no single finished training (a run's folder with its checkpoint)"
+        )
     try:
         return state["best"]["model"], state["data"]
     except (KeyError, TypeError):
-        raise ConfigError(f"train.start: {file}: is of another Ranvier, or damaged") from None
+        raise ConfigError(f"train.init_from: {file}: is of another Ranvier, or damaged") from None
 
 
 def _refused(other: _Other, why: str) -> ConfigError:
-    return ConfigError(f"train.start: {other.name}: {why}")
+    return ConfigError(f"train.init_from: {other.name}: {why}")
 
 
 def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Tensor], list[str]]:
@@ -157,10 +163,10 @@ def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Ten
 def _check_share(config: Config, splits: Splits, taken: Sequence[str]) -> None:
     """Output neurons that began at random are nothing to keep a share of."""
     new = [name for name in splits.train.dataset.classes if name not in taken]
-    if config.train.start_share > 0 and new:
+    if config.train.init_interpolation > 0 and new:
         raise ConfigError(
-            f"train.start_share: {config.train.start_share:g} is not allowed where the start does not know a class, "
-            f"here {new[0]} (0, or data without that class)"
+            f"train.init_interpolation: {config.train.init_interpolation:g} is not allowed where the start does not "
+            f"know a class, here {new[0]} (0, or data without that class)"
         )
 
 
@@ -173,12 +179,12 @@ def _check_form(other: _Other, config: Config) -> None:
             "input": "{0.channels} channels, pooled by {0.pool}".format(build_input(each)),
             "data.dt_ms": f"{each.data.dt_ms:g}",
             "model.hidden": ",".join(map(str, model.hidden)),
-            "model.branches": model.branches,
+            "model.synapses_per_pair": model.synapses_per_pair,
             "model.delay_type": model.delay_type,
-            "model.incoming": model.incoming,
+            "model.fan_in": model.fan_in,
             "model.neuron": model.neuron,
             "model.learn_synapse_tau": model.learn_synapse_tau,
-            "a delay for every weight": model.delays == "every",
+            "a delay for every weight": model.delays == "dense",
         }
         for each, model in ((other.config, theirs), (config, ours))
     ]

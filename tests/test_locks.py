@@ -16,15 +16,15 @@ import pytest
 
 from ranvier.data import DataError, Grid, read_recording, write_recording
 from ranvier.data.cache import cache_lock
-from ranvier.data.lock import NoLockError, file_lock
-from ranvier.recipes.run_folder import run_lock
+from ranvier.locks import NoLockError, file_lock
+from ranvier.runs import run_lock
 
 fcntl = pytest.importorskip("fcntl")
 
 HOLDER = """
 import os, sys
 from pathlib import Path
-from ranvier.data.lock import file_lock
+from ranvier.locks import file_lock
 with file_lock(Path(sys.argv[1])):
     print("in", flush=True)
     sys.stdin.readline()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ranvier.data.dataset import DataError
+from ranvier.errors import RuleError
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
-class NoLockError(DataError):
+class NoLockError(RuleError):
     """The file system has no locks."""
 
 

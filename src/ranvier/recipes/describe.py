@@ -1,0 +1,58 @@
+"""A run in a few sentences."""
+
+from __future__ import annotations
+
+from ranvier.network import Network
+from ranvier.recipes.config import Config
+from ranvier.recipes.sections import DetectorModel, FeedforwardModel
+from ranvier.runs import RunResult
+
+_DELAYS = {
+    "learned": "learned weights and delays of 0 to {longest:g} ms",
+    "fixed": "learned weights and random delays of 0 to {longest:g} ms that are not learned",
+    "none": "learned weights and no delays",
+    "dense": "a learned weight at every delay of 0 to {longest:g} ms",
+}
+
+
+def describe_run(config: Config, result: RunResult | None, network: Network | None) -> list[str]:
+    """What was trained, on what, and from where it started.
+
+    Args:
+        config: of the run.
+        result: None while it is not finished.
+        network: the frozen network; None where there is none.
+    """
+    model = config.model
+    neurons = "one detector per class" if isinstance(model, DetectorModel) else ", ".join(map(str, model.hidden))
+    ends = "" if network is None else f"{network.input.sources} inputs, {len(network.classes)} classes, "
+    delays = _DELAYS[model.delays].format(longest=model.max_delay_ms)
+    sentences = [
+        f"{config.summary[:1].upper()}{config.summary[1:].rstrip('.')}.",
+        f"Spiking network: {ends}hidden neurons: {neurons}; {delays}, in steps of {config.data.dt_ms:g} ms"
+        f"{_neurons(config)}.",
+    ]
+    if result is not None and result.init_from is not None:
+        init = result.init_from
+        share = f", averaged with it at the end ({100 * init.interpolation:g}% of it)" if init.interpolation else ""
+        known = f"output neurons of {len(init.classes)} classes taken over"
+        sentences.append(f"Initialised from {init.run} ({init.recipe}), {known}{share}.")
+    if result is not None and result.clips:
+        counts = [f"{count:,} {split}" for split, count in result.clips.items() if count]
+        sentences.append(f"Clips: {', '.join(counts)}.")
+    return sentences
+
+
+def _neurons(config: Config) -> str:
+    """What is out of the ordinary about the neurons and synapses."""
+    model = config.model
+    if not isinstance(model, FeedforwardModel):
+        return ""
+    parts = []
+    if model.fan_in is not None:
+        parts.append(f"{model.fan_in} sources per neuron")
+    if model.neuron == "plif":
+        parts.append("learned membrane time constants")
+    if model.synapse_tau_ms is not None:
+        parts.append(f"synaptic traces ({'learned' if model.learn_synapse_tau else f'{model.synapse_tau_ms:g} ms'})")
+    return "".join(f"; {part}" for part in parts)

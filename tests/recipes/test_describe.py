@@ -1,0 +1,30 @@
+"""The few sentences that a report begins with."""
+
+from __future__ import annotations
+
+import pytest
+
+from ranvier.recipes.config import build_config, load_values, recipe_names
+from ranvier.recipes.describe import describe_run
+from ranvier.runs import InitFrom
+from tests.results import run_result
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_described_in_a_few_words(name: str) -> None:
+    config = build_config(load_values(name))
+    summary, network = describe_run(config, None, None)
+    assert summary.rstrip(".").lower() == config.summary.rstrip(".").lower()
+    assert f"{config.data.dt_ms:g} ms" in network
+    assert (f"{config.model.max_delay_ms:g} ms" in network) == (config.model.delays != "none")
+    assert len(network.split()) < 50
+
+
+def test_what_it_started_from_and_its_clips_are_told() -> None:
+    config = build_config(load_values("digits"))
+    init = InitFrom(run="other", recipe="shd", classes=("a", "b"), interpolation=0.5)
+    result = run_result(init_from=init, clips={"train": 1400, "validation": 0, "test": 20})
+    *_, start, clips = describe_run(config, result, None)
+    assert "other" in start
+    assert "50%" in start
+    assert [word for word in clips.replace(".", "").split() if word[0].isdigit()] == ["1,400", "20"]
