@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -38,6 +38,7 @@ def feedforward(
     learn_synapse_decay: bool = False,
     drop_spikes: bool = False,
     max_init_delay: float | None = None,
+    neuron: Callable[..., nn.Module] = LIF,
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
 ) -> Stack:
@@ -63,6 +64,8 @@ def feedforward(
             learned; see :class:`ranvier.nn.Trace`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
+        neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
+            ``surrogate``, ``alpha`` and ``learn_decay``.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -97,12 +100,11 @@ def feedforward(
 
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
-        neuron = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
         blocks.append(
             hidden_block(
                 linear(inputs, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
-                neuron,
+                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay),
                 dropout,
                 None if synapse_decay is None else Trace(synapse_decay, learn_decay=learn_synapse_decay),
                 drop_spikes=drop_spikes,

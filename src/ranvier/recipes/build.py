@@ -11,6 +11,7 @@ from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
 from ranvier.models import Stack, detectors, feedforward
 from ranvier.recipes.config import Config, decay, steps
+from ranvier.recipes.neurons import neuron_class
 from ranvier.recipes.sections import DetectorModel
 
 
@@ -49,6 +50,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         delay_type=model.delay_type,
         fan_in=model.fan_in,
         dense_kernel=model.delays == "dense",
+        neuron=neuron_class(model.neuron),
         learn_decay=model.neuron == "plif",
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,

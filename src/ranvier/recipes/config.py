@@ -374,9 +374,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{dotted}: missing" + (f" ({allowed(fields[dotted])})" if dotted in fields else "")
     if dotted in fields:
-        return (
-            f"{dotted}: {_shortened(repr(fault['input']))} is not allowed ({allowed(fields[dotted]) or fault['msg']})"
-        )
+        rule = allowed(fields[dotted]) or fault["msg"].removeprefix("Value error, ")
+        return f"{dotted}: {_shortened(repr(fault['input']))} is not allowed ({rule})"
     return f"{dotted}: {fault['msg']}"
 
 

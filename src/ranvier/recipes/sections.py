@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalText, Section, Sizes
+from ranvier.recipes.neurons import check_neuron
 
 
 class _Delayed(Section):
@@ -39,8 +40,10 @@ class FeedforwardModel(_Delayed):
         description="one delay per synapse, source or target"
     )
     kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
-    neuron: Literal["lif", "plif"] = Field(
-        "lif", description="lif, or plif: every layer, the output too, learns its membrane's decay from tau_ms on"
+    neuron: Annotated[str, AfterValidator(check_neuron)] = Field(
+        "lif",
+        description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; or a neuron "
+        "of an installed package",
     )
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
     synapse_tau_ms: OptionalNumber = Field(
