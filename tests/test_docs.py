@@ -66,7 +66,8 @@ def test_what_documents_point_to_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (ROOT / target).exists(), target
-    assert "@" not in re.sub(r"```.*?```|\S+@\S+", "", text, flags=re.DOTALL), "a number is missing"
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "@" not in re.sub(r"\S+@\S+", "", prose), "a number is missing"
 
 
 def test_the_changelog_has_numerics() -> None:
