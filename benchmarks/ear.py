@@ -62,7 +62,7 @@ def by_ear(sound: Sound, seed: int) -> tuple[Spikes, float]:
     """Our ear's spikes, faded as lauscher fades, and CPU seconds."""
     generator = clip_generator(seed, sound)
     before = time.process_time()
-    spikes = Ear(ramp_ms=None).listen(sound, generator)
+    spikes = Ear(ramp_ms=None).encode(sound, generator)
     return spikes, time.process_time() - before
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="only so much from the middle of each")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     options = parser.parse_args()
-    Ear().listen(Sound(np.random.default_rng(0).standard_normal(4800), 48_000), np.random.default_rng(0))  # compiles
+    Ear().encode(Sound(np.random.default_rng(0).standard_normal(4800), 48_000), np.random.default_rng(0))  # compiles
     known = ", ".join(f"{name} {value}" for name, value in versions().items() if name in ("numpy", "numba"))
     lines = [
         "# The ear against lauscher\n",

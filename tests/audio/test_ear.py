@@ -65,7 +65,7 @@ def test_blocks_join_without_a_seam(cache: Path) -> None:
     spectrum = np.fft.rfft(padded)[:-1]
     table = membrane.membrane(700, cache)
     places = np.linspace(0, 3.5, 700)
-    from ranvier.audio.ear.listen import _spectrum
+    from ranvier.audio.ear.ear import _spectrum
 
     for channel in chosen:
         (answer,) = membrane.response(frequency_hz, places[channel : channel + 1])
@@ -147,7 +147,7 @@ def test_spikes_are_lauschers(clip: str, data_root: Path, cache: Path) -> None:
     theirs = histogram(times_s, units, sound.seconds)
     ear = Ear(ramp_ms=None)
     one, other = (
-        histogram(*ear.listen(sound, clip_generator(seed, sound), cache=cache), sound.seconds) for seed in (0, 1)
+        histogram(*ear.encode(sound, clip_generator(seed, sound), cache=cache), sound.seconds) for seed in (0, 1)
     )
     assert one.sum() == pytest.approx(theirs.sum(), rel=0.03)
     among_ours, against = correlations(one, other), correlations(one, theirs)
@@ -159,7 +159,7 @@ def test_spikes_are_lauschers(clip: str, data_root: Path, cache: Path) -> None:
 def test_short_ramps_keep_the_ends_of_a_word(data_root: Path, cache: Path) -> None:
     sound = read_sound(data_root / "heidelberg-digits-audio" / "lang-english_speaker-01_trial-15_digit-7.flac")
     whole, short = (
-        len(Ear(ramp_ms=ramp).listen(sound, clip_generator(0, sound), cache=cache)[0]) for ramp in (None, 30.0)
+        len(Ear(ramp_ms=ramp).encode(sound, clip_generator(0, sound), cache=cache)[0]) for ramp in (None, 30.0)
     )
     assert short > 1.1 * whole
 
@@ -169,7 +169,7 @@ def test_same_sound_and_seed_same_spikes(cache: Path) -> None:
     sound = noise(0.1)
 
     def spikes(seed: int, heard: Sound = sound) -> bytes:
-        return b"".join(part.tobytes() for part in ear.listen(heard, clip_generator(seed, heard), cache=cache))
+        return b"".join(part.tobytes() for part in ear.encode(heard, clip_generator(seed, heard), cache=cache))
 
     assert spikes(0) == spikes(0)
     assert spikes(0) != spikes(1)
@@ -186,7 +186,7 @@ def test_the_rate_of_the_file_does_not_matter(cache: Path) -> None:
     ear, profiles = Ear(), []
     for rate in (8_000, 44_100):
         sound = Sound(np.sin(2 * np.pi * 1000 * np.arange(rate // 5) / rate), rate)
-        _, units = ear.listen(sound, clip_generator(0, sound), cache=cache)
+        _, units = ear.encode(sound, clip_generator(0, sound), cache=cache)
         profiles.append(np.bincount(units, minlength=700).reshape(35, 20).sum(1))
     assert np.corrcoef(*profiles)[0, 1] > 0.97
     assert sum(profiles[0]) == pytest.approx(sum(profiles[1]), rel=0.1)
@@ -201,14 +201,14 @@ def test_emphasis_raises_what_lies_high(cache: Path) -> None:
     sound = Sound(np.sin(2 * np.pi * 200 * at) + np.sin(2 * np.pi * 3000 * at), rate)
     shares = []
     for emphasis_hz in (None, 300.0):
-        _, units = Ear(emphasis_hz=emphasis_hz).listen(sound, clip_generator(0, sound), cache=cache)
+        _, units = Ear(emphasis_hz=emphasis_hz).encode(sound, clip_generator(0, sound), cache=cache)
         shares.append(np.mean(units < 400))
     assert shares[1] > shares[0] + 0.05
 
 
 def test_spikes_are_in_order_and_within_the_sound(cache: Path) -> None:
     sound = noise(0.9)
-    times, units = Ear(channels=30).listen(sound, clip_generator(0, sound), cache=cache)
+    times, units = Ear(channels=30).encode(sound, clip_generator(0, sound), cache=cache)
     assert (np.diff(times) >= 0).all()
     assert times[0] >= 0
     assert times[-1] < 0.9
@@ -226,4 +226,4 @@ def test_what_an_ear_cannot_be() -> None:
 def test_what_an_ear_cannot_hear(cache: Path) -> None:
     for samples in (np.zeros(4800), np.full(4800, np.nan)):
         with pytest.raises(DataError):
-            Ear(channels=8).listen(Sound(samples, 48_000), np.random.default_rng(0), cache=cache)
+            Ear(channels=8).encode(Sound(samples, 48_000), np.random.default_rng(0), cache=cache)

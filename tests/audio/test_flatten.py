@@ -101,7 +101,7 @@ def test_two_microphones_sound_more_alike_to_a_flattening_ear(
         profiles = []
         for tilt in (-4.0, 4.0):
             sound = Sound(microphone(clip.samples, tilt, clip.rate), clip.rate)
-            _, units = Ear(flatten=flatten).listen(sound, clip_generator(0, sound), cache=cache)
+            _, units = Ear(flatten=flatten).encode(sound, clip_generator(0, sound), cache=cache)
             profiles.append(np.bincount(units // 5, minlength=140))
         heard.append(np.abs(profiles[0] - profiles[1]).sum() / np.sum(profiles))
     assert heard[1] < 0.6 * heard[0]

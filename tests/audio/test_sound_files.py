@@ -155,10 +155,10 @@ def test_a_wav_that_was_written_into_a_pipe_has_no_declared_length(tmp_path: Pat
 def test_a_constant_offset_changes_no_more_than_a_spike_in_twenty(ear: Ear, cache: Path) -> None:
     speech = tone(0, 0.4) * np.repeat([0.1, 1, 0.3, 0.0], 800)
     speech -= speech.mean()
-    expected = len(ear.listen(Sound(speech, 8000), np.random.default_rng(0), cache=cache)[0])
+    expected = len(ear.encode(Sound(speech, 8000), np.random.default_rng(0), cache=cache)[0])
     assert expected > 40
     for offset in (0.05, 0.5):
-        spikes = len(ear.listen(Sound(speech + offset, 8000), np.random.default_rng(0), cache=cache)[0])
+        spikes = len(ear.encode(Sound(speech + offset, 8000), np.random.default_rng(0), cache=cache)[0])
         assert abs(spikes - expected) <= 0.05 * expected
 
 

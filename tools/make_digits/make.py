@@ -148,7 +148,7 @@ def encode(
     counts: list[NDArray[np.uint8]] = []
 
     def count(sound: Sound) -> NDArray[np.uint8]:
-        times, units = ear.listen(sound, clip_generator(seed, sound), cache=cache)
+        times, units = ear.encode(sound, clip_generator(seed, sound), cache=cache)
         step, source, many = GRID.count(times, units)
         clip = np.zeros((int(step.max(initial=0)) + 1, GRID.sources), np.uint8)
         clip[step, source] = many

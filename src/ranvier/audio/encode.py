@@ -69,10 +69,10 @@ def encode(
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
 ) -> EncodeResult:
-    """Let an ear hear sound files and write its spikes in SHD's HDF5 format.
+    """Encode sound files with an ear, and write its spikes in SHD's HDF5 format.
 
-    A file's spikes hang on its samples, the seed and the ear alone. What cannot be heard is left out. An interrupted
-    call is continued by the same call: what is done lies beside ``out`` in a folder, which goes when all is done.
+    A file's spikes depend on its samples, the seed and the ear alone. Unreadable files are skipped and listed. An
+    interrupted call is continued by the same call: what is done lies beside ``out`` in a folder, which goes when all is done.
 
     Args:
         places: files and folders, searched for whatever libsndfile reads; see
@@ -88,7 +88,7 @@ def encode(
         wait: for another call that writes ``out``, to replace what it wrote; False refuses instead.
 
     Raises:
-        DataError: a place is not there, nothing could be heard, there is one class only, or another call writes
+        DataError: a place is not there, nothing could be encoded, there is one class only, or another call writes
             ``out`` and is not waited for.
     """
     found = find_sounds([Path(place) for place in places])
@@ -139,8 +139,8 @@ def encode_files(
         work = _work_folder(out, files, ear, seed, naming, longest_s)
         batches = [files[start : start + _FILES_AT_ONCE] for start in range(0, len(files), _FILES_AT_ONCE)]
 
-        def hear(item: tuple[Path, str]) -> dict[str, Any]:
-            return _heard(item, ear, seed, naming, longest_s, cache)
+        def encode_one(item: tuple[Path, str]) -> dict[str, Any]:
+            return _encoded(item, ear, seed, naming, longest_s, cache)
 
         done = 0
         ear.prepare(cache)
@@ -148,7 +148,7 @@ def encode_files(
             try:
                 for number, batch in enumerate(batches):
                     if not (work / f"{number}.npz").exists():
-                        _store(work, number, list(pool.map(hear, batch)))
+                        _store(work, number, list(pool.map(encode_one, batch)))
                     done += len(batch)
                     if progress is not None:
                         progress(done, len(files))
@@ -216,11 +216,13 @@ def hear_file(
 ) -> Clip:
     """Spikes of one file, in the types of the format."""
     sound = read_sound(path, longest_s=longest_s)
-    times, units = ear.listen(sound, clip_generator(seed, sound), cache=cache)
+    times, units = ear.encode(sound, clip_generator(seed, sound), cache=cache)
     return times.astype(np.float16), units
 
 
-def _heard(item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_s: float, cache: Any) -> dict[str, Any]:
+def _encoded(
+    item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_s: float, cache: Any
+) -> dict[str, Any]:
     path, name = item
     try:
         label, speaker = naming.read(name)
@@ -229,8 +231,8 @@ def _heard(item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_
     except UnicodeEncodeError:
         return {"name": ascii(name), "fault": f"{name!a}: its name is not UTF-8"}
     except (DataError, OSError) as error:
-        told = str(error)
-        return {"name": name, "fault": told if str(path) in told or name in told else f"{path}: {told}"}
+        text = str(error)
+        return {"name": name, "fault": text if str(path) in text or name in text else f"{path}: {text}"}
     return {"name": name, "label": label, "speaker": speaker, "spikes": len(times), "times": times, "units": units}
 
 
@@ -274,14 +276,14 @@ def _work_folder(
 
 
 def _store(work: Path, number: int, rows: list[dict[str, Any]]) -> None:
-    heard = [row for row in rows if "fault" not in row]
+    encoded = [row for row in rows if "fault" not in row]
     facts = [{name: value for name, value in row.items() if name not in ("times", "units")} for row in rows]
     with write_atomically(work / f"{number}.npz") as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             facts=np.array(json.dumps(facts)),
-            times=np.concatenate([row["times"] for row in heard] or [np.empty(0, np.float16)]),
-            units=np.concatenate([row["units"] for row in heard] or [np.empty(0, np.uint16)]),
+            times=np.concatenate([row["times"] for row in encoded] or [np.empty(0, np.float16)]),
+            units=np.concatenate([row["units"] for row in encoded] or [np.empty(0, np.uint16)]),
         )
 
 

@@ -105,7 +105,7 @@ def _ends(path: Path) -> bool:
 
 
 def without_offset(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The samples without a constant offset, which is not heard but would count as level.
+    """The samples without a constant offset, which is inaudible but would count as level.
 
     An offset is a mean of more than a quarter of the standard deviation; samples without one are returned as they are,
     to the bit.

@@ -1,4 +1,4 @@
-"""Spoken digits that come with the package: synthetic speech, heard by our ear, counted on a grid."""
+"""Spoken digits that come with the package: synthetic speech, encoded by the ear, counted on a grid."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def make_shd(
     out.mkdir(parents=True, exist_ok=True)
     done = [0]
 
-    def told(part: int, _: int) -> None:
+    def report_progress(part: int, _: int) -> None:
         if progress is not None:
             progress(done[0] + part, len(files))
 
@@ -97,7 +97,7 @@ def make_shd(
                 speakers=SPEAKERS,
                 workers=workers,
                 cache=cache,
-                progress=told,
+                progress=report_progress,
             )
         )
         done[0] += len(part)

@@ -153,15 +153,15 @@ def names(file: h5py.File, size: int, which: str) -> list[str]:
 
 def attributes(file: h5py.File, size: int) -> dict[str, str]:
     """Those of ours that the file has, as text."""
-    told = {}
+    answer = {}
     for name in ATTRIBUTES:
         if name in file.attrs:
             shape, item = file.attrs.get_id(name).shape, file.attrs.get_id(name).dtype.itemsize
             if int(np.prod(shape, dtype=object)) * item > size:
                 raise BadFileError(f"attribute {name!r} declares more than a file of {size} bytes can hold")
             value = file.attrs[name]
-            told[name] = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return told
+            answer[name] = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return answer
 
 
 def h5py_swaps(item: np.dtype[Any]) -> bool:
@@ -195,12 +195,12 @@ class Lists:
 
 
 @contextmanager
-def noted(told: dict[str, Any], name: str) -> Iterator[None]:
+def noted(answer: dict[str, Any], name: str) -> Iterator[None]:
     """A fault ends this part of the work, not the rest."""
     try:
         yield
     except (BadFileError, *HDF5_ERRORS) as error:
-        told["faults"][name] = one_line(error)
+        answer["faults"][name] = one_line(error)
 
 
 class Reader:
@@ -212,23 +212,23 @@ class Reader:
 
     def header(self) -> tuple[dict[str, Any], list[Any]]:
         """All but the spikes: faults by part, number of clips by part, names, attributes; labels and speakers."""
-        told: dict[str, Any] = {"faults": {}, "clips": {}, "names": {}, "attributes": {}, "arrays": []}
+        answer: dict[str, Any] = {"faults": {}, "clips": {}, "names": {}, "attributes": {}, "arrays": []}
         arrays = []
         for name in (*NEEDED, "extra/speaker"):
-            with noted(told, name):
+            with noted(answer, name):
                 if name in NEEDED or find(self.file, name) is not None:
                     found = dataset(self.file, self.size, name)
                     if name not in LISTS:
                         arrays.append(found[:].astype(found.dtype.newbyteorder("=")))
-                        told["arrays"].append(name)
+                        answer["arrays"].append(name)
                     self.parts[name] = found
-                    told["clips"][name] = len(found)
+                    answer["clips"][name] = len(found)
         for which in NAMES:
-            with noted(told, f"extra/{which}"):
-                told["names"][which] = names(self.file, self.size, which)
-        with noted(told, "attributes"):
-            told["attributes"] = attributes(self.file, self.size)
-        return told, arrays
+            with noted(answer, f"extra/{which}"):
+                answer["names"][which] = names(self.file, self.size, which)
+        with noted(answer, "attributes"):
+            answer["attributes"] = attributes(self.file, self.size)
+        return answer, arrays
 
     def batches(self) -> Iterator[tuple[dict[str, Any], list[Any]]]:
         """Clips in their order: start, and of each part of the spikes that is there its sizes and values."""
@@ -255,11 +255,11 @@ def receive(within_s: float | None = None) -> dict[str, Any] | None:
     return request
 
 
-def send(told: dict[str, Any], arrays: list[Any] | tuple[()] = ()) -> None:
+def send(answer: dict[str, Any], arrays: list[Any] | tuple[()] = ()) -> None:
     """One answer."""
     out = sys.stdout.buffer
     forms = [(array.dtype.str, len(array)) for array in arrays]
-    out.write(json.dumps({**told, "forms": forms}).encode() + b"\n")
+    out.write(json.dumps({**answer, "forms": forms}).encode() + b"\n")
     for array in arrays:
         out.write(array.data if array.size else b"")
     out.flush()

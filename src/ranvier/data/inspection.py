@@ -194,5 +194,5 @@ def _counted(faults: Sequence[Fault]) -> tuple[str, ...]:
 
 
 def _some(things: Sequence[Any], most: int = 3) -> str:
-    told = ", ".join(str(thing) for thing in things[:most])
-    return f"{told} and {len(things) - most} more" if len(things) > most else told
+    shown = ", ".join(str(thing) for thing in things[:most])
+    return f"{shown} and {len(things) - most} more" if len(things) > most else shown

@@ -252,11 +252,11 @@ def _of_header(
     classes: int | None,
     time_unit: TimeUnit | None,
 ) -> Recording:
-    told, arrays = answer.values, dict(zip(answer.values["arrays"], answer.arrays, strict=True))
-    faults = [Fault(text) for text in told["faults"].values()]
-    names, attributes = told["names"], told["attributes"]
+    values, arrays = answer.values, dict(zip(answer.values["arrays"], answer.arrays, strict=True))
+    faults = [Fault(text) for text in values["faults"].values()]
+    names, attributes = values["names"], values["attributes"]
     keys, speaker_names, files = (tuple(names.get(part, ())) for part in ("keys", "speaker_names", "files"))
-    sizes = dict(told["clips"])
+    sizes = dict(values["clips"])
     if files:
         sizes["extra/files"] = len(files)
     faults += check_sizes(sizes)

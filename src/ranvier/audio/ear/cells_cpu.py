@@ -38,7 +38,7 @@ _FREE, _CLEFT, _TAKEN, _SYNAPSE, _VOLTAGE, _DEAF, _BUSY, _RING = range(8)
 
 
 def silent(channels: int, steps_per_second: int) -> NDArray[np.float64]:
-    """State ``[row, channel]`` of cells that have heard nothing for long; channels are filled up to whole lanes."""
+    """State ``[row, channel]`` of cells after long silence; channels are filled up to whole lanes."""
     ring = round(_REFRACTORY_S * steps_per_second)
     state = np.zeros((_RING + ring, -(-channels // LANES) * LANES))
     k = _G * _A / (_A + _B)

@@ -31,7 +31,7 @@ def speech_spectrum_db(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
 def flattened(samples: NDArray[np.float64], rate: int, share: float) -> NDArray[np.float64]:
     """Take away a share of how a sound's long-term spectrum differs from that of speech, in dB.
 
-    What a microphone, a room or a telephone adds to every sound of a speaker is then heard less, and what changes
+    What a microphone, a room or a telephone adds to every sound of a speaker then counts less, and what changes
     within the sound as before. The filter has no delay and changes no frequency by more than 20 dB.
 
     Args:
@@ -59,8 +59,8 @@ def flattened(samples: NDArray[np.float64], rate: int, share: float) -> NDArray[
     length = fft.next_fast_len(len(samples) + 2 * window, real=True)
     spectrum = fft.rfft(np.pad(samples, (window, 0)), length)
     gain = 10 ** (np.interp(fft.rfftfreq(length, 1 / rate), frequency, gain_db) / 20)
-    heard: NDArray[np.float64] = fft.irfft(spectrum * gain, length)[window : window + len(samples)]
-    return heard
+    waveform: NDArray[np.float64] = fft.irfft(spectrum * gain, length)[window : window + len(samples)]
+    return waveform
 
 
 def _smooth(frequency: NDArray[np.float64], power: NDArray[np.float64]) -> NDArray[np.float64]:

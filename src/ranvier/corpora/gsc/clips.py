@@ -48,7 +48,7 @@ class GscFiles:
         return len(self.paths)
 
     def sound(self, index: int) -> Sound:
-        """Sound of one clip; one in which nothing is heard at all is a clip like any other.
+        """Sound of one clip; one that is silent throughout is a clip like any other.
 
         Raises:
             DataError: the file cannot be read as sound; the message names it.

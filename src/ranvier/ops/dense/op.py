@@ -100,8 +100,8 @@ def delayed_current(
         )
     delay = delay.expand_as(weight)
     if way.name == "events":
-        heard = x if history is None else torch.cat([history, x])
-        current: Tensor = events.frozen_current(heard, weight, delay, max_delay, len(heard) - len(x))
+        padded_input = x if history is None else torch.cat([history, x])
+        current: Tensor = events.frozen_current(padded_input, weight, delay, max_delay, len(padded_input) - len(x))
     else:
         current = _spectral(x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, history=history)
     return current if bias is None else current + bias
@@ -117,10 +117,10 @@ def _spectral(
     kernel: Kernel,
     history: Tensor | None,
 ) -> Tensor:
-    """The spectral way, in one piece or, where that is less work, in stretches of time beside one another."""
+    """The spectral way, in one piece or, where that is less work, in chunks of time beside one another."""
     (time, batch, sources), targets = x.shape, weight.shape[1]
-    stretch = _chunk(time, batch, sources, targets, max_delay, history is not None)
-    whole = stretch == time
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    whole = chunk == time
     kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
     if x.device.type == "cpu":
         width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
@@ -132,31 +132,31 @@ def _spectral(
     if whole and history is None:
         current, *_ = spectral.convolution(x, taps, 0)
         return current
-    stretches = -(-time // stretch)
+    chunks = -(-time // chunk)
     past = x.new_zeros(max_delay, batch, sources) if history is None else history
-    heard = torch.cat([past, x, x.new_zeros(stretches * stretch - time, batch, sources)])
-    starts = range(0, stretches * stretch, stretch)
-    beside = torch.cat([heard[start : start + max_delay + stretch] for start in starts], 1)
+    padded_input = torch.cat([past, x, x.new_zeros(chunks * chunk - time, batch, sources)])
+    starts = range(0, chunks * chunk, chunk)
+    beside = torch.cat([padded_input[start : start + max_delay + chunk] for start in starts], 1)
     current, *_ = spectral.convolution(beside, taps, max_delay)
-    return current.view(stretch, stretches, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
+    return current.view(chunk, chunks, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
 
 
 def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
-    """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of stretches less.
+    """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of chunks less.
 
     Stretches are copied with the steps before them, so they must save a good part of the work.
     """
     best, lowest = time, math.inf
     for pieces in range(1, 33):
-        stretch = -(-time // pieces)
-        stretches = -(-time // stretch)
-        whole = stretches == 1 and not with_history
+        chunk = -(-time // pieces)
+        chunks = -(-time // chunk)
+        whole = chunks == 1 and not with_history
         taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
-        cost = _spectral_cost(stretch + offset, stretches * batch, sources, targets, taps, offset)
+        cost = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
         if whole:
             cost *= _WHOLE
         if cost < lowest:
-            best, lowest = stretch, cost
+            best, lowest = chunk, cost
     return best
 
 
@@ -175,7 +175,7 @@ class Plan(NamedTuple):
 
 # What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time.
 _PER_FREQUENCY = 5e6
-# What a whole clip counts against stretches of it, which take twice its memory.
+# What a whole clip counts against chunks of it, which take twice its memory.
 _WHOLE = 0.7
 
 
@@ -195,7 +195,7 @@ def plan(
     - ``spectral``: where it takes fewer multiply-adds, counted with what each frequency costs beside them. Forward, for
       K taps and F = (time + K - 1) / 2 frequencies: F (4 batch source target + 2 time batch (source + target) +
       2 K source target), against batch source target K time of the dense convolution; a long clip counts as several
-      stretches of time beside one another, as many as cost least.
+      chunks of time beside one another, as many as cost least.
     - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
     """
     (time, batch, sources), targets = x.shape, weight.shape[1]
@@ -210,11 +210,11 @@ def plan(
     )
     if sigma is None and not wants_gradient and x.device.type == "cpu":
         return Plan("events", "frozen delays without gradients are summed directly")
-    stretch = _chunk(time, batch, sources, targets, max_delay, history is not None)
-    stretches = -(-time // stretch)
-    whole = stretches == 1 and history is None
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    chunks = -(-time // chunk)
+    whole = chunks == 1 and history is None
     taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
     dense = batch * sources * targets * (max_delay + 1) * time
-    spectral_ = _spectral_cost(stretch + offset, stretches * batch, sources, targets, taps, offset)
+    spectral_ = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
     counted = f"{spectral_ / 1e9:.3g} against {dense / 1e9:.3g} billion multiply-adds"
     return Plan("spectral", counted) if spectral_ < dense else Plan("dense", counted)

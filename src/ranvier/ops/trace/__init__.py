@@ -1,4 +1,4 @@
-"""Spikes that go on being heard: the trace of a stateful synapse."""
+"""The synaptic trace of spikes."""
 
 from ranvier.ops.trace.op import trace
 

@@ -62,7 +62,7 @@ class Ear:
         """Make the membrane's table if it is not in the cache: several seconds. Else the first sound waits for it."""
         _membrane(self.channels, None if cache is None else str(cache))
 
-    def listen(
+    def encode(
         self, sound: Sound, generator: np.random.Generator, *, cache: str | os.PathLike[str] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
         """Spikes of one sound.
@@ -82,14 +82,14 @@ class Ear:
 
         # before resampling, whose filter rings where an offset begins and ends
         centred = Sound(without_offset(sound.samples), sound.rate)
-        heard = self._prepared(resampled(centred, bm.RATE).samples)
+        waveform = self._prepared(resampled(centred, bm.RATE).samples)
         membrane = _membrane(self.channels, None if cache is None else str(cache))
         state = cells_cpu.silent(self.channels, bm.STEPS_PER_SECOND)
-        steps = -(-len(heard) // 2)
+        steps = -(-len(waveform) // 2)
         found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         for start in range(0, steps, bm.VALID):
             length = min(bm.VALID, steps - start)
-            spectrum = _spectrum(heard, start)
+            spectrum = _spectrum(waveform, start)
             for first in range(0, self.channels, _AT_ONCE):
                 channels = slice(first, min(first + _AT_ONCE, self.channels))
                 moved = membrane.velocity(spectrum, channels)[:, bm.BEHIND : bm.BEHIND + length]
@@ -100,22 +100,22 @@ class Ear:
 
     def _prepared(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Flattened, emphasised, brought to the level, faded in and out."""
-        heard = checked(samples, "sound")
+        waveform = checked(samples, "sound")
         if self.flatten > 0:
-            heard = flattened(heard, bm.RATE, self.flatten)
+            waveform = flattened(waveform, bm.RATE, self.flatten)
         if self.emphasis_hz is not None:
-            heard = heard + np.diff(heard, prepend=heard[0]) * (bm.RATE / (2 * np.pi * self.emphasis_hz))
-        power = float(np.sqrt(np.mean(heard**2)))
+            waveform = waveform + np.diff(waveform, prepend=waveform[0]) * (bm.RATE / (2 * np.pi * self.emphasis_hz))
+        power = float(np.sqrt(np.mean(waveform**2)))
         if not np.isfinite(power) or power == 0:
             raise DataError(f"sound: its root mean square is {power:g} (a finite number above 0 allowed)")
-        heard = heard * (self.level / power)
-        ramp = len(heard) // 2
+        waveform = waveform * (self.level / power)
+        ramp = len(waveform) // 2
         if self.ramp_ms is not None:
             ramp = min(ramp, round(self.ramp_ms / 1000 * bm.RATE))
         rising = np.hanning(2 * ramp)[:ramp]
-        heard[:ramp] *= rising
-        heard[len(heard) - ramp :] *= rising[::-1]
-        return heard
+        waveform[:ramp] *= rising
+        waveform[len(waveform) - ramp :] *= rising[::-1]
+        return waveform
 
     def _step(
         self,
@@ -154,13 +154,13 @@ def _membrane(channels: int, cache: str | None) -> bm.Membrane:
     return bm.membrane(channels, cache)
 
 
-def _spectrum(heard: NDArray[np.float64], start: int) -> NDArray[np.complex128]:
+def _spectrum(waveform: NDArray[np.float64], start: int) -> NDArray[np.complex128]:
     """Of the block whose valid steps begin at ``start``: with what came before them, and what comes after."""
     from scipy import fft
 
     block = np.zeros(2 * bm.BLOCK)
     begin = 2 * (start - bm.BEHIND)
-    piece = heard[max(0, begin) : begin + 2 * bm.BLOCK]
+    piece = waveform[max(0, begin) : begin + 2 * bm.BLOCK]
     at = max(0, -begin)
     block[at : at + len(piece)] = piece
     spectrum: NDArray[np.complex128] = fft.rfft(block)
