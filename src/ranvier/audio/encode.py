@@ -72,7 +72,7 @@ def encode(
     """Encode sound files with an ear, and write its spikes in SHD's HDF5 format.
 
     A file's spikes depend on its samples, the seed and the ear alone. Unreadable files are skipped and listed. An
-    interrupted call is continued by the same call: what is done lies beside ``out`` in a folder, which goes when all is done.
+    interrupted call is continued by the same call: what is done is kept in a folder beside ``out`` until all is done.
 
     Args:
         places: files and folders, searched for whatever libsndfile reads; see
