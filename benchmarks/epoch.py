@@ -28,7 +28,8 @@ from ranvier.data import SpikeDataset
 from ranvier.models import Stack
 from ranvier.recipes import fit
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.runs import EpochRow
 from ranvier.runs.provenance import git_commit, machine, versions
 

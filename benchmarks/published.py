@@ -22,8 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ranvier.recipes.config import build_config, load_values
-from ranvier.recipes.fit import Training, _batches, predict
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
+from ranvier.recipes.training import Training
+from ranvier.recipes.fit import _batches
+from ranvier.recipes.predict import predict
 from ranvier.data import Subset
 from ranvier.recipes.splits import build_splits
 

@@ -24,8 +24,9 @@ from ranvier.cli import main
 from ranvier.data import Grid, read_recording, write_recording
 from ranvier.engine import Engine
 from ranvier.network import Decoding, Input, Network
-from ranvier.recipes.config import Config, build_config, load_values, recipe_names, recipe_text
+from ranvier.recipes.config import Config, build_config
 from ranvier.recipes.pretrained import pretrained_runs
+from ranvier.recipes.recipe_files import load_values, recipe_names, recipe_text
 from ranvier.recipes.run_config import config_values, read_config
 from ranvier.runs import make_folder
 from tests.data.recordings import Damage, broken_header, clip, cut, empty, garbage, numbers, without

@@ -18,8 +18,9 @@ from rich.console import Console
 
 from ranvier.cli import main
 from ranvier.cli.watch import blocks, show_state
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
 from ranvier.recipes.progress import run_state
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import config_values
 from ranvier.runs import make_folder, write_result
 from tests.analysis.reports import Page

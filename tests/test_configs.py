@@ -7,7 +7,8 @@ import tomllib
 import pytest
 import tomli_w
 
-from ranvier.recipes.config import build_config, load_values, recipe_names, recipe_text, settings
+from ranvier.recipes.config import build_config, settings
+from ranvier.recipes.recipe_files import load_values, recipe_names, recipe_text
 
 
 def test_the_recipes_are_these() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from tests.documents import PAGES, ROOT, blocks, console_lines
 
 # Packages that only a block needs, and that the tests do not install: its page says when it was run, and with which

@@ -18,7 +18,8 @@ from ranvier.corpora.digits import Digits, read_digits, write_digits
 from ranvier.corpora.published import Recording
 from ranvier.corpora.shd import SHD
 from ranvier.data import write_clips
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from tests.corpora.server import serving
 from tests.documents import PAGES, commands
 

@@ -11,7 +11,8 @@ import pytest
 
 from ranvier.cli import main
 from ranvier.data import write_recording
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 
 FIELDS = {

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ranvier import cli
 from ranvier.cli import main, show
-from ranvier.cli.show import TrainingProgress
+from ranvier.cli.progress import TrainingProgress
 from ranvier.data import write_recording
 from ranvier.escape import escape_controls
 from tests.results import run_result

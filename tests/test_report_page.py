@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import write_report
 from ranvier.recipes.train import train
 from tests.recipes.conftest import Quiet

@@ -15,7 +15,8 @@ from ranvier.cli import main
 from ranvier.corpora import corpus_class, corpus_names
 from ranvier.network import Network
 from ranvier.recipes.build import build_input
-from ranvier.recipes.config import ConfigError, build_config, load_values
+from ranvier.recipes.config import ConfigError, build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.train import train
 from tests.recipes.conftest import Quiet
 

@@ -9,7 +9,7 @@ import pytest
 from ranvier.corpora import corpus_class, corpus_names
 from ranvier.corpora.registry import corpus_summary
 from ranvier.errors import ConfigError
-from ranvier.recipes.config import load_values, recipe_names
+from ranvier.recipes.recipe_files import load_values, recipe_names
 
 
 def test_every_recipe_is_of_one_and_every_one_has_a_recipe() -> None:

@@ -15,17 +15,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom, chisquare, norm
 
 from ranvier.data import DataError
-from ranvier.data.augment import (
-    Augmentation,
-    blend,
-    channel_mask,
-    cut_mix,
-    drop_events,
-    jitter,
-    shift_channels,
-    shift_steps,
-    time_mask,
-)
+from ranvier.data.augment import Augmentation, blend, drop_events, jitter, shift_channels, shift_steps
+from ranvier.data.augment_masks import channel_mask, cut_mix, time_mask
 
 CLASSES = 3
 

@@ -19,7 +19,8 @@ from ranvier.data.cache_contents import cache_contents, empty_cache
 from ranvier.data.frames import write_frames
 from ranvier.data.unpack import unpacked_size
 from ranvier.files import write_atomically
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 
 GRID = Grid(700, 5, 10.0)

@@ -10,7 +10,8 @@ import pytest
 
 from ranvier.data import DataError, SpikeDataset, write_recording
 from ranvier.data.class_names import match_classes, plain_name, with_classes
-from ranvier.recipes.config import build_config, load_values
+from ranvier.recipes.config import build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 
 ANIMALS = ("cat", "dog", "owl")

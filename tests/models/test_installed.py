@@ -18,8 +18,9 @@ from ranvier.cli import main
 from ranvier.engine import Engine
 from ranvier.models import feedforward, freeze
 from ranvier.network import Input, Network, Neuron
-from ranvier.recipes.config import ConfigError, build_config, load_values
+from ranvier.recipes.config import ConfigError, build_config
 from ranvier.recipes.neurons import neuron_class, neuron_names
+from ranvier.recipes.recipe_files import load_values
 
 GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a neuron\n")[2]
 MODULE = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0]

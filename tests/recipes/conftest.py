@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ranvier.data import write_recording
-from ranvier.recipes.config import Config, build_config, load_values
+from ranvier.recipes.config import Config, build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.runs import EpochRow
 
 SMALL = {

@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from ranvier.recipes.build import build_model
-from ranvier.recipes.config import Config, build_config, load_values
-from ranvier.recipes.fit import Training, _batches
+from ranvier.recipes.config import Config, build_config
+from ranvier.recipes.fit import _batches
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from ranvier.recipes.training import Training
 from tests.results import present
 
 from .conftest import Quiet

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from ranvier.corpora.folder import LabelledFolder
-from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, load_values, sigma_steps, steps
+from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, sigma_steps, steps
+from ranvier.recipes.recipe_files import load_values
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ranvier.recipes.config import build_config, load_values, recipe_names
+from ranvier.recipes.config import build_config
 from ranvier.recipes.describe import describe_run
+from ranvier.recipes.recipe_files import load_values, recipe_names
 from ranvier.runs import InitFrom
 from tests.results import run_result
 

@@ -15,11 +15,12 @@ from ranvier.cli.show import show_result
 from ranvier.data import write_recording
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.fit import Training
+from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.initialise import check_init, initial_state
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow, InitFrom, read_metrics, read_result
 from tests.analysis.reports import Page
 from tests.networks import dense

@@ -17,9 +17,10 @@ from ranvier.network import Network
 from ranvier.recipes import pretrained
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.initialise import check_init
 from ranvier.recipes.pretrained import find_run, is_pretrained, pretrained_names, pretrained_runs
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train

@@ -27,10 +27,13 @@ from torch.nn.utils.rnn import pad_sequence
 from ranvier.corpora import Splits
 from ranvier.data import DataError, SpikeDataset, Subset
 from ranvier.models import Stack
-from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values
-from ranvier.recipes.fit import Training, _run_epoch, predict
+from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
+from ranvier.recipes.fit import _run_epoch
+from ranvier.recipes.predict import predict
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from ranvier.recipes.training import Training
 
 from .conftest import SMALL, Quiet, write_small_recording
 

@@ -19,8 +19,9 @@ from ranvier.corpora.digits import read_digits
 from ranvier.data import DataError, FrameDataset, Subset
 from ranvier.network import Network
 from ranvier.recipes import observe as observe_file
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.observe import observe
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import (
     OWN,
     _input_hz,

@@ -22,21 +22,12 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
 from ranvier.models import feedforward
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.reproduce import (
-    RowResult,
-    Run,
-    carry_out,
-    cells,
-    collect,
-    comparisons,
-    find_missing,
-    plan,
-    remarks,
-    write_tables,
-)
+from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.recipe_files import load_values
+from ranvier.recipes.reproduce import RowResult, Run, carry_out, collect, find_missing, plan
 from ranvier.recipes.run_config import config_values
 from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.table_text import cells, comparisons, remarks, write_tables
 from ranvier.recipes.tables import Row, load_table, table_names
 from ranvier.runs import make_folder, run_lock, write_result
 from tests.results import run_result

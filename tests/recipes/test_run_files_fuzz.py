@@ -20,13 +20,14 @@ from ranvier.cli.watch import show_state
 from ranvier.errors import RuleError
 from ranvier.network import NetworkError
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
-from ranvier.recipes.config import ConfigError, build_config, load_values
-from ranvier.recipes.fit import Training
+from ranvier.recipes.config import ConfigError, build_config
 from ranvier.recipes.progress import run_state
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import OWN, read_run
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import train
+from ranvier.recipes.training import Training
 from ranvier.runs import read_metrics, read_record, read_result
 from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process, json_text
 from tests.recipes.conftest import SMALL, Quiet, write_small_recording

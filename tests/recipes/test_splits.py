@@ -20,12 +20,14 @@ from ranvier.data import DataError, FrameDataset, SpikeDataset, write_clips
 from ranvier.data.augment import Augmentation
 from ranvier.network import Network
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_input
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
-from ranvier.recipes.fit import Training, fit
+from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.fit import fit
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import trainings
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow
 from tests.results import present
 

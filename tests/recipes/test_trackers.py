@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ranvier.recipes import trackers
-from ranvier.recipes.config import ConfigError, build_config, load_values
+from ranvier.recipes.config import ConfigError, build_config
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.trackers import check_tracker, tracked
 from ranvier.recipes.train import train as start

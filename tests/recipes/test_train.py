@@ -26,12 +26,15 @@ from ranvier.data import Grid, read_recording, write_clips
 from ranvier.network import Network, Trace
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values, sigma_steps
+from ranvier.recipes.config import Config, ConfigError, build_config, sigma_steps
+from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.evaluate import evaluate, evaluate_file
-from ranvier.recipes.fit import DivergedError, Training, predict
+from ranvier.recipes.predict import predict
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train import resume, train
+from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow, RunError, RunResult, read_metrics, read_result, run_lock
 from ranvier.runs import folder as folder_file
 from tests.analysis.reports import Page

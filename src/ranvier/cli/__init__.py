@@ -22,7 +22,7 @@ from ranvier.cli.watch import add_watch, run_watch
 from ranvier.escape import escape_controls
 
 if TYPE_CHECKING:
-    from ranvier.cli.show import TrainingProgress
+    from ranvier.cli.progress import TrainingProgress
     from ranvier.runs import RunResult
 
 
@@ -160,7 +160,8 @@ def _dispatch(given: list[str]) -> int:
 
 def _train(given: list[str]) -> int:
     from ranvier.cli.options import train_options
-    from ranvier.recipes.config import ConfigError, build_config, load_values
+    from ranvier.recipes.config import ConfigError, build_config
+    from ranvier.recipes.recipe_files import load_values
 
     named = bool(given) and not given[0].startswith("-")
     if not named and any(word.partition("=")[0] == "--resume" for word in given):
@@ -200,7 +201,8 @@ def _resume(given: list[str]) -> int:
 
 
 def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) -> int:
-    from ranvier.cli.show import TrainingProgress, show_result
+    from ranvier.cli.progress import TrainingProgress
+    from ranvier.cli.show import show_result
 
     try:
         with TrainingProgress() as progress:
@@ -214,7 +216,8 @@ def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) 
 
 
 def _eval(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress, show_evaluation
+    from ranvier.cli.progress import ClipProgress
+    from ranvier.cli.show import show_evaluation
     from ranvier.recipes.evaluate import evaluate, evaluate_file
     from ranvier.recipes.pretrained import find_run
     from ranvier.recipes.probe import find_clips
@@ -269,8 +272,8 @@ def _bench(options: argparse.Namespace) -> int:
 def _ls(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_names, show_pretrained
     from ranvier.corpora.registry import corpus_names, corpus_summary
-    from ranvier.recipes.config import load_values, recipe_names
     from ranvier.recipes.pretrained import pretrained_runs
+    from ranvier.recipes.recipe_files import load_values, recipe_names
 
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
     print("\ntrained runs, for eval, probe, report, watch and train --train.init-from:")
@@ -281,7 +284,8 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _cp(options: argparse.Namespace) -> int:
-    from ranvier.recipes.config import ConfigError, recipe_text
+    from ranvier.recipes.config import ConfigError
+    from ranvier.recipes.recipe_files import recipe_text
 
     text = recipe_text(options.recipe)
     if options.file.suffix != ".toml":

@@ -91,7 +91,7 @@ def run_data(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress
+    from ranvier.cli.progress import ClipProgress
     from ranvier.corpora.fetch import fetch
 
     folder = options.out or Path("data") / options.name
@@ -116,7 +116,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _make_shd(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress, show_encoded
+    from ranvier.cli.progress import ClipProgress
+    from ranvier.cli.show import show_encoded
     from ranvier.corpora.heidelberg import make_shd
 
     with ClipProgress("hearing") as progress:
@@ -127,7 +128,7 @@ def _make_shd(options: argparse.Namespace) -> int:
 
 
 def _join(options: argparse.Namespace) -> int:
-    from ranvier.cli.show import ClipProgress
+    from ranvier.cli.progress import ClipProgress
     from ranvier.data.join import join
 
     with ClipProgress("joining") as progress:

@@ -84,7 +84,8 @@ def run_encode(options: argparse.Namespace) -> int:
     from ranvier.audio.ear import Ear
     from ranvier.audio.encode import encode
     from ranvier.audio.naming import Naming
-    from ranvier.cli.show import ClipProgress, show_encoded
+    from ranvier.cli.progress import ClipProgress
+    from ranvier.cli.show import show_encoded
     from ranvier.data import DataError
     from ranvier.errors import RuleError
 

@@ -42,7 +42,8 @@ def add_probe(commands: Any) -> None:
 def run_probe(options: argparse.Namespace) -> int:
     """Probe, draw, print; returns the exit code."""
     from ranvier.analysis import figures
-    from ranvier.cli.show import ClipProgress, show_probe
+    from ranvier.cli.progress import ClipProgress
+    from ranvier.cli.show import show_probe
     from ranvier.recipes.config import ConfigError
     from ranvier.recipes.pretrained import find_run, is_pretrained
     from ranvier.recipes.probe import find_clips, probe

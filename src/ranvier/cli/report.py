@@ -39,7 +39,7 @@ def add_report(commands: Any) -> None:
 
 def run_report(options: argparse.Namespace) -> int:
     """Write it and say where."""
-    from ranvier.cli.show import ClipProgress
+    from ranvier.cli.progress import ClipProgress
     from ranvier.recipes.pretrained import find_run, is_pretrained
     from ranvier.recipes.report import write_report
 

@@ -55,9 +55,11 @@ def add_reproduce(commands: Any, *, asked: bool) -> None:
 
 def run_reproduce(options: argparse.Namespace) -> int:
     """Plan, run what is missing, print; returns the exit code."""
-    from ranvier.cli.show import TrainingProgress, show_table
+    from ranvier.cli.progress import TrainingProgress
+    from ranvier.cli.show import show_table
     from ranvier.recipes.config import ConfigError
-    from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan, write_tables
+    from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan
+    from ranvier.recipes.table_text import write_tables
     from ranvier.recipes.tables import load_table
 
     table = load_table(options.table)

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
-from ranvier.escape import escape_controls
+from ranvier.cli.text import plain_text, print_line
 
 if TYPE_CHECKING:
     from ranvier.audio.encode import EncodeResult
@@ -20,85 +18,7 @@ if TYPE_CHECKING:
     from ranvier.recipes.evaluate import Evaluation
     from ranvier.recipes.pretrained import PretrainedRun
     from ranvier.recipes.reproduce import RowResult
-    from ranvier.runs import Accuracy, EpochRow, ProbeResult, RunResult
-
-
-def _text(text: str) -> Text:
-    """Names are the user's: no markup, no control characters."""
-    return Text(escape_controls(text))
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(_text(text), soft_wrap=True)
-
-
-class ClipProgress:
-    """A bar over clips, on the error stream, so that output can be piped."""
-
-    def __init__(self, title: str) -> None:
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=8),
-            TextColumn("{task.percentage:3.0f}%"),
-            TimeRemainingColumn(compact=True),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.title = title
-        self.clip_task: TaskID | None = None
-
-    def __enter__(self) -> Any:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def clips(self, done: int, total: int) -> None:
-        """So many clips of the data have been read or run."""
-        if self.clip_task is None:
-            self.clip_task = self.bar.add_task(self.title, total=total)
-        self.bar.update(self.clip_task, completed=done, total=total)
-        if done == total:
-            self.bar.remove_task(self.clip_task)
-            self.clip_task = None
-
-
-class TrainingProgress(ClipProgress):
-    """A bar over the epochs with loss, validation accuracy and sigma; a line per epoch where there is no terminal."""
-
-    def __init__(self) -> None:
-        super().__init__("clips")
-        self.training: TaskID | None = None
-        self.epochs = 0
-
-    def begin(self, title: str, epochs: int) -> None:
-        """A training of that many epochs begins, or continues."""
-        if self.training is not None:
-            self.bar.remove_task(self.training)
-        self.epochs = epochs
-        _line(self.console, f"{title}: {epochs} epoch{'s' if epochs > 1 else ''}")
-        self.training = self.bar.add_task("epoch 1", total=1.0)
-
-    def step(self, share: float) -> None:
-        """A share of the epochs is done, steps counted."""
-        assert self.training is not None
-        self.bar.update(self.training, completed=share)
-
-    def epoch(self, row: EpochRow) -> None:
-        """An epoch has ended, with these metrics."""
-        facts = [f"{row.epoch}/{self.epochs}", f"loss {row.loss:.3f}"]
-        for value, name in ((row.validation_accuracy, "validation"), (row.seen_accuracy, "seen")):
-            if value is not None:
-                facts.append(f"{name} {100 * value:.1f}%")
-        if row.sigma_ms is not None:
-            sigma = "σ" if self.console.encoding.startswith("utf") else "sigma"
-            facts.append(f"{sigma} {row.sigma_ms:.2f} ms")
-        assert self.training is not None
-        self.bar.update(self.training, description=" ".join(facts))
-        if not self.console.is_terminal:
-            _line(self.console, "  ".join(["epoch", *facts, f"{row.seconds:.0f} s"]))
+    from ranvier.runs import Accuracy, ProbeResult, RunResult
 
 
 def _percent(accuracy: Accuracy) -> str:
@@ -125,11 +45,11 @@ def _accuracy_table(title: str, rows: Sequence[tuple[str, Accuracy]]) -> Table:
         "clips": [str(accuracy.clips) for _, accuracy in rows],
     }
     shown = {name: cells for name, cells in columns.items() if name != "over speakers" or any(cells)}
-    table = Table(title=_text(title), title_justify="left")
+    table = Table(title=plain_text(title), title_justify="left")
     for name in shown:
         table.add_column(name, justify="right" if name else "left")
     for row in zip(*shown.values(), strict=True):
-        table.add_row(*map(_text, row))  # names are the user's: no markup
+        table.add_row(*map(plain_text, row))  # names are the user's: no markup
     return table
 
 
@@ -151,7 +71,7 @@ def show_result(result: RunResult, folder: Path) -> None:
         if split == "validation":
             rows += [(f"  speaker {speaker}", one) for speaker, one in accuracy.speakers.items()]
     if result.left_out:
-        _line(console, f"{len(result.left_out)} sound files were left out: result.json says why")
+        print_line(console, f"{len(result.left_out)} sound files were left out: result.json says why")
     folds = {speaker: fold.accuracy.get("validation") for speaker, fold in result.folds.items()}
     rows += [(f"  speaker {speaker}, left out", one) for speaker, one in folds.items() if one is not None]
     console.print(_accuracy_table(f"{result.recipe}, seed {result.seed}", rows))
@@ -171,7 +91,7 @@ def show_result(result: RunResult, folder: Path) -> None:
         parts = [(_DELAYS.get(name, name), one[split]) for name, one in trainings.items() if split in one]
         console.print(_accuracy_table(f"what the delays are worth ({split})", parts))
     if (found := result.delays_found) is not None:
-        _line(
+        print_line(
             console,
             f"{found.found} of {found.decisive} decisive delays found within ±1 step "
             f"({found.at_start} before training)",
@@ -180,18 +100,18 @@ def show_result(result: RunResult, folder: Path) -> None:
         known = f"its output neurons for {', '.join(init.classes)}" if init.classes else "new output neurons"
         share = init.interpolation
         kept = f", and averaged with it at the end ({100 * share:g}% of it)" if share else ""
-        _line(console, f"started from {init.run} ({init.recipe}), with {known}{kept}")
+        print_line(console, f"started from {init.run} ({init.recipe}), with {known}{kept}")
     if result.protocol == "paper":
         console.print("epoch chosen on the test set, as published: this accuracy is optimistic", style="yellow")
     seconds = result.seconds + sum(one.seconds for one in result.comparison.values())
     best = "-" if result.best_epoch is None else result.best_epoch
-    _line(
+    print_line(
         console,
         f"{result.parameters:,} parameters, epoch {best} of {result.epochs} chosen, {seconds:.0f} s of training",
     )
-    _line(console, f"run: {folder}")
+    print_line(console, f"run: {folder}")
     if (folder / "report.html").exists():
-        _line(console, f"report: {folder / 'report.html'}")
+        print_line(console, f"report: {folder / 'report.html'}")
 
 
 def show_evaluation(evaluation: Evaluation, title: str) -> None:
@@ -202,19 +122,19 @@ def show_evaluation(evaluation: Evaluation, title: str) -> None:
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
     for true, predicted, clips in evaluation.worst_pairs():
-        pairs.add_row(_text(true), _text(predicted), str(clips))
+        pairs.add_row(plain_text(true), plain_text(predicted), str(clips))
     console.print(pairs if pairs.row_count else "no mistakes")
     rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
-    _line(console, f"mean spikes per neuron and clip: {rates}")
+    print_line(console, f"mean spikes per neuron and clip: {rates}")
     if evaluation.by_number:
-        _line(console, "classes were matched by number: the recording or the network does not name them")
+        print_line(console, "classes were matched by number: the recording or the network does not name them")
 
 
 def show_names(summaries: Mapping[str, str]) -> None:
     """Names and what they are."""
     table = Table(box=None, show_header=False)
     for name, summary in summaries.items():
-        table.add_row(_text(name), _text(summary))
+        table.add_row(plain_text(name), plain_text(summary))
     Console().print(table)
 
 
@@ -228,14 +148,14 @@ def show_pretrained(runs: Sequence[PretrainedRun]) -> None:
         known = "not tested"
         if split is not None:
             known = f"{100 * accuracy[split].value:.1f}% of {accuracy[split].clips} {split} clips"
-        _line(console, f" {run.name:<{width}}  {known}; {run.licence}")
+        print_line(console, f" {run.name:<{width}}  {known}; {run.licence}")
 
 
 def show_step_cost(cost: Mapping[str, Any]) -> None:
     """Where the time of a training step goes, and how its delayed currents are computed."""
     console = Console()
     settings = cost["settings"]
-    _line(
+    print_line(
         console,
         f"a training step of 140-{settings['hidden']}-{settings['hidden']}-20: {settings['time']} steps of time, "
         f"{settings['batch']} clips, longest delay {settings['max_delay']} steps",
@@ -249,9 +169,9 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
     console.print(table)
     for layer in cost["layers"]:
         text = f"{layer['sources']} → {layer['targets']}: {layer['plan']} ({layer['why']})"
-        _line(console, text)
+        print_line(console, text)
     peak = "not known here" if cost["peak_mb"] is None else f"{cost['peak_mb']:.0f} MB"
-    _line(
+    print_line(
         console,
         f"median of {settings['repeats']} steps; memory at most {peak}; {cost['machine']}, {cost['threads']} threads, "
         f"torch {cost['versions']['torch']}",
@@ -260,10 +180,10 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
 
 def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     """A table of recipes, the comparisons it makes, and why rows are empty."""
-    from ranvier.recipes.reproduce import cells, comparisons, remarks
+    from ranvier.recipes.table_text import cells, comparisons, remarks
 
     console = Console()
-    table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=plain_text(title), title_justify="left", box=None, pad_edge=False)
     names = ("model", "published", "ours [%]", "speakers", "clips'", "seen", "seeds")  # the files have the rest
     rows = []
     for result in results:
@@ -275,23 +195,23 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
         name = names[place]
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
-        table.add_row(*(_text(row[place]) for place in filled))
+        table.add_row(*(plain_text(row[place]) for place in filled))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
         seen = "; seen: held-out clips of speakers trained on" if any(result.seen for result in results) else ""
         over = any(result.over_speakers is not None for result in results)
         speakers = "; speakers: t-interval over the unseen speakers (how many)" if over else ""
-        _line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{seen}")
+        print_line(console, f"accuracy on {clips} clips, ± over seeds{speakers}; clips': Wilson's interval{seen}")
     for remark in remarks(results):
-        _line(console, remark)
+        print_line(console, remark)
     for sentence in comparisons(results):
-        _line(console, sentence)
+        print_line(console, sentence)
     if any(result.protocol == "paper" for result in results):
-        _line(console, "† epoch chosen on the test set, as published: optimistic")
+        print_line(console, "† epoch chosen on the test set, as published: optimistic")
     for reason in dict.fromkeys(result.missing for result in results if result.missing):
-        _line(console, f"no data: {reason}")
+        print_line(console, f"no data: {reason}")
     if (folder / "table.md").exists():
-        _line(console, f"table.md, .csv, .tex, .png, and every run: {folder}")
+        print_line(console, f"table.md, .csv, .tex, .png, and every run: {folder}")
 
 
 def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> None:
@@ -299,26 +219,26 @@ def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> 
     console = Console()
     console.print(_accuracy_table(what, [(result.name, result.accuracy) for result in found]))
     if figure is not None:
-        _line(console, f"figure: {figure}")
+        print_line(console, f"figure: {figure}")
 
 
 def show_encoded(encoded: EncodeResult, most: int = 10) -> None:
     """What became of the sound files."""
     console = Console()
     speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""
-    _line(
+    print_line(
         console,
         f"{encoded.file} written: {encoded.clips} clips, {len(encoded.classes)} classes{speakers}, "
         f"{encoded.spikes / encoded.clips:,.0f} spikes a clip ({encoded.naming})",
     )
     if encoded.left_out:
-        _line(console, f"{len(encoded.left_out)} files were left out:")
+        print_line(console, f"{len(encoded.left_out)} files were left out:")
         for _, reason in encoded.left_out[:most]:
-            _line(console, f"  {reason}")
+            print_line(console, f"  {reason}")
         if len(encoded.left_out) > most:
-            _line(console, f"  ... and {len(encoded.left_out) - most} more")
+            print_line(console, f"  ... and {len(encoded.left_out) - most} more")
     for note in encoded.notes:
-        _line(console, f"note: {note}")
+        print_line(console, f"note: {note}")
 
 
 def show_cache(folder: Path, entries: Sequence[CacheEntry]) -> None:
@@ -328,16 +248,16 @@ def show_cache(folder: Path, entries: Sequence[CacheEntry]) -> None:
     for name, justify in (("file", "left"), ("MB", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for entry in entries:
-        table.add_row(_text(entry.path.name), f"{entry.size / 1e6:,.1f}", _text(entry.content))
+        table.add_row(plain_text(entry.path.name), f"{entry.size / 1e6:,.1f}", plain_text(entry.content))
     if entries:
         console.print(table)
-    _line(console, f"{folder}: {len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:,.1f} MB")
+    print_line(console, f"{folder}: {len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:,.1f} MB")
 
 
 def show_inspection(inspection: Inspection, most: int = 40) -> None:
     """What a recording holds, and what is wrong with it."""
     console = Console()
-    _line(console, f"{inspection.path}: {inspection.clips} clips")
+    print_line(console, f"{inspection.path}: {inspection.clips} clips")
     table = Table(box=None, show_header=True)
     for column in ("", "smallest", "median", "mean", "largest"):
         table.add_column(column, justify="left" if not column else "right")
@@ -350,7 +270,7 @@ def show_inspection(inspection: Inspection, most: int = 40) -> None:
             table.add_row(name, *(form.format(value) for value in values))
     console.print(table)
     if inspection.channels:
-        _line(
+        print_line(
             console,
             f"{inspection.channels} channels with spikes, {inspection.first_channel} ... {inspection.last_channel}"
             f"; {len(inspection.silent)} silent clips",
@@ -359,10 +279,10 @@ def show_inspection(inspection: Inspection, most: int = 40) -> None:
         if parts:
             named = ", ".join(f"{member} {clips}" for member, clips in parts[:most])
             rest = f", ... and {len(parts) - most} more" if len(parts) > most else ""
-            _line(console, f"{len(parts)} {title}: {named}{rest}")
+            print_line(console, f"{len(parts)} {title}: {named}{rest}")
     for note in inspection.notes:
-        _line(console, f"note: {note}")
+        print_line(console, f"note: {note}")
     for fault in inspection.faults:
-        _line(console, f"fault: {fault}")
+        print_line(console, f"fault: {fault}")
     if not inspection.faults:
         console.print("no faults")

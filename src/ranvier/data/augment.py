@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.data.augment_masks import Counts, Integers, channel_mask, check_range, cut_mix, time_mask
 from ranvier.data.dataset import DataError
 from ranvier.data.events import MOST_STEPS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Counts = NDArray[np.float32]
-Integers = NDArray[np.int64]
 
 _MOST_COUNT = 2**24  # float32 holds every whole number up to here
 
@@ -63,7 +62,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            _check(name, value, 1 if name.endswith(("probability", "share")) else MOST_STEPS)
+            check_range(name, value, 1 if name.endswith(("probability", "share")) else MOST_STEPS)
         for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_steps")):
             if getattr(self, f"{mask}_probability") > 0 and getattr(self, longest) == 0:
                 raise DataError(f"{longest}: 0 masks nothing (1 or more, where {mask}_probability is above 0)")
@@ -136,7 +135,7 @@ def blend(
 
     Source: arXiv 2212.01232.
     """
-    _check("probability", probability, 1)
+    check_range("probability", probability, 1)
     _cells(x)  # two halves of an event would make a whole one
     blended = x.copy()
     other = _other_of_class(labels, generator)
@@ -167,7 +166,7 @@ def shift_channels(x: Counts, generator: np.random.Generator, *, most: int) -> C
     Raises:
         DataError: most is out of range.
     """
-    _check("most", most, MOST_STEPS)
+    check_range("most", most, MOST_STEPS)
     by = generator.integers(-most, most, x.shape[1], endpoint=True)
     moved = np.zeros(x.shape, x.dtype)
     for channels in np.unique(by):
@@ -192,7 +191,7 @@ def shift_steps(x: Counts, lengths: Integers, generator: np.random.Generator, *,
     Raises:
         DataError: most is out of range.
     """
-    _check("most", most, MOST_STEPS)
+    check_range("most", most, MOST_STEPS)
     by = np.maximum(generator.integers(-most, most, len(lengths), endpoint=True), 1 - lengths)
     after = lengths + by
     moved = np.zeros((max(len(x), int(after.max(initial=0))), *x.shape[1:]), x.dtype)
@@ -212,7 +211,7 @@ def drop_events(x: Counts, generator: np.random.Generator, *, keep: float) -> Co
     Raises:
         DataError: keep is out of range, or a count is no whole number >= 0.
     """
-    _check("keep", keep, 1)
+    check_range("keep", keep, 1)
     cells, counts = _cells(x)
     # a coin per event takes less time than a binomial draw per cell; differences outlive a sum that wraps around
     kept = np.cumsum(generator.random(counts.sum(), np.float32) < keep, dtype=np.int32)
@@ -232,7 +231,7 @@ def jitter(x: Counts, lengths: Integers, generator: np.random.Generator, *, sigm
     Raises:
         DataError: sigma_steps is out of range, or a count is no whole number >= 0.
     """
-    _check("sigma_steps", sigma_steps, MOST_STEPS)
+    check_range("sigma_steps", sigma_steps, MOST_STEPS)
     cells, counts = _cells(x)
     lines = x.shape[1] * x.shape[2]
     moved = np.zeros(x.size, x.dtype)
@@ -243,91 +242,6 @@ def jitter(x: Counts, lengths: Integers, generator: np.random.Generator, *, sigm
         to = np.clip(step + np.rint(by).astype(np.int64), 0, (lengths - 1)[line // x.shape[2]])
         np.add.at(moved, to * lines + line, np.float32(1))
     return moved.reshape(x.shape)
-
-
-def channel_mask(x: Counts, generator: np.random.Generator, *, longest: int, probability: float) -> Counts:
-    """Silence neighbouring channels of a clip, 1 ... longest of them, anywhere.
-
-    Args:
-        longest: channels, >= 0.
-
-    Raises:
-        DataError: longest or probability is out of range.
-
-    Source: SpecAugment, arXiv 1904.08779.
-    """
-    _check("longest", longest, MOST_STEPS)
-    room = np.full(x.shape[1], x.shape[2])
-    start, stop = _stretches(np.minimum(longest, room), room, probability, generator)
-    return np.where(_inside(start, stop, x.shape[2]).T, np.float32(0), x)
-
-
-def time_mask(
-    x: Counts, lengths: Integers, generator: np.random.Generator, *, longest_steps: int, probability: float
-) -> Counts:
-    """Silence a stretch of a clip, 1 ... longest_steps steps, anywhere within its length, which stays.
-
-    Args:
-        longest_steps: steps, >= 0.
-
-    Raises:
-        DataError: longest_steps or probability is out of range.
-
-    Source: SpecAugment, arXiv 1904.08779.
-    """
-    _check("longest_steps", longest_steps, MOST_STEPS)
-    start, stop = _stretches(np.minimum(longest_steps, lengths), lengths, probability, generator)
-    return np.where(_inside(start, stop, len(x))[:, :, None], np.float32(0), x)
-
-
-def cut_mix(
-    x: Counts,
-    lengths: Integers,
-    labels: Integers,
-    classes: int,
-    generator: np.random.Generator,
-    *,
-    longest_share: float,
-    probability: float,
-) -> tuple[Counts, Counts]:
-    """Replace a stretch of a clip by the same steps of another clip of the batch.
-
-    The stretch lies within both clips and is 1 ... longest_share * (length of the shorter) steps long.
-
-    Args:
-        classes: how many classes there are.
-        longest_share: in [0, 1].
-
-    Returns:
-        x, and the target, float32 ``[batch, class]``: the replaced share of the clip's own steps for the other clip's
-        class, what is left for its own.
-
-    Raises:
-        DataError: longest_share or probability is out of range, or a label is not one of the classes.
-
-    Source: CutMix, arXiv 1905.04899, along time.
-    """
-    _check("longest_share", longest_share, 1)
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        raise DataError(f"label {labels[wrong[0]]} of clip {wrong[0]} is not allowed (0 ... {classes - 1})")
-    clips = np.arange(len(labels))
-    other = (clips + generator.integers(1, max(len(clips), 2), len(clips))) % max(len(clips), 1)
-    room = np.minimum(lengths, lengths[other])
-    start, stop = _stretches(np.floor(longest_share * room).astype(np.int64), room, probability, generator)
-    step, clip = np.nonzero(_inside(start, stop, len(x)))
-    mixed = x.copy()
-    mixed[step, clip] = x[step, other[clip]]
-    share = (stop - start) / lengths
-    target = np.zeros((len(clips), classes))
-    target[clips, labels] = 1 - share
-    target[clips, labels[other]] += share
-    return mixed, target.astype(np.float32)
-
-
-def _check(name: str, value: float, most: float) -> None:
-    if not 0 <= value <= most:
-        raise DataError(f"{name}: {value} is not allowed (0 ... {most})")
 
 
 def _cells(x: Counts) -> tuple[Integers, Integers]:
@@ -370,20 +284,3 @@ def _overlap(by: int, before: int, after: int) -> tuple[slice, slice]:
     start, end = max(-by, 0), max(by, 0)
     size = max(min(before - start, after - end), 0)
     return slice(start, start + size), slice(end, end + size)
-
-
-def _stretches(
-    longest: Integers, room: Integers, probability: float, generator: np.random.Generator
-) -> tuple[Integers, Integers]:
-    """Start and stop of a stretch 1 ... longest long, anywhere in 0 ... room; an empty one where none is drawn."""
-    _check("probability", probability, 1)
-    size = generator.integers(np.minimum(longest, 1), longest, endpoint=True)
-    size = np.where(generator.random(len(room)) < probability, size, 0)
-    start = generator.integers(0, room - size, endpoint=True)
-    return start, start + size
-
-
-def _inside(start: Integers, stop: Integers, size: int) -> NDArray[np.bool_]:
-    """``[size, batch]``: which places lie in the stretches."""
-    place = np.arange(size)[:, None]
-    return (place >= start) & (place < stop)

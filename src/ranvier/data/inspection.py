@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
-from ranvier.data.recording import CHANNELS, Clips, Recording
+from ranvier.data.recording import CHANNELS, Recording
 from ranvier.data.recording_rules import PER_SECOND, Fault, TimeUnit
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.cache import unpacked
+from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
 from ranvier.data.event_files import SUFFIXES, find_event_files, read_events
 from ranvier.data.file_kind import file_kind
@@ -36,35 +37,6 @@ CHANNELS = 700
 
 _ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy or .csv"
 _EVENTS = ("npz", "npy", "text")
-
-
-@dataclass(frozen=True, eq=False)
-class Clips:
-    """Some clips in a row.
-
-    Attributes:
-        start: number of the first.
-        times, units: of their events; None where the recording has none.
-        faults: what is wrong with them.
-        unit: of the times.
-    """
-
-    start: int
-    times: Lists | None
-    units: Lists | None
-    faults: tuple[Fault, ...]
-    unit: TimeUnit
-
-    @property
-    def sizes(self) -> NDArray[np.int64] | None:
-        """``[clip]`` events."""
-        known = self.times or self.units
-        return None if known is None else known.sizes
-
-    def events(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Time, as it is stored, and channel of the events of each clip."""
-        if self.times is not None and self.units is not None:
-            yield from zip(self.times.clips(), self.units.clips(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
@@ -103,64 +100,6 @@ def sigma_steps(config: Config, progress: float) -> float:
     else:
         width_ms = width_after(share, start, end, train.sigma_schedule)
     return width_ms / config.data.dt_ms
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with Ranvier."""
-    return sorted(Path(entry.name).stem for entry in _recipes().iterdir() if entry.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """The TOML of a recipe that comes with Ranvier, as it is written.
-
-    Raises:
-        ConfigError: there is none of that name; the message suggests the nearest.
-    """
-    if name not in recipe_names():
-        near = difflib.get_close_matches(name, recipe_names(), 1, 0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"recipe {name!r} is not known ({hint}a name that ranvier ls lists, or a .toml file)")
-    return str((_recipes() / f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def load_values(recipe: str) -> dict[str, Any]:
-    """The values of a recipe by name, or of a ``.toml`` file, unchecked.
-
-    A recipe with ``extends = "NAME"`` has all that the recipe of that name has, and what it says itself on top.
-
-    Raises:
-        ConfigError: no such recipe or file, or not TOML.
-    """
-    values = _read_values(recipe)
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    if base not in recipe_names() or base == recipe:
-        raise ConfigError(f"{recipe}: extends: {base!r} is not allowed (a name that ranvier ls lists)")
-    return _merged(load_values(base), values)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **below,
-        **{
-            key: {**below[key], **value}
-            if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-            else value
-            for key, value in above.items()
-        },
-    }
-
-
-def _read_values(recipe: str) -> dict[str, Any]:
-    if not recipe.endswith(".toml"):
-        return tomllib.loads(recipe_text(recipe))
-    try:
-        return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"recipe {recipe}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {recipe}: not TOML ({error})") from None
 
 
 def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -322,10 +261,6 @@ def allowed(field: FieldInfo) -> str:
         bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
     bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
     return ", ".join(part for part in [kind, bounds, *text] if part)
-
-
-def _recipes() -> Any:
-    return resources.files("ranvier.recipes") / "configs"
 
 
 _MODELS: dict[str, type[Section]] = {"feedforward": FeedforwardModel, "detectors": DetectorModel}

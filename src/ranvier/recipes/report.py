@@ -19,11 +19,12 @@ from ranvier.errors import RuleError
 from ranvier.files import write_text
 from ranvier.names import natural_order
 from ranvier.network import Input, Network
-from ranvier.recipes.config import Config, ConfigError, build_config, flat_values, load_values, recipe_names
+from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
 from ranvier.recipes.describe import describe_run
 from ranvier.recipes.evaluate import grid_of
 from ranvier.recipes.observe import observe
 from ranvier.recipes.pretrained import is_pretrained
+from ranvier.recipes.recipe_files import load_values, recipe_names
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.runs import EvaluationRecord, read_metrics, read_probe, read_record, read_result, write_record

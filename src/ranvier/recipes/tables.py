@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ranvier.corpora.section import Section
-from ranvier.recipes.config import Config, ConfigError, build_config, load_values
+from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.recipe_files import load_values
 
 
 class Row(Section):

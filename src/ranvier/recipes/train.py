@@ -12,28 +12,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ranvier.analysis import figures
-from ranvier.analysis.delays import found_delays
 from ranvier.analysis.intervals import clip_accuracy, speaker_interval
 from ranvier.corpora.splits import Splits
 from ranvier.data import SpikeDataset, Subset, write_dataset
 from ranvier.models import Stack, freeze
-from ranvier.network import Dense, Network
+from ranvier.network import Network
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.evaluate import Evaluation, evaluate
-from ranvier.recipes.fit import DivergedError, FitResult, ProgressCallback, fit, predict
+from ranvier.recipes.fit import FitResult, ProgressCallback, fit
 from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
+from ranvier.recipes.predict import predict
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.run_config import config_values, move_data, read_config
+from ranvier.recipes.run_figures import count_found_delays, draw_figures
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.trackers import check_tracker, tracked
 from ranvier.runs import (
     ComparedTraining,
-    DelaysFound,
     RunResult,
     SplitAccuracy,
     check_folder,
@@ -212,7 +212,7 @@ def _finish(
     test = splits.read_test()
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=progress.clips)
     before = fitted.delays_before
-    _draw(folder, splits, network, before)
+    draw_figures(folder, splits, network, before)
     if splits.example and test is not None and isinstance(test.dataset, SpikeDataset):
         write_dataset(folder / "test.h5", test.dataset, test.clips, pool=network.input.pool)
     shown = next((part, name) for name, part in _parts(splits, test).items() if name != "seen" and part is not None)
@@ -242,7 +242,7 @@ def _finish(
         machine=machine(),
         threads=torch.get_num_threads(),
         init_from=fitted.init_from,
-        delays_found=_found(network, before, splits.offsets),
+        delays_found=count_found_delays(network, before, splits.offsets),
     )
 
 
@@ -273,37 +273,6 @@ def _accuracy(splits: Splits, part: Subset, right: NDArray[np.bool_], rates: Seq
         over_speakers=speaker_interval(one.value for one in speakers.values()) if splits.unseen(part) else None,
         spikes_per_neuron_and_clip=tuple(rates),
     )
-
-
-def _found(network: Network, before: list[NDArray[Any]], offsets: NDArray[Any] | None) -> DelaysFound | None:
-    if offsets is None:
-        return None
-    delays = (_detector_delays(network), before[0].reshape(offsets.shape))
-    found, at_start = (int(found_delays(each, offsets).sum()) for each in delays)
-    return DelaysFound(found=found, at_start=at_start, decisive=offsets.size)
-
-
-def _detector_delays(network: Network) -> NDArray[np.int16]:
-    """Delays ``[class, channel]`` of the detectors, in time steps."""
-    detectors = network.layers[0].inputs[0]
-    assert isinstance(detectors, Dense)  # as ranvier.models builds them
-    delays: NDArray[np.int16] = detectors.full_delay_steps[0]
-    return delays
-
-
-def _draw(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
-    if splits.offsets is None:
-        after = [connection.synapses().delay_steps for layer in network.layers for connection in layer.inputs]
-        figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
-    else:
-        begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)
-        drawn = figures.plot_detectors(begun, ended, splits.offsets, network.dt_ms)
-        figures.save(drawn, folder / "delays.png")
-    part = splits.validation or splits.train
-    clip, dataset = int(part.clips[0]), part.dataset
-    label = dataset.classes[dataset.labels[clip]]
-    raster = figures.plot_raster(network, dataset.clip(clip), int(dataset.lengths[clip]), label)
-    figures.save(raster, folder / "raster.png")
 
 
 def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:

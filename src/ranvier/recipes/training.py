@@ -1,0 +1,219 @@
+"""Everything that changes while a model is trained."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from ranvier.corpora.splits import Splits
+from ranvier.models import Stack
+from ranvier.nn import LIF, Integrator
+from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
+from ranvier.recipes.config import Config, ConfigError, sigma_steps
+from ranvier.recipes.diverged import DivergedError
+from ranvier.recipes.run_config import upgrade_values
+
+_ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
+
+
+class Training:
+    """Everything that changes while a model is trained, so that it can be saved and continued to the bit."""
+
+    def __init__(self, config: Config, splits: Splits, start: Mapping[str, Tensor] | None = None) -> None:
+        self.config = config
+        self.order = torch.Generator().manual_seed(config.train.seed)
+        self.model = build_model(config, splits, self.order)
+        self.start = start
+        if start is not None:
+            self.model.load_state_dict(start)
+        # where they begin follows from seed and start, so a continued training knows it too
+        self.delays_before = [layer.synapse_delays().numpy() for layer in self.model.delay_layers]
+        self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
+        self.augmentation = build_augmentation(config)
+        self.changes = np.random.default_rng(config.train.seed)
+        self.classes = len(splits.train.dataset.classes)
+        self.class_weights = build_class_weights(config, splits.train)
+        self.data = splits.fingerprint()
+        self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
+        self.steps = config.train.epochs * self.steps_per_epoch
+        self.steps_per_schedule = self.steps_per_epoch if config.train.schedule_per == "epoch" else 1
+        self.optimisers, self.schedules = self._optimisers()
+        self.step = 0
+        self.epoch = 0
+        self.seconds = 0.0
+        self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "model": {}}
+
+    def _optimisers(self) -> tuple[list[Adam], list[OneCycleLR | CosineAnnealingLR]]:
+        train, model = self.config.train, self.model
+        delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
+        decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
+        taus = _membrane_taus(model) if train.tau_weight_decay > 0 else []
+        known = {id(parameter) for parameter in [*delays, *decayed, *taus]}
+        undecayed = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+        groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
+        if taus:
+            groups.append({"params": taus, "weight_decay": train.tau_weight_decay})
+        weights = Adam(groups, lr=train.weight_lr / _ONE_CYCLE_START)
+        optimisers = [weights]
+        total = self.steps // self.steps_per_schedule
+        schedules: list[OneCycleLR | CosineAnnealingLR] = [
+            OneCycleLR(weights, train.weight_lr, total_steps=total, div_factor=_ONE_CYCLE_START)
+        ]
+        if self.config.model.delays == "learned":
+            optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
+            schedules.append(CosineAnnealingLR(optimisers[1], total))
+        return optimisers, schedules
+
+    def update(self, x: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step on one batch; returns its loss and how many clips it got right, before the step.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite; the step has not been taken.
+        """
+        if self.config.model.delays == "learned":
+            done = self.step - self.step % self.steps_per_schedule
+            self.model.set_sigma(sigma_steps(self.config, done / self.steps))
+        target = labels
+        if self.augmentation is not None:
+            x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
+        if self.config.train.padding == "counted":
+            lengths = torch.full_like(lengths, len(x))
+        scores = self.model.scores(x, lengths)
+        loss = F.cross_entropy(scores, target, weight=self.class_weights)
+        iteration = self.step % self.steps_per_epoch + 1
+        if not math.isfinite(loss.detach()):
+            raise self.diverged(f"the loss is {float(loss.detach()):g}", iteration)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in self.optimisers:
+            try:
+                optimiser.step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise self.diverged("a step is too large for a number", iteration) from None
+        self.step += 1
+        if self.step < self.steps and self.step % self.steps_per_schedule == 0:
+            for schedule in self.schedules:
+                schedule.step()
+        return loss.detach(), (scores.argmax(1) == labels).sum()
+
+    def check_finite(self) -> None:
+        """Refuse a model at the end of an epoch that has NaN or infinite numbers.
+
+        Raises:
+            DivergedError: it has.
+        """
+        for name, tensor in self.model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise self.diverged(f"{name} is not finite", self.steps_per_epoch)
+
+    def diverged(self, what: str, iteration: int) -> DivergedError:
+        """The error for what was found in an iteration of the epoch that is being trained."""
+        train = self.config.train
+        rates = f"lower train.weight_lr, now {train.weight_lr:g}"
+        if self.config.model.delays == "learned":
+            rates += f", or train.delay_lr_ms, now {train.delay_lr_ms:g}"
+        return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
+
+    def outcome(self) -> Stack:
+        """The model that would be kept now: the trained one, averaged with the start if the recipe says so.
+
+        Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
+        fine-tuning of zero-shot models, CVPR 2022 (arXiv 2109.01903). The training goes on without it.
+        """
+        share = self.config.train.init_interpolation
+        if self.start is None or share == 0:
+            return self.model
+        state = self.model.state_dict()
+        for name, begun in self.start.items():
+            # the width is the training's own, and counts are no measures
+            if begun.is_floating_point() and not name.endswith(".sigma"):
+                state[name] = torch.lerp(state[name], begun, share)  # exact where both are the same
+        outcome = copy.deepcopy(self.model)
+        outcome.load_state_dict(state)
+        outcome.clamp_delay()
+        return outcome
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as :meth:`load_state` takes it."""
+        return {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "order": self.order.get_state(),
+            "dropout": torch.get_rng_state(),
+            "changes": self.changes.bit_generator.state,
+            "step": self.step,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "best": self.best,
+            "config": _settings(self.config),
+            "data": self.data,
+            "threads": torch.get_num_threads(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up where :meth:`state` was called.
+
+        Raises:
+            ConfigError: it is another recipe's state.
+        """
+        try:
+            # read again, so that a field that recipes have had since then is at its default
+            before = _settings(Config.model_validate(upgrade_values(json.loads(state["config"]))))
+        except ValidationError:
+            raise ConfigError("its recipe is not one of this Ranvier's") from None
+        if before != _settings(self.config):
+            raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
+        if state["data"] != self.data:
+            raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(saved)
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["dropout"])
+        self.changes.bit_generator.state = state["changes"]
+        _check_progress(state)
+        for name in ("step", "epoch", "seconds", "best"):
+            setattr(self, name, state[name])
+
+
+def _check_progress(state: dict[str, Any]) -> None:
+    """Refuse what would only fail an epoch later."""
+    for of, kinds in (
+        (state, {"step": int, "epoch": int, "threads": int, "seconds": float}),
+        (state["best"], {"epoch": int, "accuracy": float, "model": dict}),
+    ):
+        for name, kind in kinds.items():
+            if not isinstance(of[name], kind) or (kind is int and of[name] < 0):
+                raise TypeError(f"{name} is a {type(of[name]).__name__}")
+
+
+def _settings(config: Config) -> str:
+    # the recording may have moved, and who looks on changes nothing; everything else must be as it was
+    return config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
+
+
+def _membrane_taus(model: Stack) -> list[nn.Parameter]:
+    """What the layers' learned membrane time constants are made of, the readout's too."""
+    return [p for module in model.modules() if isinstance(module, LIF | Integrator) for p in module.parameters()]
+
+
+def learned_delays(model: Stack) -> list[Tensor]:
+    """Delays in steps, not rounded, of the synapses that there are ``[synapse]``, of the layers that learn them."""
+    return [layer.learned_delays() for layer in model.delay_layers if layer.learn_delay and layer.max_delay > 0]
