@@ -64,9 +64,8 @@ def _run(given: list[str]) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """An error in one line, and the exit code."""
     from ranvier.errors import RuleError
-    from ranvier.network import NetworkError
 
-    if isinstance(error, (RuleError, NetworkError)):
+    if isinstance(error, RuleError):
         return str(error), 2
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""

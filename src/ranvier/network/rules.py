@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from numbers import Real
 
+from ranvier.errors import RuleError
+
 MAX_CHANNELS = 2**24
 MAX_STEPS = 65535  # of a tail, as of a clip
 MAX_BUFFER = 2**24  # values that one layer holds while it runs
 
 
-class NetworkError(ValueError):
+class NetworkError(RuleError):
     """A network, or a file that should hold one, breaks a rule; the message says which, where and what is allowed."""
 
 
