@@ -6,9 +6,8 @@ The run is ``digits``, which comes with the package; the folder of any run of ``
 import numpy as np
 
 from ranvier import read_run
-from ranvier.recipes.pretrained import find_run
 
-run = read_run(find_run("digits"))  # or read_run("runs/digits")
+run = read_run("digits")  # or read_run("runs/digits")
 
 test = run.result.accuracy["test"]
 print(f"test accuracy {test.value:.1%}, 95% interval {test.low:.1%} to {test.high:.1%}, {test.clips} clips")

@@ -14,7 +14,9 @@ PAGES = {
 
 def blocks(text: str, language: str) -> list[str]:
     """Content of every fenced block of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    named = r'^--8<-- "(examples/\w+\.py)"$'  # a script that the site shows in the block
+    whole = re.sub(named, lambda script: (ROOT / script[1]).read_text(encoding="utf-8"), text, flags=re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", whole, re.DOTALL | re.MULTILINE)
 
 
 def console_lines(text: str) -> list[str]:

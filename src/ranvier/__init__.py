@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "load_network": "ranvier.recipes.networks",
-    "read_run": "ranvier.runs.run",
+    "read_run": "ranvier.recipes.networks",
 }  # where each name is defined; __init__.pyi says the same to type checkers
 __all__ = ["__version__", *_EXPORTS]
 

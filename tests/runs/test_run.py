@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier
+from ranvier.errors import ConfigError
 from ranvier.runs import RunError
 
 MADE = Path(__file__).parents[1] / "made_at_3cf00c6"
@@ -44,3 +45,12 @@ def test_a_metric_that_is_not_there_is_named() -> None:
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=str(tmp_path)):
         ranvier.read_run(tmp_path)
+
+
+def test_a_name_stands_for_a_run_of_the_package() -> None:
+    run = ranvier.read_run("digits")
+    assert run.result is not None
+    assert run.result.accuracy["test"].clips == 400
+    assert run.metric("loss").shape == (36,)
+    with pytest.raises(ConfigError, match="did you mean digits"):
+        ranvier.read_run("digitz")

@@ -1,4 +1,4 @@
-"""Frozen networks by a file, a run or a name."""
+"""Frozen networks and runs by a path or a name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from ranvier.network import Network
 from ranvier.recipes.evaluate import read_network
 from ranvier.recipes.pretrained import find_run
+from ranvier.runs import Run
+from ranvier.runs import read_run as read_folder
 
 
 def load_network(name_or_path: str | os.PathLike[str]) -> Network:
@@ -25,3 +27,17 @@ def load_network(name_or_path: str | os.PathLike[str]) -> Network:
         ConfigError: the name is empty, or much like one of the package's.
     """
     return read_network(find_run(os.fspath(name_or_path)))
+
+
+def read_run(name_or_folder: str | os.PathLike[str]) -> Run:
+    """Read a run: its configuration, metrics, result and frozen network, see :class:`ranvier.runs.Run`.
+
+    Args:
+        name_or_folder: a run folder, finished or not, or the name of a run that comes with the package (``digits``); a
+            folder of that name in the working directory comes first.
+
+    Raises:
+        RunError: it is not a run's folder, or a file in it is damaged.
+        ConfigError: the name is empty, or much like one of the package's.
+    """
+    return read_folder(find_run(os.fspath(name_or_folder)))
