@@ -28,8 +28,8 @@ class MelSettings:
         fft: samples that are transformed, even; those beyond the window are zeros and only make finer bins.
         hop: samples from one step to the next, > 0.
         bands: bands, >= 1.
-        lowest_hz, highest_hz: outer edges of the first and the last band, 0 <= lowest < highest. Nothing is ever
-            heard above half the rate, so bands beyond it stay empty.
+        lowest_hz, highest_hz: outer edges of the first and the last band, 0 <= lowest < highest. Sound has nothing
+            above half its rate, so bands beyond it stay empty.
         seconds: every clip is cut at its end, or zeros are put there, to last this long; more than half a window.
         floor_db: least level, for full scale at 1 and no correction for the window.
         zero_db: the level that becomes 0.

@@ -124,8 +124,9 @@ def show_evaluation(evaluation: Evaluation, title: str) -> None:
     for true, predicted, clips in evaluation.worst_pairs():
         pairs.add_row(plain_text(true), plain_text(predicted), str(clips))
     console.print(pairs if pairs.row_count else "no mistakes")
-    rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
-    print_line(console, f"mean spikes per neuron and clip: {rates}")
+    if evaluation.spikes_per_neuron:  # none in a network without hidden layers
+        rates = ", ".join(f"layer {i} {rate:.2f}" for i, rate in enumerate(evaluation.spikes_per_neuron, 1))
+        print_line(console, f"mean spikes per neuron and clip: {rates}")
     if evaluation.by_number:
         print_line(console, "classes were matched by number: the recording or the network does not name them")
 

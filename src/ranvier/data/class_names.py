@@ -13,7 +13,7 @@ from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.frames import FrameDataset
 from ranvier.names import normal_name
 
-_MOST_NAMES = 40  # of a list that is told
+_MOST_NAMES = 40  # of a list in a message
 _NUMERALS = {
     name: str(number)
     for number, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))

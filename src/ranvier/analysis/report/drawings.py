@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ranvier.analysis.report.accuracy import main_accuracy, split_name
 from ranvier.analysis.report.run_report import RunReport, connection_names, layer_names
 from ranvier.engine import Engine
-from ranvier.network import Layer, Network
+from ranvier.network import Layer
 from ranvier.runs import EpochRow, Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
@@ -66,7 +66,8 @@ def drawings(report: RunReport) -> dict[str, Any]:
     data["rates"] = [{"name": name, **_spread(rates)} for name, rates in hidden]
     if record.examples:
         data["synapses"] = [_strongest(layer) for layer in network.layers]
-        data["clips"] = [_clip(network, example) for example in record.examples]
+        engine = Engine(network)
+        data["clips"] = [_clip(engine, example) for example in record.examples]
     return data
 
 
@@ -196,8 +197,9 @@ def _strongest(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _clip(network: Network, example: Example) -> dict[str, Any]:
-    result = Engine(network).run(example.events, example.length)
+def _clip(engine: Engine, example: Example) -> dict[str, Any]:
+    network = engine.network
+    result = engine.run(example.events, example.length)
     share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
     share /= share.sum(1, keepdims=True)
     clip: dict[str, Any] = {
