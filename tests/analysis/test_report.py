@@ -205,8 +205,8 @@ def test_the_strongest_synapses_of_a_neuron_can_be_followed() -> None:
     first = dense(net.layers[0])
     for source in range(12):
         fan = first.weight[:, :, source]
-        assert abs(weight[source, 0]) == pytest.approx(127 * abs(fan).max() / abs(first.weight).max(), abs=0.51)
-        branch, neuron = np.unravel_index(abs(fan).argmax(), fan.shape)
+        assert abs(weight[source, 0]) == pytest.approx(127 * np.abs(fan).max() / np.abs(first.weight).max(), abs=0.51)
+        branch, neuron = np.unravel_index(np.abs(fan).argmax(), fan.shape)
         assert target[source, 0] == neuron
         assert delay[source, 0] == first.delay_steps[branch, neuron, source]
         assert np.sign(weight[source, 0]) == np.sign(fan[branch, neuron])

@@ -3,16 +3,19 @@
 from ranvier.network.decoding import Decoding, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
+from ranvier.network.integer_integrator import IntegerIntegrator
+from ranvier.network.integer_lif import IntegerLIF
 from ranvier.network.integrator import Integrator
 from ranvier.network.layer import Layer
 from ranvier.network.lif import LIF
 from ranvier.network.network import Network
 from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Synapses, array
-from ranvier.network.rules import MAX_STEPS, NetworkError
+from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
 from ranvier.network.trace import Trace
 
 __all__ = [
     "LIF",
+    "MAX_COUNT",
     "MAX_STEPS",
     "Alignment",
     "ArrayRule",
@@ -20,6 +23,8 @@ __all__ = [
     "Decoding",
     "Dense",
     "Input",
+    "IntegerIntegrator",
+    "IntegerLIF",
     "Integrator",
     "Layer",
     "Network",

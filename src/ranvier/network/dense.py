@@ -22,16 +22,17 @@ class Dense(Connection):
     Args:
         source: ``input`` or the name of a layer.
         max_delay: longest delay that may occur, in time steps, in [0, 32767].
-        weight: float32 ``[synapse, target, source]``, finite; 0 is no synapse.
+        weight: float32 ``[synapse, target, source]``, finite, or int8 in [-127, 127]; 0 is no synapse.
         delay_steps: int16, broadcastable to ``weight``, in [0, max_delay]; 0 = the same time step. Axonal delays are
             ``[synapse, 1, source]``, dendritic ones ``[synapse, target, 1]``.
     """
 
     kind: ClassVar[str] = "dense"
-    weight: NDArray[np.float32] = array("float32", "synapse", "target", "source")
+    weight: NDArray[np.float32] | NDArray[np.int8] = array("float32 | int8", "synapse", "target", "source")
     delay_steps: NDArray[np.int16] = array("int16", "synapse", "target", "source", broadcast=True)
 
     def check(self) -> None:
+        require(not self.integer or int(self.weight.min()) >= -127, "weight: values from -128 (-127 ... 127 allowed)")
         require(is_whole(self.max_delay, 0, 32767), f"max_delay: {short(self.max_delay)} is not allowed (0 ... 32767)")
         low, high = int(self.delay_steps.min()), int(self.delay_steps.max())
         require(
@@ -42,6 +43,14 @@ class Dense(Connection):
             self.max_delay * self.targets <= MAX_BUFFER,
             f"max_delay: {self.max_delay} time steps for {self.targets} targets (a product up to {MAX_BUFFER} allowed)",
         )
+
+    @property
+    def integer(self) -> bool:
+        return self.weight.dtype == np.int8
+
+    def largest_current(self, size: int) -> NDArray[np.int64]:
+        total: NDArray[np.int64] = np.abs(self.weight.astype(np.int64)).sum((0, 2)) * size
+        return total
 
     @property
     def synapses_per_pair(self) -> int:

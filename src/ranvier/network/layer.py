@@ -14,7 +14,8 @@ from ranvier.network.rules import NetworkError, require
 
 INPUT = "input"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_BIAS = ArrayRule("float32", ("target",))
+_BIAS = {False: ArrayRule("float32", ("target",)), True: ArrayRule("int32", ("target",))}
+_NUMBERS = {False: "float32 weights", True: "int8 weights"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Layer:
     Args:
         name: lower-case letters, digits and ``_``, each once in a network; not ``input``.
         inputs: one connection or more.
-        bias: float32 ``[target]``, finite.
+        bias: float32 ``[target]``, finite; int32 where the neuron is an integer one, as then the connections are.
         neuron: makes spikes, or the voltage that is decoded, of the current.
         output: what other layers receive of the spikes; None means the spikes themselves.
 
@@ -34,7 +35,7 @@ class Layer:
 
     name: str
     inputs: tuple[Connection, ...]
-    bias: NDArray[np.float32]
+    bias: NDArray[np.float32] | NDArray[np.int32]
     neuron: Neuron
     output: Output | None = None
 
@@ -46,12 +47,19 @@ class Layer:
         )
         object.__setattr__(self, "inputs", tuple(self.inputs))
         require(len(self.inputs) >= 1, "inputs: none (1 or more connections)")
-        _BIAS.check("bias", self.bias, {})
+        _BIAS[self.integer].check("bias", self.bias, {})
         view = np.ascontiguousarray(self.bias).view()
         view.flags.writeable = False
         object.__setattr__(self, "bias", view)
         for place, part in self.parts().items():
             require(part.targets == len(self.bias), f"{place}: {part.targets} targets, but a bias of {len(self.bias)}")
+        for number, connection in enumerate(self.inputs):
+            numbers = _NUMBERS[connection.integer]
+            require(
+                connection.integer == self.integer,
+                f"inputs.{number}: {numbers} before {self.neuron.kind} ({_NUMBERS[self.integer]} allowed)",
+            )
+        require(self.output is None or not self.integer, "output: not allowed after an integer neuron")
         if self.output is not None and not self.neuron.spikes:
             raise NetworkError(f"output: not allowed after a neuron that never spikes ({self.neuron.kind})")
 
@@ -72,6 +80,11 @@ class Layer:
     def spikes(self) -> bool:
         """False for a readout."""
         return self.neuron.spikes
+
+    @property
+    def integer(self) -> bool:
+        """Whether it computes in integers."""
+        return self.neuron.integer
 
     @property
     def max_delay(self) -> int:

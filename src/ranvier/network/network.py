@@ -6,11 +6,14 @@ import os
 from dataclasses import dataclass
 from reprlib import repr as short
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ranvier.names import name_fault
 from ranvier.network.decoding import Decoding
 from ranvier.network.input import Input
 from ranvier.network.layer import INPUT, Layer
-from ranvier.network.rules import MAX_BUFFER, is_real, require
+from ranvier.network.rules import DECAY_ONE, MAX_BUFFER, MAX_COUNT, MAX_INT32, is_real, require
 
 _SHORTEST_MS, _LONGEST_MS = 1e-6, 1e9
 
@@ -58,6 +61,7 @@ class Network:
                 f"decoding.tail_steps: {tail} time steps in layer {number} for {layer.targets} targets (a product up "
                 f"to {MAX_BUFFER} allowed)",
             )
+        self._check_integers()
         require(
             isinstance(self.classes, list | tuple), f"classes: {short(self.classes)} is not allowed (a list of names)"
         )
@@ -87,6 +91,30 @@ class Network:
                         shortest >= 1,
                         f"{where}.delay_steps: {shortest} is not allowed (1 or more from the own or a later layer)",
                     )
+
+    def _check_integers(self) -> None:
+        """All layers compute in integers or none; no sum or voltage can leave 32 bits, whatever the input."""
+        for number, layer in enumerate(self.layers):
+            require(
+                layer.integer == self.integer,
+                f"layers.{number}.neuron: {layer.neuron.kind} (all layers in integers or none allowed)",
+            )
+            if not layer.integer:
+                continue
+            current = np.abs(layer.bias.astype(np.int64))
+            for connection in layer.inputs:
+                current += connection.largest_current(MAX_COUNT if connection.source == INPUT else 1)
+            decay: NDArray[np.int64] = layer.neuron.arrays()["decay"].astype(np.int64)
+            largest = int((current * DECAY_ONE // (DECAY_ONE - decay)).max())
+            require(
+                largest <= MAX_INT32,
+                f"layers.{number}: voltages up to {largest} (2^31 - 1 allowed; an event counts up to {MAX_COUNT})",
+            )
+
+    @property
+    def integer(self) -> bool:
+        """Whether it computes in integers; event sizes are then whole numbers in [0, 255]."""
+        return self.layers[0].integer
 
     @property
     def sources(self) -> int:

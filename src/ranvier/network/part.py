@@ -22,7 +22,7 @@ class ArrayRule:
     """What an array of a part must be.
 
     Attributes:
-        dtype: of its values.
+        dtype: of its values; several with `` | `` between them.
         axes: names of its axes; axes of one name have one size within a part.
         low, high: values lie in [low, high] and are finite.
         positive: values are above 0.
@@ -44,7 +44,8 @@ class ArrayRule:
         """
         require(isinstance(array, np.ndarray), f"{name}: {type(array).__name__} is not allowed (a NumPy array)")
         assert isinstance(array, np.ndarray)
-        require(array.dtype == self.dtype, f"{name}: dtype {array.dtype} is not allowed ({self.dtype})")
+        allowed = self.dtype.split(" | ")
+        require(array.dtype.name in allowed, f"{name}: dtype {array.dtype} is not allowed ({', '.join(allowed)})")
         axes = ", ".join(self.axes)
         require(
             array.ndim == len(self.axes) and array.size > 0,
@@ -149,7 +150,7 @@ class Synapses(NamedTuple):
 
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    weight: NDArray[np.float32]
+    weight: NDArray[np.float32] | NDArray[np.int8]
     delay_steps: NDArray[np.int16]
 
 
@@ -163,6 +164,15 @@ class Connection(Part, role="connection"):
 
     source: str
     max_delay: int
+
+    @property
+    def integer(self) -> bool:
+        """Whether its currents are integers."""
+        return False
+
+    def largest_current(self, size: int) -> NDArray[np.int64]:
+        """Of an integer connection, ``[target]``: a bound of its currents while no event is larger than ``size``."""
+        raise NotImplementedError
 
     @property
     def sources(self) -> int:
@@ -185,9 +195,13 @@ class Connection(Part, role="connection"):
 
 @dataclass(frozen=True, eq=False)
 class Neuron(Part, role="neuron"):
-    """From current to spikes, or to the voltage that is decoded."""
+    """From current to spikes, or to the voltage that is decoded.
+
+    ``spikes`` is False for a readout; ``integer`` is True where current and voltage are integers.
+    """
 
     spikes: ClassVar[bool] = True
+    integer: ClassVar[bool] = False
 
     @property
     def targets(self) -> int:

@@ -9,6 +9,9 @@ from ranvier.errors import RuleError
 MAX_CHANNELS = 2**24
 MAX_STEPS = 65535  # of a tail, as of a clip
 MAX_BUFFER = 2**24  # values that one layer holds while it runs
+DECAY_ONE = 4096  # an integer decay counts in parts of it, as on Loihi
+MAX_INT32 = 2**31 - 1
+MAX_COUNT = 255  # size of an event in an integer network
 
 
 class NetworkError(RuleError):
