@@ -37,7 +37,7 @@ from ranvier.network import Network
 network = Network.read(sys.argv[1])
 with np.load(sys.argv[2]) as expected:
     result = Engine(network).run(expected["coincidence_input"])
-    np.testing.assert_array_equal(result.voltage, expected["coincidence_voltage"])
+    np.testing.assert_allclose(result.voltage, expected["coincidence_voltage"], rtol=0, atol=1e-14)
 print(network)
 """
 

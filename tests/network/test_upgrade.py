@@ -17,7 +17,7 @@ MADE = Path(__file__).parents[1] / "made_at_3cf00c6"
 
 
 @pytest.mark.parametrize(("run", "version", "traced"), [("coincidence", 1, False), ("traces", 2, True)])
-def test_older_networks_run_to_the_same_bits(run: str, version: int, traced: bool, tmp_path: Path) -> None:
+def test_older_networks_run_to_the_same_spikes(run: str, version: int, traced: bool, tmp_path: Path) -> None:
     network = Network.read(MADE / run / "network.safetensors")
     assert header_of(MADE / run / "network.safetensors")["format_version"] == version
     for layer in network.layers[:-1]:
@@ -28,7 +28,8 @@ def test_older_networks_run_to_the_same_bits(run: str, version: int, traced: boo
     with np.load(MADE / "expected.npz") as expected:
         for each in (network, Network.read(tmp_path / "again.safetensors")):
             result = Engine(each).run(expected[f"{run}_input"])
-            np.testing.assert_array_equal(result.voltage, expected[f"{run}_voltage"])
+            # the sums were taken in another order then
+            np.testing.assert_allclose(result.voltage, expected[f"{run}_voltage"], rtol=0, atol=1e-14)
             np.testing.assert_array_equal(np.concatenate(result.spikes), expected[f"{run}_spikes"])
             assert len(expected[f"{run}_spikes"]) > 20
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine.runner import State, runner
+from ranvier.compiled import compiled
+from ranvier.engine.runner import NeuronRunner, State, runner
 from ranvier.network import Integrator
-
-_NONE = np.empty(0, np.int64)
 
 
 @runner.register(Integrator)
-class IntegratorRunner:
+class IntegratorRunner(NeuronRunner):
     """v[t] = decay * v[t-1] + I[t]; the state is the voltage."""
 
     def __init__(self, part: Integrator) -> None:
@@ -21,6 +20,14 @@ class IntegratorRunner:
     def rest(self) -> State:
         return np.zeros(len(self._decay))
 
-    def step(self, state: State, current: NDArray[np.float64]) -> NDArray[np.int64]:
-        state[:] = self._decay * state + current
-        return _NONE
+    def advance(self, state: State, current: State, starts: NDArray[np.int64], source: NDArray[np.int32]) -> None:
+        starts[: len(current) + 1] = 0
+        _advance(self._decay, state, current)
+
+
+@compiled
+def _advance(decay: State, v: State, current: State) -> None:
+    for k in range(len(current)):
+        for j in range(len(v)):
+            v[j] = decay[j] * v[j] + current[k, j]
+            current[k, j] = v[j]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine.runner import State, runner
+from ranvier.compiled import compiled
+from ranvier.engine.runner import NeuronRunner, State, runner
 from ranvier.network import LIF
 
 
 @runner.register(LIF)
-class LIFRunner:
+class LIFRunner(NeuronRunner):
     """v[t] = decay * v[t-1] * (1 - s[t-1]) + I[t]; the state is the voltage after reset."""
 
     def __init__(self, part: LIF) -> None:
@@ -19,8 +20,22 @@ class LIFRunner:
     def rest(self) -> State:
         return np.zeros(len(self._decay))
 
-    def step(self, state: State, current: NDArray[np.float64]) -> NDArray[np.int64]:
-        state[:] = self._decay * state + current
-        spiking = np.flatnonzero(state >= self._threshold)
-        state[spiking] = 0
-        return spiking
+    def advance(self, state: State, current: State, starts: NDArray[np.int64], source: NDArray[np.int32]) -> None:
+        _advance(self._decay, self._threshold, state, current, starts, source)
+
+
+@compiled
+def _advance(
+    decay: State, threshold: State, v: State, current: State, starts: NDArray[np.int64], source: NDArray[np.int32]
+) -> None:
+    spikes = 0
+    starts[0] = 0
+    for k in range(len(current)):
+        for j in range(len(v)):
+            v[j] = decay[j] * v[j] + current[k, j]
+        for j in range(len(v)):
+            if v[j] >= threshold[j]:
+                v[j] = 0
+                source[spikes] = j
+                spikes += 1
+        starts[k + 1] = spikes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine.runner import State, runner
+from ranvier.compiled import compiled
+from ranvier.engine.runner import Packet, State, runner
 from ranvier.network import Trace
 
 
@@ -19,9 +20,25 @@ class TraceRunner:
     def rest(self) -> State:
         return np.zeros(len(self._lost))
 
-    def step(self, state: State, spiking: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        s = np.zeros(len(state))
-        s[spiking] = 1
-        state[:] = state - (1 - s) * self._lost * state + s
-        source = np.flatnonzero(state)
-        return source, state[source]
+    def advance(self, state: State, spikes: Packet, sent: Packet) -> None:
+        _advance(self._lost, state, spikes.starts, spikes.source, *sent)
+
+
+@compiled
+def _advance(
+    lost: State, y: State, spiked: NDArray[np.int64], spiking: NDArray[np.int32],
+    starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
+) -> None:  # fmt: skip
+    events, spike = 0, 0
+    starts[0] = 0
+    for k in range(len(starts) - 1):
+        for j in range(len(y)):
+            if spike < spiked[k + 1] and spiking[spike] == j:  # in order of neurons
+                spike += 1
+                y[j] += 1
+            else:
+                y[j] -= lost[j] * y[j]
+            if y[j] != 0:
+                source[events], size[events] = j, y[j]
+                events += 1
+        starts[k + 1] = events

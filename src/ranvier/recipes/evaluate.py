@@ -74,7 +74,7 @@ def evaluate(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Run every clip through the engine.
+    """Run every clip through the engine, on all cores.
 
     Args:
         network: what to run.
@@ -92,9 +92,8 @@ def evaluate(
     if not len(clips):
         raise DataError("clips: none (1 or more)")
     predictions, spikes = [], [np.zeros(layer.targets, np.int64) for layer in network.layers[:-1]]
-    engine = Engine(network)
-    for done, clip in enumerate(clips, 1):
-        result = engine.run(dataset.clip(clip), int(dataset.lengths[clip]))
+    each = ((dataset.clip(clip), int(dataset.lengths[clip])) for clip in clips)
+    for done, result in enumerate(Engine(network).run_many(each), 1):
         predictions.append(result.prediction)
         for total, raster in zip(spikes, result.spikes, strict=True):
             total += np.bincount(raster[:, 1], minlength=len(total))

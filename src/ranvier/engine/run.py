@@ -1,0 +1,25 @@
+"""What a network did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a network did with a clip, or a part of one.
+
+    Attributes:
+        spikes: per hidden layer, int64 ``[spike, 2]``: time step and neuron, in order.
+        voltage: of the readout, ``[time, class]``, in units of the threshold's scale.
+        scores: ``[class]``, sum over time steps of softmax(voltage), from the clip's beginning on.
+        prediction: index of the highest score.
+    """
+
+    spikes: tuple[NDArray[np.int64], ...]
+    voltage: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    prediction: int

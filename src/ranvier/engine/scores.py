@@ -1,0 +1,47 @@
+"""Class scores, time step by time step, so that a clip in pieces gives the bits of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranvier.compiled import compiled
+from ranvier.engine.runner import State
+from ranvier.network import IntegerIntegrator, Layer
+
+ONE = 2**15  # a share of 1 in integers
+_TABLE = np.round(ONE * 2.0 ** (-np.arange(256) / 256)).astype(np.int64)
+
+
+def add_scores(readout: Layer, voltage: State, scores: State, share: State) -> None:
+    """Add softmax(v[t]) of every time step of ``voltage [time, class]`` to ``scores [class]``.
+
+    Of an integer network as :class:`ranvier.network.IntegerIntegrator` says: whole numbers, :data:`ONE` for 1.
+    ``share`` is room for as many.
+    """
+    if isinstance(readout.neuron, IntegerIntegrator):
+        _add_integer_shares(voltage, scores, share, 6 - readout.neuron.scale_exponent, _TABLE)
+    else:
+        _add_shares(voltage, scores, share)
+
+
+@compiled
+def _add_shares(voltage: State, scores: State, share: State) -> None:
+    for v in voltage:
+        largest, total = v.max(), 0.0
+        for c in range(len(v)):
+            share[c] = np.exp(v[c] - largest)
+            total += share[c]
+        for c in range(len(v)):
+            scores[c] += share[c] / total
+
+
+@compiled
+def _add_integer_shares(voltage: State, scores: State, share: State, shift: int, table: State) -> None:
+    for v in voltage:
+        largest, total = np.int64(v.max()), np.int64(0)
+        for c in range(len(v)):
+            y = ((largest - v[c]) * 23637) >> shift  # 23637 = log2(e) 2^14; y counts in 1/256
+            share[c] = table[y & 255] >> (y >> 8) if y < 16 * 256 else 0
+            total += share[c]
+        for c in range(len(v)):
+            scores[c] += (share[c] << 15) // total
