@@ -51,11 +51,9 @@ def run_plain(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], ND
 def kept(neuron: Neuron, v: NDArray[Any]) -> NDArray[Any]:
     """What a time step leaves of a voltage."""
     if isinstance(neuron, IntegerLIF | IntegerIntegrator):
-        left: NDArray[Any] = np.trunc(neuron.decay.astype(float) * v / 4096)
-        return left
+        return np.asarray(np.trunc(neuron.decay.astype(float) * v / 4096))
     assert isinstance(neuron, LIF | Integrator)
-    left = neuron.decay.astype(float) * v
-    return left
+    return np.asarray(neuron.decay.astype(float) * v)
 
 
 def threshold(neuron: Neuron) -> NDArray[Any]:

@@ -70,6 +70,25 @@ def lif_backward(
 
 
 @compiled
+def normed_lif_backward(
+    grad: Array, gain: Array, voltage: Array, decay: Array, threshold: Array,
+    kind: int, alpha: np.floating, steep: np.floating, carry: Array, start: int, stop: int,
+) -> None:  # fmt: skip
+    """Of ops/normed_lif: the gradient to the normalised current takes the place of the voltage."""
+    time, _, neurons = voltage.shape
+    zero = voltage.dtype.type(0)
+    carry[start:stop] = zero
+    for t in range(time - 1, -1, -1):
+        for clip in range(start, stop):
+            for j in range(neurons):
+                v = voltage[t, clip, j]
+                slope = surrogate_slope(v - threshold[j], kind, alpha, steep)
+                grad_v = gain[clip, j] * grad[t, clip, j] * slope + (zero if v >= threshold[j] else carry[clip, j])
+                voltage[t, clip, j] = grad_v
+                carry[clip, j] = decay[j] * grad_v
+
+
+@compiled
 def lif_parameters_backward(
     grad_spikes: Array, grad_current: Array, voltage: Array, threshold: Array, state: Array,
     kind: int, alpha: np.floating, steep: np.floating, grad_decay: Array, grad_threshold: Array, start: int, stop: int,

@@ -75,7 +75,7 @@ def normed_lif_scan_backward(
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients to current, weight and bias."""
-    from ranvier.ops.lif.scan_cpu import SURROGATES
+    from ranvier.ops.lif.scan_cpu import SURROGATES, normed_lif_backward
     from ranvier.ops.normed_lif import scan_cpu
 
     batch = current.shape[1]
@@ -85,7 +85,7 @@ def normed_lif_scan_backward(
     leak = arrays(decay, threshold)
     in_parallel(scan_cpu.voltages, batch, x, own, middle, *scale_bias, *leak, kept_, buffer_)
     shape = (SURROGATES.index(surrogate), scalar(current, alpha), scalar(current, math.pi / 2 * alpha))
-    in_parallel(scan_cpu.lif_backward, batch, *arrays(grad, gain), buffer_, *leak, *shape, kept_)
+    in_parallel(normed_lif_backward, batch, *arrays(grad, gain), buffer_, *leak, *shape, kept_)
     parts, to_weight, to_bias = gradient_parts(buffer, current, steps, weight, mean, variance, eps)
     in_parallel(scan_cpu.norm_backward, batch, buffer_, x, own, middle, *arrays(*parts))
     return buffer, to_weight, to_bias

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.compiled import compiled
-from ranvier.ops.lif.scan_cpu import surrogate_slope
 
 Array = NDArray[np.floating]
 Steps = NDArray[np.int64]
@@ -50,25 +49,6 @@ def voltages(
                 v = decay[j] * kept[clip, j] + y
                 voltage[t, clip, j] = v
                 kept[clip, j] = zero if v >= threshold[j] else v
-
-
-@compiled
-def lif_backward(
-    grad: Array, gain: Array, voltage: Array, decay: Array, threshold: Array,
-    kind: int, alpha: np.floating, steep: np.floating, carry: Array, start: int, stop: int,
-) -> None:  # fmt: skip
-    """As ops/lif/scan_cpu.py, but the gradient to the normalised current takes the place of the voltage."""
-    time, _, neurons = voltage.shape
-    zero = voltage.dtype.type(0)
-    carry[start:stop] = zero
-    for t in range(time - 1, -1, -1):
-        for clip in range(start, stop):
-            for j in range(neurons):
-                v = voltage[t, clip, j]
-                slope = surrogate_slope(v - threshold[j], kind, alpha, steep)
-                grad_v = gain[clip, j] * grad[t, clip, j] * slope + (zero if v >= threshold[j] else carry[clip, j])
-                voltage[t, clip, j] = grad_v
-                carry[clip, j] = decay[j] * grad_v
 
 
 @compiled
