@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import ranvier
+from ranvier.cli.cost import add_cost, run_cost
 from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
 from ranvier.cli.output import output_streams, say
 from ranvier.cli.probe import add_probe, run_probe
+from ranvier.cli.quantize import add_quantize, run_quantize
 from ranvier.cli.report import NETWORK, add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.watch import add_watch, run_watch
@@ -132,6 +134,8 @@ def _dispatch(given: list[str]) -> int:
     add_reproduce(commands, asked=given[:1] == ["reproduce"])
     add_report(commands)
     add_watch(commands)
+    add_quantize(commands)
+    add_cost(commands)
     bench = commands.add_parser(
         "bench", help="what a training step costs on this machine", description="Measure speed on this machine."
     )
@@ -153,6 +157,8 @@ def _dispatch(given: list[str]) -> int:
         "reproduce": run_reproduce,
         "report": run_report,
         "watch": run_watch,
+        "quantize": run_quantize,
+        "cost": run_cost,
     }
     return run[options.command](options)
 

@@ -35,7 +35,7 @@ def _over_speakers(accuracy: Accuracy) -> str:
     return f"{100 * over.low:.1f} ... {100 * over.high:.1f} ({over.speakers})"
 
 
-def _accuracy_table(title: str, rows: Sequence[tuple[str, Accuracy]]) -> Table:
+def accuracy_table(title: str, rows: Sequence[tuple[str, Accuracy]]) -> Table:
     """A row for each accuracy; the interval over speakers has a column where there is one."""
     columns = {
         "": [name for name, _ in rows],
@@ -74,7 +74,7 @@ def show_result(result: RunResult, folder: Path) -> None:
         print_line(console, f"{len(result.left_out)} sound files were left out: result.json says why")
     folds = {speaker: fold.accuracy.get("validation") for speaker, fold in result.folds.items()}
     rows += [(f"  speaker {speaker}, left out", one) for speaker, one in folds.items() if one is not None]
-    console.print(_accuracy_table(f"{result.recipe}, seed {result.seed}", rows))
+    console.print(accuracy_table(f"{result.recipe}, seed {result.seed}", rows))
     over = [one for _, accuracy in rows if (one := getattr(accuracy, "over_speakers", None)) is not None]
     if over:
         alone = "; one speaker: no interval over speakers" if any(one.speakers == 1 for one in over) else ""
@@ -89,7 +89,7 @@ def show_result(result: RunResult, folder: Path) -> None:
         split = "test" if "test" in result.accuracy else "validation"
         trainings = {result.delays: result.accuracy, **{name: one.accuracy for name, one in result.comparison.items()}}
         parts = [(_DELAYS.get(name, name), one[split]) for name, one in trainings.items() if split in one]
-        console.print(_accuracy_table(f"what the delays are worth ({split})", parts))
+        console.print(accuracy_table(f"what the delays are worth ({split})", parts))
     if (found := result.delays_found) is not None:
         print_line(
             console,
@@ -117,7 +117,7 @@ def show_result(result: RunResult, folder: Path) -> None:
 def show_evaluation(evaluation: Evaluation, title: str) -> None:
     """Accuracy, the commonest mistakes, and how much the neurons spike."""
     console = Console()
-    console.print(_accuracy_table(title, [("accuracy", evaluation.accuracy)]))
+    console.print(accuracy_table(title, [("accuracy", evaluation.accuracy)]))
     pairs = Table(title="commonest mistakes", title_justify="left")
     for name in ("class", "taken for", "clips"):
         pairs.add_column(name)
@@ -218,7 +218,7 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
 def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> None:
     """A network's accuracy under each disturbance."""
     console = Console()
-    console.print(_accuracy_table(what, [(result.name, result.accuracy) for result in found]))
+    console.print(accuracy_table(what, [(result.name, result.accuracy) for result in found]))
     if figure is not None:
         print_line(console, f"figure: {figure}")
 

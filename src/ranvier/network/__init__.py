@@ -10,6 +10,7 @@ from ranvier.network.layer import Layer
 from ranvier.network.lif import LIF
 from ranvier.network.network import Network
 from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Synapses, array
+from ranvier.network.quantize import WeightBits, quantize
 from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
 from ranvier.network.trace import Trace
 
@@ -35,5 +36,7 @@ __all__ = [
     "Synapses",
     "Tail",
     "Trace",
+    "WeightBits",
     "array",
+    "quantize",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -114,7 +114,10 @@ def _changed(dataset: SpikeDataset, clips: NDArray[np.int64], change: Change) ->
 
 
 def find_clips(
-    place: Path, data: Path | None, data_root: Path | None = None
+    place: Path,
+    data: Path | None,
+    data_root: Path | None = None,
+    parts: Sequence[Literal["test", "validation"]] = ("test", "validation"),
 ) -> tuple[Network, SpikeDataset | FrameDataset, NDArray[np.int64], str]:
     """The network of a file or of a run's folder, and clips for it: of ``data``, or what the run was not trained on.
 
@@ -122,6 +125,7 @@ def find_clips(
         place: of the network.
         data: recording in SHD's format.
         data_root: where the run's data are now; None means where they were.
+        parts: of the run's clips, the first that there is.
 
     Returns:
         Network, data set, indices of the clips, and what they are, in words.
@@ -141,7 +145,8 @@ def find_clips(
     if not place.is_dir():
         raise ConfigError(f"{place}: is a network alone: --data FILE says what to run it on")
     splits = build_splits(read_config(place, data_root))
-    for name, part in (("test", splits.read_test()), ("validation", splits.validation)):
+    for name in parts:
+        part = splits.read_test() if name == "test" else splits.validation
         if part is not None:
             return network, part.dataset, part.clips, f"the run's {name} clips"
-    raise ConfigError(f"{place}: was trained on every clip: --data FILE says what to run it on")
+    raise ConfigError(f"{place}: has no {' or '.join(parts)} clips: --data FILE says what to run it on")

@@ -1,0 +1,93 @@
+"""``ranvier cost``: operations and bytes of a network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ranvier.cli.report import NETWORK
+
+if TYPE_CHECKING:
+    from ranvier.engine import Cost
+
+_CLIPS = 200
+
+
+def add_cost(commands: Any) -> None:
+    """The command's options."""
+    parser = commands.add_parser(
+        "cost",
+        help="operations and bytes of a frozen network",
+        description="Spikes and synaptic operations per clip, and bytes of weights, delays and delay buffers, layer by "
+        "layer, with the platforms whose longest delay is enough. docs/howto/cost.md has the formulas.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
+    parser.add_argument(
+        "--data", metavar="FILE", type=Path,
+        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the run's validation clips, or else its test "
+        "clips)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
+    )
+    parser.add_argument(
+        "--clips", metavar="N", type=int, default=_CLIPS, help=f"run N clips at most, evenly spread (default: {_CLIPS})"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run_cost(options: argparse.Namespace) -> int:
+    """Run clips, count, print; returns the exit code."""
+    from ranvier.engine import cost
+    from ranvier.recipes.config import ConfigError
+    from ranvier.recipes.pretrained import find_run
+    from ranvier.recipes.probe import find_clips
+
+    if options.clips < 1:
+        raise ConfigError(f"--clips: {options.clips} is not allowed (1 or more)")
+    network, dataset, clips, what = find_clips(
+        find_run(options.network), options.data, options.data_root, ("validation", "test")
+    )
+    some = clips[:: max(1, -(-len(clips) // options.clips))]
+    found = cost(network, [(dataset.clip(clip), int(dataset.lengths[clip])) for clip in some])
+    if options.json:
+        print(json.dumps({"network": options.network, "data": what, **found.as_dict()}, indent=2))
+    else:
+        _show(found, f"{options.network}, {found.clips} clips of {what}")
+    return 0
+
+
+_COLUMNS = {
+    "spikes": "spikes",
+    "synaptic_operations": "synaptic operations",
+    "dense_operations": "dense operations",
+    "synapses": "synapses",
+    "weight_bytes": "weights",
+    "delay_bytes": "delays",
+    "ring_bytes": "post-side ring",
+    "history_bytes": "or pre-side history",
+    "queue_bytes": "or axonal queue",
+}
+
+
+def _show(found: Cost, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ranvier.cli.text import plain_text, print_line
+
+    console = Console()
+    operations, size = list(_COLUMNS.items())[:3], list(_COLUMNS.items())[3:]
+    for heading, columns in ((f"operations per clip: {title}", operations), ("bytes", size)):
+        table = Table(title=plain_text(heading), title_justify="left")
+        table.add_column("layer")
+        for _, name in columns:
+            table.add_column(name, justify="right")
+        for row in (*found.layers, found.total):
+            table.add_row(plain_text(row.name), *(f"{getattr(row, field):,.0f}" for field, _ in columns))
+        console.print(table)
+    limits = ", ".join(f"{name} {'yes' if fits else 'no'}" for name, fits in found.fits().items())
+    print_line(console, f"longest delay: {found.max_delay} time steps; within the limit of: {limits}")

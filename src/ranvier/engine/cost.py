@@ -1,0 +1,174 @@
+"""What a network costs: operations and bytes, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranvier.engine.clip import check_clip
+from ranvier.engine.engine import Clip, Engine
+from ranvier.network import Connection, Dense, Layer, Network
+
+DELAY_LIMITS = {"SpiNNaker 1, without extension": 15, "Loihi": 62, "GeNN": 65535}
+"""Longest delay in time steps that a platform takes."""
+_WORD = 4  # bytes of an accumulator
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Of a layer's incoming connections and neurons; operations are means over clips with their tails.
+
+    Attributes:
+        name: of the layer.
+        spikes: of its neurons, per clip.
+        synaptic_operations: per clip: one for each event and synapse that it reaches.
+        dense_operations: per clip: one for each time step and synapse, silent or not.
+        synapses: weights other than 0.
+        weight_bits: of a weight as it must be stored.
+        weight_bytes: of all synapses.
+        delay_bytes: one delay for each synapse, source (axonal) or target (dendritic), in as many bits as tell the
+            connection's different delays apart.
+        ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
+        history_bytes: pre-side history: a bit for each source and time step of delay (8 for counts of the input).
+        queue_bytes: axonal queue: 4 bytes for each event that waits for one of its source's different delays, at the
+            time when most wait.
+    """
+
+    name: str
+    spikes: float
+    synaptic_operations: float
+    dense_operations: float
+    synapses: int
+    weight_bits: int
+    weight_bytes: int
+    delay_bytes: int
+    ring_bytes: int
+    history_bytes: int
+    queue_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a network.
+
+    Attributes:
+        layers: from input to readout.
+        clips: over which operations are means.
+        max_delay: longest delay that occurs, in time steps.
+    """
+
+    layers: tuple[LayerCost, ...]
+    clips: int
+    max_delay: int
+
+    @property
+    def total(self) -> LayerCost:
+        """Sums over the layers; ``weight_bits`` is the largest."""
+        sums = {
+            f.name: sum(getattr(layer, f.name) for layer in self.layers) for f in fields(LayerCost) if f.name != "name"
+        }
+        return LayerCost("total", **{**sums, "weight_bits": max(layer.weight_bits for layer in self.layers)})
+
+    def fits(self) -> dict[str, bool]:
+        """Whether each platform of :data:`DELAY_LIMITS` takes the longest delay."""
+        return {name: self.max_delay <= limit for name, limit in DELAY_LIMITS.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        rows = [asdict(row) for row in (*self.layers, self.total)]
+        return {"clips": self.clips, "max_delay_steps": self.max_delay, "layers": rows, "delays_fit": self.fits()}
+
+
+def cost(network: Network, clips: Iterable[Clip]) -> Cost:
+    """Count what the network does with clips and what it takes to store.
+
+    Args:
+        network: of dense connections.
+        clips: one or more, as :meth:`Engine.run_many` takes them.
+
+    Raises:
+        ValueError: there is no clip, or as :meth:`Engine.run`.
+        TypeError: a connection is not known; the message names it.
+    """
+    for number, layer in enumerate(network.layers):
+        for place, connection in enumerate(layer.inputs):
+            if not isinstance(connection, Dense):
+                raise TypeError(f"layers.{number}.inputs.{place}: the cost of {connection.kind} is not known")
+    spikes, operations, waiting = (np.zeros(len(network.layers)) for _ in range(3))
+    steps, count = 0, 0
+    given = list(clips)
+    for clip, result in zip(given, Engine(network).run_many(given), strict=True):
+        (step, source, _), _ = check_clip(clip[0], network.sources, clip[1])
+        sent = {"input": np.stack([step, source], 1)}
+        sent |= {layer.name: made for layer, made in zip(network.layers, result.spikes, strict=False)}
+        count, steps = count + 1, steps + len(result.voltage)
+        for number, layer in enumerate(network.layers):
+            spikes[number] += len(sent.get(layer.name, ()))
+            operations[number] += sum(_operations(each, sent[each.source]) for each in layer.inputs)
+            queued = sum(_waiting(each, sent[each.source]) for each in layer.inputs)
+            waiting[number] = max(waiting[number], queued)
+    if not count:
+        raise ValueError("clips: none (1 or more)")
+    longest = max(int(c.synapses().delay_steps.max(initial=0)) for layer in network.layers for c in layer.inputs)
+    rows = zip(network.layers, spikes / count, operations / count, waiting, strict=True)
+    return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
+
+
+def weight_bits(connection: Dense) -> int:
+    """Bits of a stored weight with its sign: 32, or of integers as many as they need without zeros that all end in."""
+    if not connection.integer:
+        return 32
+    values = np.abs(connection.weight.astype(np.int64))
+    if not values.any():
+        return 2
+    together = int(np.bitwise_or.reduce(values, axis=None))
+    common = (together & -together).bit_length() - 1  # zero bits that all weights end in
+    return int(values.max() >> common).bit_length() + 1
+
+
+def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, steps: float) -> LayerCost:
+    dense = [connection for connection in layer.inputs if isinstance(connection, Dense)]
+    synapses = [len(connection.synapses().weight) for connection in dense]
+    bits = [weight_bits(connection) for connection in dense]
+    delay_bits = [(len(np.unique(c.delay_steps)) - 1).bit_length() * c.delay_steps.size for c in dense]
+    history = [c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1) for c in dense]
+    return LayerCost(
+        name=layer.name,
+        spikes=float(spikes),
+        synaptic_operations=float(operations),
+        dense_operations=float(steps * sum(connection.weight.size for connection in dense)),
+        synapses=sum(synapses),
+        weight_bits=max(bits),
+        weight_bytes=_bytes(sum(one * each for one, each in zip(synapses, bits, strict=True))),
+        delay_bytes=_bytes(sum(delay_bits)),
+        ring_bytes=sum(connection.targets * (connection.max_delay + 1) * _WORD for connection in dense),
+        history_bytes=_bytes(sum(history)),
+        queue_bytes=_WORD * int(waiting),
+    )
+
+
+def _bytes(bits: int) -> int:
+    return -(-bits // 8)
+
+
+def _operations(connection: Connection, sent: NDArray[np.int64]) -> float:
+    fan_out = np.bincount(connection.synapses().source, minlength=connection.sources)
+    return float(fan_out[sent[:, 1]].sum())
+
+
+def _waiting(connection: Connection, sent: NDArray[np.int64]) -> int:
+    """Most events that wait at one time; one waits once for each different delay of its source's synapses."""
+    if not len(sent):
+        return 0
+    source, _, _, delay_steps = connection.synapses()
+    pairs = np.unique(np.stack([source, delay_steps], 1), axis=0)
+    change = np.zeros(int(sent[:, 0].max()) + connection.max_delay + 2, np.int64)
+    for delay in np.unique(pairs[:, 1]):
+        those = np.isin(sent[:, 1], pairs[pairs[:, 1] == delay, 0])
+        np.add.at(change, sent[those, 0], 1)
+        np.add.at(change, sent[those, 0] + delay, -1)
+    return int(change.cumsum().max())

@@ -1,0 +1,86 @@
+"""What a network costs, counted by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ranvier.engine import Engine, cost
+from ranvier.engine.cost import weight_bits
+from ranvier.network import Decoding, Dense, Input, Network, quantize
+from tests.engine.drawn import draw, draw_clip
+from tests.networks import chained, changed, dense, dense_layer
+
+
+def small() -> Network:
+    """2-3-1: one weight is 0; hidden neurons spike when their current reaches 1."""
+    hidden = dense_layer(
+        weight=np.array([[[1, 0], [1, 1], [1, 1]]], np.float32),
+        delay_steps=np.array([[[0, 0], [2, 2], [4, 1]]], np.int16),
+        bias=np.zeros(3, np.float32),
+        decay=np.zeros(3, np.float32),
+        threshold=np.ones(3, np.float32),
+        max_delay=6,
+    )
+    readout = dense_layer(
+        weight=np.ones((1, 1, 3), np.float32),
+        delay_steps=np.zeros((1, 1, 3), np.int16),
+        bias=np.zeros(1, np.float32),
+        decay=np.zeros(1, np.float32),
+        threshold=np.full(1, np.inf, np.float32),
+        max_delay=0,
+    )
+    return chained(1.0, (hidden, readout), ("a",), Input(2), Decoding(10))
+
+
+def test_operations_and_bytes_are_those_counted_by_hand() -> None:
+    clip = np.zeros((3, 2))
+    clip[0, 0] = clip[1, 0] = clip[2, 1] = 1
+    found = cost(small(), [(clip, None), (np.zeros((7, 2)), None)])
+    hidden, readout = found.layers
+    assert (found.clips, found.max_delay) == (2, 4)
+    # source 0 sends twice to 3 synapses, source 1 once to 2; the spikes are 3 + 3 + 2, at different steps
+    assert hidden.synaptic_operations == (2 * 3 + 2) / 2
+    assert hidden.dense_operations == (13 + 17) / 2 * 6
+    assert hidden.spikes == len(Engine(small()).run(clip).spikes[0]) / 2
+    assert readout.synaptic_operations == hidden.spikes
+    assert (hidden.synapses, readout.synapses) == (5, 3)
+    assert (hidden.weight_bits, hidden.weight_bytes) == (32, 20)
+    assert hidden.delay_bytes == 2  # four different delays, 2 bits each, 6 places
+    assert readout.delay_bytes == 0
+    assert (hidden.ring_bytes, readout.ring_bytes) == (3 * 7 * 4, 4)
+    assert (hidden.history_bytes, readout.history_bytes) == (2 * 7, 1)
+    # source 0 has the delays 0, 2, 4, source 1 has 1, 2: at step 2 the three events wait for 1, 2 and 2 of them
+    assert hidden.queue_bytes == 4 * 5
+    assert found.total.synapses == 8
+    assert found.total.queue_bytes == hidden.queue_bytes
+
+
+def test_platforms_by_their_longest_delay() -> None:
+    network = small()
+    for longest, expected in ((15, [True, True, True]), (62, [False, True, True]), (63, [False, False, True])):
+        delay_steps = dense(network.layers[0]).delay_steps.copy()
+        delay_steps[0, 0, 0] = longest
+        first = changed(network.layers[0], max_delay=longest, delay_steps=delay_steps)
+        found = cost(replace(network, layers=(first, network.layers[1])), [(np.ones((2, 2)), None)])
+        assert list(found.fits().values()) == expected
+
+
+def test_stored_bits_of_weights() -> None:
+    for seed in range(5):
+        for bits, stored in ((8, 8), (4, 4), ("ternary", 2)):
+            made = quantize(draw(seed), weight_bits=bits)  # type: ignore[arg-type]
+            (first, *_) = made.layers[0].inputs
+            assert isinstance(first, Dense)
+            assert weight_bits(first) == stored or not first.weight.any()
+    assert weight_bits(Dense("input", 0, np.zeros((1, 1, 1), np.int8), np.zeros((1, 1, 1), np.int16))) == 2
+
+
+def test_loops_count_and_no_clip_is_refused() -> None:
+    network = draw(11, loops=True)
+    found = cost(network, [(draw_clip(network, 1), None)])
+    assert all(layer.synaptic_operations > 0 for layer in found.layers)
+    with pytest.raises(ValueError, match="clips: none"):
+        cost(network, [])
