@@ -36,8 +36,8 @@ class AxonalRunner:
     def rest(self) -> State:
         return np.zeros(self._shape, self._dtype)
 
-    def receive(self, rows: State, at: int, packet: Packet) -> None:
-        _add_rows(rows, at, *packet, self._weight, self._delay_steps)
+    def receive(self, rows: State, at: int, packet: Packet, steps: int) -> None:
+        _add_rows(rows, at, steps, *packet, self._weight, self._delay_steps)
 
     def arriving(self, rows: State, at: int, current: State) -> None:
         current += rows[at : at + len(current)]
@@ -61,8 +61,8 @@ class DendriticRunner:
     def rest(self) -> State:
         return np.zeros((self._max_delay, self._weight.shape[2]), self._dtype)
 
-    def receive(self, rows: State, at: int, packet: Packet) -> None:
-        _add_rows(rows, at, *packet, self._weight, self._none)
+    def receive(self, rows: State, at: int, packet: Packet, steps: int) -> None:
+        _add_rows(rows, at, steps, *packet, self._weight, self._none)
 
     def arriving(self, rows: State, at: int, current: State) -> None:
         _look_back(rows, at + self._max_delay, current, self._delay_steps)
@@ -70,11 +70,11 @@ class DendriticRunner:
 
 @compiled
 def _add_rows(
-    rows: State, at: int, starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
+    rows: State, at: int, steps: int, starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
     weight: NDArray[Any], delay_steps: NDArray[np.int16],
 ) -> None:  # fmt: skip
     """rows[at + k + delay] += weight[source, synapse] * size, for every event of step k."""
-    for k in range(len(starts) - 1):
+    for k in range(steps):
         for event in range(starts[k], starts[k + 1]):
             i = source[event]
             for synapse in range(delay_steps.shape[1]):

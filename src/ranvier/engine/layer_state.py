@@ -61,10 +61,10 @@ class LayerState:
         for window in self._windows:
             window.reserve(steps)
 
-    def receive(self, place: int, packet: Packet) -> None:
-        """Take what input number ``place`` sends."""
+    def receive(self, place: int, packet: Packet, steps: int) -> None:
+        """Take what input number ``place`` sends in a packet of ``steps`` time steps."""
         window = self._windows[place]
-        self._layer.inputs[place].receive(window.rows, window.at, packet)
+        self._layer.inputs[place].receive(window.rows, window.at, packet, steps)
 
     def advance(self, steps: int) -> None:
         """Let the neurons go on by ``steps`` time steps."""
@@ -74,8 +74,7 @@ class LayerState:
             connection.arriving(window.rows, window.at, current)
         self._layer.neuron.advance(self._neuron, current, self.spikes.starts, self.spikes.source)
         if self._layer.output is not None and self._output is not None:
-            sent = Packet(self.sent.starts[: steps + 1], self.sent.source, self.sent.size)
-            self._layer.output.advance(self._output, self.spikes, sent)
+            self._layer.output.advance(self._output, self.spikes, self.sent, steps)
 
     def silence(self, first: int, steps: int) -> None:
         """The layer has ended: nothing is sent from step ``first`` of a packet of ``steps`` on."""
@@ -92,6 +91,14 @@ class LayerState:
         found = {f"inputs.{n}": window.used() for n, window in enumerate(self._windows)}
         found["neuron"] = self._neuron
         return found if self._output is None else {**found, "output": self._output}
+
+    def reset(self) -> None:
+        """Back to silence."""
+        for window in self._windows:
+            window.reset()
+        self._neuron[:] = self._layer.neuron.rest()
+        if self._layer.output is not None and self._output is not None:
+            self._output[:] = self._layer.output.rest()
 
     def set(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Make these the state."""

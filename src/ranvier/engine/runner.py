@@ -22,7 +22,7 @@ class Packet(NamedTuple):
     """What a layer, or the input, sends in a few time steps in a row.
 
     Attributes:
-        starts: int64 ``[steps + 1]``; step ``k`` has the events ``starts[k]`` up to ``starts[k + 1]``.
+        starts: int64 ``[steps + 1 or more]``; step ``k`` has the events ``starts[k]`` up to ``starts[k + 1]``.
         source: int32 ``[event]``, who sends.
         size: ``[event]``, how much, of the state's type.
     """
@@ -39,8 +39,8 @@ class ConnectionRunner(Protocol):
     def rest(self) -> State:
         """The state before a clip: zeros ``[max_delay, width]``."""
 
-    def receive(self, rows: State, at: int, packet: Packet) -> None:
-        """Take what sources send."""
+    def receive(self, rows: State, at: int, packet: Packet, steps: int) -> None:
+        """Take what sources send in the packet's first ``steps`` time steps."""
 
     def arriving(self, rows: State, at: int, current: State) -> None:
         """Add what arrives in the steps from ``at`` on to ``current [step, target]``."""
@@ -75,9 +75,9 @@ class OutputRunner(Protocol):
     def rest(self) -> State:
         """The state before a clip."""
 
-    def advance(self, state: State, spikes: Packet, sent: Packet) -> None:
-        """Go on by the packet's time steps; writes what others receive to ``sent``, which has room for all neurons in
-        every step."""
+    def advance(self, state: State, spikes: Packet, sent: Packet, steps: int) -> None:
+        """Go on by the packet's first ``steps`` time steps; writes what others receive to ``sent``, which has room for
+        all neurons in every step."""
 
 
 @singledispatch

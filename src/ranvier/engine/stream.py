@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,8 +39,17 @@ class Stream:
     def __init__(self, wiring: Wiring) -> None:
         self.network = wiring.network
         self._layers = [LayerState(layer) for layer in wiring.layers]
-        self._numbers = {layer.name: number for number, layer in enumerate(self.network.layers)}
-        self._chunk = min([BLOCK, *self._feedback_delays()])
+        self._forward: list[list[tuple[int, int | None]]] = [[] for _ in self._layers]
+        self._feedback: list[tuple[int, int, int]] = []
+        self._chunk = BLOCK
+        for number, place, sender, feeds_back in self._wire():
+            if sender is not None and feeds_back:
+                self._feedback.append((number, place, sender))
+                # so many steps do not wait for what they send
+                delay_steps = self.network.layers[number].inputs[place].synapses().delay_steps
+                self._chunk = min(self._chunk, int(delay_steps.min(initial=BLOCK)))
+            else:
+                self._forward[number].append((place, sender))
         self._dtype = wiring.layers[0].dtype
         self._sums = np.zeros(len(self.network.classes), np.int64 if self.network.integer else np.float64)
         self._share = np.zeros_like(self._sums)
@@ -51,17 +60,14 @@ class Stream:
         """For the events of one time step."""
         return Packet(np.zeros(2, np.int64), np.zeros(events, np.int32), np.ones(events, self._dtype))
 
-    def _feedback_delays(self) -> list[int]:
-        """The shortest delay of every connection from the own or a later layer: so many steps do not wait for it."""
-        return [
-            int(connection.synapses().delay_steps.min(initial=BLOCK))
-            for number, layer in enumerate(self.network.layers)
-            for connection in layer.inputs
-            if self._is_feedback(number, connection.source)
-        ]
-
-    def _is_feedback(self, number: int, source: str) -> bool:
-        return source != INPUT and self._numbers[source] >= number
+    def _wire(self) -> Iterator[tuple[int, int, int | None, bool]]:
+        """Of every connection: its layer and place, the number of the layer that sends (None: the input), and whether
+        that is the own or a later layer."""
+        numbers = {layer.name: number for number, layer in enumerate(self.network.layers)}
+        for number, layer in enumerate(self.network.layers):
+            for place, connection in enumerate(layer.inputs):
+                sender = None if connection.source == INPUT else numbers[connection.source]
+                yield number, place, sender, sender is not None and sender >= number
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -94,7 +100,7 @@ class Stream:
         events.starts[1] = len(source)
         events.source[: len(source)] = source
         events.size[: len(source)] = 1 if size is None else size
-        self._advance(events, None)
+        self._advance(events, 1, None)
         return tuple(layer.spikes.source[: layer.spikes.starts[1]] for layer in self._layers[:-1])
 
     def push(self, events: Events | NDArray[Any], length: int | None = None) -> Run:
@@ -127,7 +133,7 @@ class Stream:
     def reset(self) -> None:
         """Back to silence."""
         for layer in self._layers:
-            layer.set({name: np.zeros_like(array) for name, array in layer.arrays().items()})
+            layer.reset()
         self._sums[:] = 0
         self.t = 0
 
@@ -173,10 +179,10 @@ class Stream:
         rasters: list[list[NDArray[np.int64]]] = [[np.zeros((0, 2), np.int64)] for _ in self._layers[:-1]]
         voltage = [np.zeros((0, len(self._sums)), self._dtype)]
         for first in range(0, steps, self._chunk):
-            starts = packet.starts[first : min(first + self._chunk, steps) + 1]
-            done = self._advance(Packet(starts, packet.source, packet.size), ends)
+            chunk = min(self._chunk, steps - first)
+            done = self._advance(Packet(packet.starts[first:], packet.source, packet.size), chunk, ends)
             for raster, layer in zip(rasters, self._layers[:-1], strict=True):
-                raster.append(_raster(layer.spikes, len(starts) - 1, self.t - len(starts) + 1))
+                raster.append(_raster(layer.spikes, chunk, self.t - chunk))
             voltage.append(self._layers[-1].current[:done].copy())
         readout = self.network.layers[-1].neuron
         scale = 2.0**readout.scale_exponent if isinstance(readout, IntegerIntegrator) else 1.0
@@ -187,34 +193,26 @@ class Stream:
             self.prediction,
         )
 
-    def _advance(self, packet: Packet, ends: list[int] | None) -> int:
+    def _advance(self, packet: Packet, steps: int, ends: list[int] | None) -> int:
         """Run up to a chunk of time steps; returns how many of them the readout ran. ``ends`` is when layers end."""
-        steps, done = len(packet.starts) - 1, 0
-        for number, (layer, state) in enumerate(zip(self.network.layers, self._layers, strict=True)):
-            done = steps if ends is None else max(0, min(steps, ends[number] - self.t))
-            state.reserve(steps)
-            for place, connection in enumerate(layer.inputs):
-                if not self._is_feedback(number, connection.source):
-                    state.receive(place, self._sent(connection.source, packet))
+        done = steps
+        for number, layer in enumerate(self._layers):
+            layer.reserve(steps)
+            for place, sender in self._forward[number]:
+                layer.receive(place, packet if sender is None else self._layers[sender].sent, steps)
+            if ends is not None:
+                done = max(0, min(steps, ends[number] - self.t))
             if done:
-                state.advance(done)
+                layer.advance(done)
             if done < steps:
-                state.silence(done, steps)
-        for number, (layer, state) in enumerate(zip(self.network.layers, self._layers, strict=True)):
-            for place, connection in enumerate(layer.inputs):
-                if self._is_feedback(number, connection.source):
-                    state.receive(place, self._sent(connection.source, packet))
-            state.move_on(steps)
+                layer.silence(done, steps)
+        for number, place, sender in self._feedback:
+            self._layers[number].receive(place, self._layers[sender].sent, steps)
+        for layer in self._layers:
+            layer.move_on(steps)
         self.t += steps
         add_scores(self.network.layers[-1], self._layers[-1].current[:done], self._sums, self._share)
         return done
-
-    def _sent(self, source: str, packet: Packet) -> Packet:
-        """What a source sends in the steps of ``packet``, which is the input's."""
-        if source == INPUT:
-            return packet
-        sent = self._layers[self._numbers[source]].sent
-        return Packet(sent.starts[: len(packet.starts)], sent.source, sent.size)
 
 
 def _raster(spikes: Packet, steps: int, first: int) -> NDArray[np.int64]:

@@ -35,8 +35,8 @@ class SynapsesRunner:
     def rest(self) -> State:
         return np.zeros(self._shape, self._dtype)
 
-    def receive(self, rows: State, at: int, packet: Packet) -> None:
-        _receive(rows, at, *packet, self._first, self._offset, self._weight)
+    def receive(self, rows: State, at: int, packet: Packet, steps: int) -> None:
+        _receive(rows, at, steps, *packet, self._first, self._offset, self._weight)
 
     def arriving(self, rows: State, at: int, current: State) -> None:
         current += rows[at : at + len(current)]
@@ -44,12 +44,12 @@ class SynapsesRunner:
 
 @compiled
 def _receive(
-    rows: State, at: int, starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
+    rows: State, at: int, steps: int, starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
     first: NDArray[np.uint32], offset: NDArray[Any], weight: NDArray[Any],
 ) -> None:  # fmt: skip
     """rows[at + k + delay, target] += weight * size, for the synapses of every event of step k."""
     flat, width = rows.ravel(), rows.shape[1]
-    for k in range(len(starts) - 1):
+    for k in range(steps):
         # a view that starts at the step's row, and indices without a sign: no test for negative ones in the loop
         here = flat[(at + k) * width :]
         for event in range(starts[k], starts[k + 1]):

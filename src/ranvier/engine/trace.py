@@ -20,18 +20,18 @@ class TraceRunner:
     def rest(self) -> State:
         return np.zeros(len(self._lost))
 
-    def advance(self, state: State, spikes: Packet, sent: Packet) -> None:
-        _advance(self._lost, state, spikes.starts, spikes.source, *sent)
+    def advance(self, state: State, spikes: Packet, sent: Packet, steps: int) -> None:
+        _advance(self._lost, state, steps, spikes.starts, spikes.source, *sent)
 
 
 @compiled
 def _advance(
-    lost: State, y: State, spiked: NDArray[np.int64], spiking: NDArray[np.int32],
+    lost: State, y: State, steps: int, spiked: NDArray[np.int64], spiking: NDArray[np.int32],
     starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
 ) -> None:  # fmt: skip
     events, spike = 0, 0
     starts[0] = 0
-    for k in range(len(starts) - 1):
+    for k in range(steps):
         for j in range(len(y)):
             if spike < spiked[k + 1] and spiking[spike] == j:  # in order of neurons
                 spike += 1

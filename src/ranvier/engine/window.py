@@ -41,9 +41,13 @@ class Window:
 
     def set(self, used: State) -> None:
         """Make these the rows in use."""
-        self.at = 0
+        self.reset()
         self.rows[: self._used] = used
-        self.rows[self._used :] = 0
+
+    def reset(self) -> None:
+        """Make zeros the rows in use."""
+        self.rows[:] = 0
+        self.at = 0
 
 
 @compiled
