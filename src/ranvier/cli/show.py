@@ -66,6 +66,8 @@ def show_result(result: RunResult, folder: Path) -> None:
     """The tables at the end of a training, and where everything is."""
     console = Console()
     rows: list[tuple[str, Accuracy]] = []
+    if result.before_rounding is not None:
+        rows.append(("validation, delays not rounded", result.before_rounding))
     for split, accuracy in result.accuracy.items():
         rows.append((_SPLITS.get(split, split), accuracy))
         if split == "validation":

@@ -27,6 +27,7 @@ from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
 from ranvier.recipes.predict import predict
 from ranvier.recipes.report import OWN, write_report
+from ranvier.recipes.rounding import accuracy_before_rounding
 from ranvier.recipes.run_config import config_values, move_data, read_config
 from ranvier.recipes.run_figures import count_found_delays, draw_figures
 from ranvier.recipes.sections import FeedforwardModel
@@ -227,6 +228,7 @@ def _finish(
         protocol=config.protocol,
         epoch_chosen_on=chosen_on,
         accuracy=_accuracies(splits, fitted.model, test, tested, config.train.padded_batch),
+        before_rounding=accuracy_before_rounding(fitted.model, splits, config.train.padded_batch),
         clips={name: 0 if (part := parts[name]) is None else len(part) for name in parts},
         left_out=tuple(splits.left_out),
         notes=tuple(splits.notes),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ranvier.files import write_text
-from ranvier.runs.accuracy import Count, Record, Share, SplitAccuracy
+from ranvier.runs.accuracy import Accuracy, Count, Record, Share, SplitAccuracy
 from ranvier.runs.versioned import RunError, parse_versioned
 
 VERSION = 1
@@ -66,6 +66,8 @@ class RunResult(Record):
         recipe, seed, delays, protocol: as configured.
         epoch_chosen_on: the split whose accuracy chose the epoch that is kept; ``nothing``: the last one is.
         accuracy: by split: ``validation``, ``seen`` (held-out clips of the speakers trained on), ``test``.
+        before_rounding: accuracy on the validation clips with delays and widths as they were trained, of the same
+            epoch; None where there was nothing to round or no validation.
         clips: how many, by split.
         left_out: why sound files are missing in the data.
         notes: what a reader has to know of the data.
@@ -90,6 +92,7 @@ class RunResult(Record):
     protocol: Literal["honest", "paper"]
     epoch_chosen_on: Literal["validation", "test", "nothing"]
     accuracy: dict[str, SplitAccuracy]
+    before_rounding: Accuracy | None = None
     clips: dict[str, Count] = Field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
