@@ -55,8 +55,9 @@ class Draw:
         there = self._random.random(shape) < 0.25
         if self._integer:
             some = self._random.choice([1, 2, 3, 255], shape, p=[0.5, 0.3, 0.19, 0.01])
-            return (there * some).astype(np.int64)
-        return np.where(there, self._random.normal(1.0, 0.5, shape).astype(np.float32), 0).astype(np.float64)
+            return np.where(there, some, 0).astype(np.int64)
+        size = self._random.normal(1.0, 0.5, shape).astype(np.float32)
+        return np.where(there, size, 0).astype(np.float64)
 
     def _connection(self, source: str, target: str, shortest: int) -> Dense:
         random = self._random

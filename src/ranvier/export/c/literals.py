@@ -15,11 +15,11 @@ from ranvier.export.target import ExportError
 _WIDTH = 118  # letters of a line
 _LONGEST = 48  # letters of a name: C99 tells apart at least 63
 # a file of such a name would be found in place of C's own header
-_HEADERS = set(
-    """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
-    stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar wctype memory
-    strings""".split()
-)
+_HEADERS = {
+    "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math",
+    "setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib",
+    "stdnoreturn", "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype", "memory", "strings",
+}  # fmt: skip
 _MAX_TEXT = 1000  # bytes of a literal: C99 has 4095, and an escape takes four
 
 TYPES = {
