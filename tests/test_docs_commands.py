@@ -46,6 +46,7 @@ CASES = {
     "watch": "",
     "probe": "",
     "report": "",
+    "export": "",
     "ls": "",
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",

@@ -20,7 +20,7 @@ WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wconversi
 HERE = [*WARNINGS, "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 CORTEX = {
     "mps2-an385": ["-mcpu=cortex-m3", "-mthumb"],
-    "mps2-an500": ["-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=soft"],
+    "mps2-an500": ["-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ranvier.export.c.layout import layout
 from ranvier.export.c.source import constant_bytes, source
 from ranvier.export.c.state import state_bytes
 from ranvier.export.target import ExportError, Target
-from ranvier.files import write_text
+from ranvier.files import write_atomically
 from ranvier.network import Network
 
 
@@ -19,7 +20,8 @@ class CSizes:
     """What a network takes of a device.
 
     Attributes:
-        flash_bytes: constants. Code comes on top: up to 4 kB on a Cortex-M at -Os, and expf of a float network.
+        flash_bytes: constants. Code comes on top: up to 2 kB on a Cortex-M for three layers, and ``expf`` where the
+            network is one of floats.
         ram_bytes: the state, to the byte. The stack takes up to 256 bytes besides.
     """
 
@@ -71,9 +73,24 @@ def write_c(network: Network, path: Path) -> None:
     files = to_c(network, path.absolute().name)
     if path.exists() and not path.is_dir():
         raise ExportError(path, fault="is a file (a folder allowed)")
+    new = not path.exists()
     path.mkdir(exist_ok=True)
-    for name, text in files.items():
-        write_text(path / name, text)
+    try:
+        with ExitStack() as stack:  # both files take their names at its end
+            for name, text in files.items():
+                temporary = stack.enter_context(write_atomically(path / name))
+                temporary.write_text(text, encoding="utf-8", newline="\n")
+    finally:
+        if new:
+            with suppress(OSError):  # it is not empty where all is well
+                path.rmdir()
 
 
-TARGET = Target("c", "C99 for microcontrollers: a folder with one .h and one .c", "", write_c)
+def summary(network: Network) -> str:
+    """What it takes, in a line."""
+    sizes = c_sizes(network)
+    flash, ram = f"{sizes.flash_bytes:,} bytes of flash for constants", f"{sizes.ram_bytes:,} bytes of RAM"
+    return f"{flash} (code: 1 to 2 kB more), {ram}"
+
+
+TARGET = Target("c", "C99 for microcontrollers: a folder with one .h and one .c", "", write_c, summary)
