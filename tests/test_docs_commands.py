@@ -71,7 +71,7 @@ COMPLETE = {
 }
 PLACEHOLDERS = {
     "NAME": "theo", "RUN": "runs/digits", "OTHER": "runs/coincidence", "START": "runs/digits", "SHARE": "0.5",
-    "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd",
+    "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd", "NETWORK": "digits", "TARGET": "c",
 }  # fmt: skip
 # What FOLDER is, elsewhere than for commands that take sound.
 FOLDERS = {

@@ -86,6 +86,16 @@ class Draw:
         return Layer(name, tuple(inputs), bias, LIF(decay, random.uniform(0.7, 1.5, width).astype(np.float32)), output)
 
 
+def every_distance() -> tuple[Network, NDArray[np.int64]]:
+    """Two classes without memory, and a clip in which their voltages are 0, 1, 2 ... 2,000 apart."""
+    weight = np.array([[[0, 0], [-1, -127]]], np.int8)
+    connection = Dense("input", 0, weight, np.zeros((1, 1, 1), np.int16))
+    readout = Layer("out", (connection,), np.zeros(2, np.int32), IntegerIntegrator(-7, np.zeros(2, np.int16)))
+    distance = np.arange(2001)
+    clip = np.stack([distance % 127, distance // 127], 1)
+    return Network(1.0, (readout,), ("a", "b"), Input(2), Decoding()), clip
+
+
 def in_integers(network: Network, largest: int = 127) -> Network:
     """A chain of float layers with weights rounded to integers: a network of real size, not one of good accuracy."""
     layers = []

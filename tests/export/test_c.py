@@ -20,7 +20,7 @@ from ranvier.engine import Engine
 from ranvier.export import ExportError, c_sizes, targets, to_c
 from ranvier.network import Decoding, Dense, Input, IntegerIntegrator, IntegerLIF, Integrator, Layer, Network, Neuron
 from tests.export.c_program import DEVICE, HERE, Printed, run_here
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, Draw, in_integers
+from tests.export.drawn import CHAIN, RECURRENT, SKIP, Draw, every_distance, in_integers
 from tests.export.plain import run_plain
 from tests.networks import changed
 from tests.parity import CLOSE, first_margins
@@ -166,6 +166,14 @@ def test_sums_at_the_edge_of_32_bits(scale_exponent: int, tmp_path: Path) -> Non
     printed = run_here(network, clips, tmp_path)
     assert_integers(network, clips, printed)
     assert printed.clips[0].voltage.max() > 1.8e9
+
+
+def test_every_distance_of_voltages_has_its_share(tmp_path: Path) -> None:
+    network, clip = every_distance()
+    clips = [clip, *(clip[k : k + 1] for k in (0, 1330, 1331, 1332, 1420))]
+    printed = run_here(network, clips, tmp_path)
+    assert_integers(network, clips, printed)
+    assert [run.scores[0] for run in printed.clips[1:]] == [2**14, 2**15 - 1, 2**15 - 1, 2**15, 2**15]
 
 
 def test_a_connection_without_synapses_and_a_layer_that_reaches_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ranvier.data import Grid, read_recording
 from ranvier.engine import Engine
 from ranvier.export import ExportError, onnx_state, targets, to_onnx
 from ranvier.network import Integrator, Network, Neuron
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, in_integers
+from tests.export.drawn import CHAIN, RECURRENT, SKIP, every_distance, in_integers
 from tests.export.plain import run_plain
 from tests.export.test_c import DRAWS, drawn, packaged_clips
 from tests.networks import changed
@@ -146,6 +146,14 @@ def test_recordings(shd_root: Path) -> None:
     x, lengths, _ = shd.batch(np.arange(0, 4000, 200))
     clips = [x[:length, place].numpy().astype(np.float64) for place, length in enumerate(lengths.tolist())]
     assert_close_to_the_engine(load_network("digits"), clips)
+
+
+def test_every_distance_of_voltages_has_its_share() -> None:
+    network, clip = every_distance()
+    whole = session(network, whole_clip=True)
+    for one in (clip, clip[1331:1332], clip[1420:1421]):
+        outputs = run(whole, {"events": events(network, one)})
+        assert outputs["scores"].tolist() == run_plain(network, one).scores
 
 
 def test_silent_connections_are_left_out() -> None:
