@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,11 @@ from tests.documents import PAGES, ROOT, blocks, console_lines
 # Packages that only a block needs, and that the tests do not install: its page says when it was run, and with which
 # version. Where they are installed the block runs.
 ELSEWHERE = ("snntorch", "norse")
+
+
+# Lines of the tutorial on microcontrollers, which are run below.
+MICROCONTROLLER = "docs/tutorials/microcontroller.md"
+COMPILED = ("gcc ", "./clip", "arm-none-eabi-")
 
 
 def program(page: str) -> str:
@@ -54,12 +60,12 @@ def test_blocks_that_need_more_are_python_and_few() -> None:
 def test_every_block_says_what_it_is() -> None:
     for page, text in PAGES.items():
         languages = re.findall(r"^```(.*)$", text, re.MULTILINE)
-        assert set(languages[::2]) <= {"python", "console", "toml"}, page
+        assert set(languages[::2]) <= {"python", "console", "toml", "c"}, page
         assert set(languages[1::2]) <= {""}, page
 
 
 def test_every_line_for_a_terminal_is_a_command_that_is_tested() -> None:
-    starts = ("ranvier ", "pip install -c constraints.txt ")
+    starts = ("ranvier ", "pip install -c constraints.txt ", *COMPILED)
     lines = [line for text in PAGES.values() for line in console_lines(text)]
     assert lines
     assert [line for line in lines if not line.startswith(starts)] == []
@@ -79,3 +85,23 @@ def test_toml_is_read_and_the_recipe_is_one(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(recipe, encoding="utf-8")
     config = build_config(load_values(str(tmp_path / "mine.toml")), {})
     assert (config.name, config.model.max_delay_ms) == ("shd-longer", 480.0)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_the_program_for_a_microcontroller_gives_the_engines_class(tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(program(MICROCONTROLLER), encoding="utf-8")
+    (main,) = blocks(PAGES[MICROCONTROLLER], "c")
+    (tmp_path / "main.c").write_text(main, encoding="utf-8")
+    page = [sys.executable, "page.py"]
+    said = subprocess.run(page, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    printed = []
+    for line in console_lines(PAGES[MICROCONTROLLER]):
+        words = [sys.executable, "-m", *line.split()] if line.startswith("ranvier ") else line.split()
+        words += ["-Wall", "-Wextra", "-Werror"] if "gcc" in words[0] else []
+        if words[0] == "./clip" or shutil.which(words[0]) is not None:  # a cross compiler may be missing
+            done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            printed.append(done.stdout)
+    assert "643,032" in printed[0]
+    assert "56,532" in printed[0]
+    assert said in printed

@@ -46,6 +46,7 @@ CASES = {
     "watch": "",
     "probe": "",
     "report": "",
+    "export": "",
     "ls": "",
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
@@ -70,7 +71,7 @@ COMPLETE = {
 }
 PLACEHOLDERS = {
     "NAME": "theo", "RUN": "runs/digits", "OTHER": "runs/coincidence", "START": "runs/digits", "SHARE": "0.5",
-    "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd",
+    "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd", "NETWORK": "digits", "TARGET": "c",
 }  # fmt: skip
 # What FOLDER is, elsewhere than for commands that take sound.
 FOLDERS = {

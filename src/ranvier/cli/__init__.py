@@ -15,6 +15,7 @@ import ranvier
 from ranvier.cli.cost import add_cost, run_cost
 from ranvier.cli.data import add_data, run_data
 from ranvier.cli.encode import add_encode, run_encode
+from ranvier.cli.export import add_export, run_export
 from ranvier.cli.output import output_streams, say
 from ranvier.cli.probe import add_probe, run_probe
 from ranvier.cli.quantize import add_quantize, run_quantize
@@ -132,6 +133,7 @@ def _dispatch(given: list[str]) -> int:
     add_data(commands, _Parser)
     add_probe(commands)
     add_reproduce(commands, asked=given[:1] == ["reproduce"])
+    add_export(commands, asked=given[:1] == ["export"])
     add_report(commands)
     add_watch(commands)
     add_quantize(commands)
@@ -154,6 +156,7 @@ def _dispatch(given: list[str]) -> int:
         "encode": run_encode,
         "data": run_data,
         "probe": run_probe,
+        "export": run_export,
         "reproduce": run_reproduce,
         "report": run_report,
         "watch": run_watch,

@@ -25,12 +25,14 @@ class Target:
         words: what is written, in a line.
         suffix: of the file it writes; empty for a folder.
         write: ``write(network, path)`` writes it, whole or not at all; :class:`ExportError` names what cannot go.
+        summary: what a network takes there, in a line; None where there is nothing to say.
     """
 
     name: str
     words: str
     suffix: str
     write: Callable[[Network, Path], None]
+    summary: Callable[[Network], str] | None = None
 
 
 def needed(module: str, extra: str) -> ModuleType:

@@ -1,0 +1,61 @@
+"""Class scores in C."""
+
+from __future__ import annotations
+
+from string import Template
+
+from ranvier.export.c.layout import Layout
+from ranvier.network import IntegerIntegrator
+
+_FLOAT = Template("""\
+/* Adds the softmax of the readout's voltages to the scores. */
+static void add_shares(${name}_state *state)
+{
+    const float *v = state->${layer}_voltage;
+    float highest = v[0], sum = 0;
+    uint32_t j;
+    for (j = 1; j < ${classes}u; j++)
+        if (v[j] > highest)
+            highest = v[j];
+    for (j = 0; j < ${classes}u; j++) {
+        state->shares[j] = expf(v[j] - highest);
+        sum += state->shares[j];
+    }
+    for (j = 0; j < ${classes}u; j++) {
+        state->shares[j] /= sum;
+        state->scores[j] += state->shares[j];
+    }
+}
+""")
+
+_INTEGER = Template("""\
+/* Adds the softmax of the readout's voltages, in powers of two with 15 bits, to the scores. */
+static void add_shares(${name}_state *state)
+{
+    const int32_t *v = state->${layer}_voltage;
+    int32_t highest = v[0];
+    uint32_t sum = 0, j;
+    for (j = 1; j < ${classes}u; j++)
+        if (v[j] > highest)
+            highest = v[j];
+    for (j = 0; j < ${classes}u; j++) {
+        /* 256 log2(e) of the distance below the highest */
+        uint64_t y = ((uint64_t)((int64_t)highest - v[j]) * 23637u) >> $shift;
+        state->shares[j] = (uint16_t)(y >> 8 < 16 ? power[y & 255u] >> (y >> 8) : 0);
+        sum += state->shares[j];
+    }
+    for (j = 0; j < ${classes}u; j++) {
+        state->shares[j] = (uint16_t)(((uint32_t)state->shares[j] << 15) / sum);
+        state->scores[j] += state->shares[j];
+    }
+}
+""")
+
+
+def scores(plan: Layout) -> str:
+    """The function that adds a time step's shares to the scores."""
+    readout = plan.layers[-1].layer
+    values = {"name": plan.name.lower, "layer": readout.name, "classes": readout.targets}
+    if isinstance(readout.neuron, IntegerIntegrator):
+        return _INTEGER.substitute(values, shift=6 - readout.neuron.scale_exponent)
+    return _FLOAT.substitute(values)
