@@ -6,7 +6,9 @@ from importlib import import_module
 
 from ranvier.export.target import Target
 
-_MODULES: tuple[str, ...] = ()  # of this package, each with a TARGET
+_MODULES: tuple[str, ...] = (  # of this package, each with a TARGET
+    "nir",
+)
 
 
 def targets() -> dict[str, Target]:
