@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ def connection(
 ) -> Dense:  # fmt: skip
     """Random weights in multiples of 1/64, so that every order of summation gives the same, and random delays."""
     full = (synapses, targets, sources)
-    weight = np.round(generator.normal(0.1, scale, full) * 64).astype(np.float32) / 64
+    weight = (np.round(generator.normal(0.1, scale, full) * 64) / 64).astype(np.float32)
     weight[generator.random(full) >= share] = 0
     delay_steps = generator.integers(shortest, LONGEST + 1, shape or full).astype(np.int16)
     delay_steps.flat[0], delay_steps.flat[-1] = shortest, LONGEST
@@ -35,7 +36,7 @@ def layer(
     kept = np.array([0.0, 0.25, 0.5, 0.875, 0.75], np.float32)
     decay = generator.choice(kept, targets) if varied else np.full(targets, 0.5, np.float32)
     threshold = generator.choice(np.array([1.0, 1.5], np.float32), targets) if varied else np.ones(targets, np.float32)
-    shift = generator.integers(-8, 9, targets).astype(np.float32) / 64 if bias else np.zeros(targets, np.float32)
+    shift = (generator.integers(-8, 9, targets) / 64 * bias).astype(np.float32)
     return Layer(name, inputs, shift, Integrator(decay) if name == "readout" else LIF(decay, threshold))
 
 
@@ -48,7 +49,7 @@ def chain(seed: int = 0, *, tail: Tail = "clip", synapses: int = 1, bias: bool =
             generator, name, (connection(generator, source, targets, sources, synapses=synapses),), bias=bias,
             varied=varied,
         )
-        for (source, sources), (name, targets) in zip(sizes, sizes[1:], strict=False)
+        for (source, sources), (name, targets) in pairwise(sizes)
     ]  # fmt: skip
     return Network(4.0, tuple(layers), ("a", "b", "c", "d"), Input(9, 2, "first_event"), Decoding(6, tail))
 

@@ -40,7 +40,12 @@ def test_decays_thresholds_and_weights_come_back_to_the_bit() -> None:
     threshold = np.concatenate([[1e-45, 1e-38, 1e30], generator.random(197) * 10]).astype(np.float32)
     weight = generator.normal(0, 1, (1, 200, 3)).astype(np.float32)
     delay_steps = generator.integers(0, 300, weight.shape).astype(np.int16)
-    hidden = Layer("a", (Dense("input", 32767, weight, delay_steps),), weight[0, :, 0] / 3, LIF(decay, threshold))
+    hidden = Layer(
+        "a",
+        (Dense("input", 32767, weight, delay_steps),),
+        (weight[0, :, 0] / 3).astype(np.float32),
+        LIF(decay, threshold),
+    )
     last = Layer(
         "b", (connection(generator, "a", 2, 200),), np.zeros(2, np.float32), Integrator(np.ones(2, np.float32))
     )
@@ -155,7 +160,7 @@ def test_the_time_step_is_the_graphs_or_given() -> None:
     del graph.metadata["ranvier"]
     assert from_nir(graph).dt_ms == 4
     del graph.metadata["dt"]
-    with pytest.raises(ExportError, match="^dt_ms: is not in"):
+    with pytest.raises(ExportError, match=r"^dt_ms: is not in"):
         from_nir(graph)
 
 
@@ -165,9 +170,7 @@ def test_without_our_metadata_the_spikes_are_the_same() -> None:
         graph.metadata = {}
         for node in graph.nodes.values():
             node.metadata = {}
-        again = from_nir(
-            graph, dt_ms=4, classes=network.classes, input=network.input, decoding=network.decoding
-        )
+        again = from_nir(graph, dt_ms=4, classes=network.classes, input=network.input, decoding=network.decoding)
         same_spikes(network, again)
         weight = again.layers[0].inputs[0].weight  # type: ignore[attr-defined]
         assert len(weight) == len(network.layers[0].inputs[0].weight)  # type: ignore[attr-defined]
@@ -183,3 +186,30 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         from_nir(tmp_path, dt_ms=1)
     with pytest.raises(ExportError, match=r"^graph: int is not allowed"):
         from_nir(3, dt_ms=1)
+
+
+def _graph(nodes: dict[str, Any], edges: list[tuple[str, str]], size: int = 2) -> dict[str, Any]:
+    """Mappings as a file holds them: an input, the nodes, an integrator and an output."""
+    ends = {
+        "input": {"type": "Input", "shape": np.array([size])},
+        "I": {"type": "I", "r": np.ones(1)},
+        "output": {"type": "Output", "shape": np.array([size])},
+    }
+    return {"type": "NIRGraph", "nodes": {**ends, **nodes}, "edges": [*edges, ("I", "output")]}
+
+
+def test_sizes_are_checked_before_anything_is_made() -> None:
+    scale = {"type": "Scale", "scale": np.ones(1)}
+    with pytest.raises(ExportError, match=r"input\.shape"):
+        from_nir(_graph({}, [("input", "I")], size=2**40), dt_ms=1)
+    with pytest.raises(ExportError, match="I: 100000 channels without weights"):
+        from_nir(_graph({}, [("input", "I")], size=100_000), dt_ms=1)
+    with pytest.raises(ExportError, match="loop of such"):
+        from_nir(_graph({"a": scale, "b": scale}, [("input", "I"), ("a", "b"), ("b", "a"), ("a", "I")]), dt_ms=1)
+    diamonds: list[tuple[str, str]] = [("input", "a0"), ("a25", "I")]
+    for number in range(25):  # 2^25 ways
+        diamonds += [(f"a{number}", f"{side}{number}") for side in "bc"]
+        diamonds += [(f"{side}{number}", f"a{number + 1}") for side in "bc"]
+    nodes = {f"{side}{number}": scale for side in "abc" for number in range(26)}
+    with pytest.raises(ExportError, match="I: is reached on more than"):
+        from_nir(_graph(nodes, diamonds), dt_ms=1)

@@ -81,12 +81,9 @@ def run_snntorch(model: nn.Sequential, x: Tensor) -> list[Tensor]:
             if isinstance(module, nn.Linear):
                 value = module(value)
                 continue
-            if number not in states and isinstance(module, snntorch.Synaptic):
-                states[number] = (torch.zeros_like(value), torch.zeros_like(value))
-            elif number not in states and isinstance(module, snntorch.RLeaky):
-                states[number] = (torch.zeros_like(value), torch.zeros_like(value))
-            elif number not in states:
-                states[number] = (torch.zeros_like(value),)
+            if number not in states:
+                two = isinstance(module, snntorch.Synaptic | snntorch.RLeaky)
+                states[number] = (torch.zeros_like(value),) * (2 if two else 1)
             out = module(value, *states[number])
             value = out[0]
             states[number] = out if isinstance(module, snntorch.RLeaky) else out[1:]
@@ -118,7 +115,7 @@ def test_snntorch_spikes(neurons: tuple[Callable[[int], nn.Module], ...]) -> Non
     for (sources, targets), neuron in zip(pairwise(SIZES), neurons, strict=True):
         parts += [linear(sources, targets, generator), neuron(targets)]
     model = nn.Sequential(*parts)
-    states: list[nn.Module] = [module for module in model if not isinstance(module, nn.Linear)]
+    states: list[Any] = [module for module in model if not isinstance(module, nn.Linear)]
     for module in states:
         module.init_hidden = True
     states[-1].output = False
@@ -138,8 +135,8 @@ def test_snntorchs_subtraction_writes_the_same_graph() -> None:
     """So a graph cannot say it, which the docstring of ``from_nir`` tells."""
     graphs = []
     for reset in ("subtract", "zero"):
-        model = nn.Sequential(linear(5, 3, torch.Generator().manual_seed(0)), leaky(3, reset_mechanism=reset))
-        model[1].init_hidden = True
+        neuron = leaky(3, reset_mechanism=reset, init_hidden=True)
+        model = nn.Sequential(linear(5, 3, torch.Generator().manual_seed(0)), neuron)
         graphs.append(snntorch_to_nir(model, torch.zeros(1, 5), ignore_dims=[0]))
     one, other = graphs
     assert one.nodes.keys() == other.nodes.keys()
@@ -149,8 +146,8 @@ def test_snntorchs_subtraction_writes_the_same_graph() -> None:
 
 
 def test_a_synaptic_filter_is_refused() -> None:
-    model = nn.Sequential(nn.Linear(5, 3), leaky(3, snntorch.Synaptic, alpha=torch.full((3,), 0.5)))
-    model[1].init_hidden = True
+    neuron = leaky(3, snntorch.Synaptic, alpha=torch.full((3,), 0.5), init_hidden=True)
+    model = nn.Sequential(nn.Linear(5, 3), neuron)
     graph = snntorch_to_nir(model, torch.zeros(1, 5), ignore_dims=[0])
     with pytest.raises(ExportError, match=r"tau_syn: 0\.0002 s is not allowed"):
         from_nir(graph, dt_ms=0.1)
@@ -161,7 +158,11 @@ def test_norse_spikes(filtered: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     size, classes = 9, 6
     # time constants of 4 ms at 1 ms: an Euler step of 1/4
-    membrane = {"tau_mem_inv": torch.full((size,), 250.0), "v_leak": torch.zeros(size), "v_th": torch.full((size,), 0.25)}
+    membrane = {
+        "tau_mem_inv": torch.full((size,), 250.0),
+        "v_leak": torch.zeros(size),
+        "v_th": torch.full((size,), 0.25),
+    }
     if filtered:
         cell = norse.LIFCell(
             norse.LIFParameters(tau_syn_inv=torch.full((size,), 1000.0), v_reset=torch.zeros(size), **membrane)
@@ -186,7 +187,7 @@ def test_norse_spikes(filtered: bool) -> None:
 
 
 def test_spikingjellys_neuron_spikes_as_the_lif_of_the_specification() -> None:
-    """The release has no NIR exporter; its LIFNode is NIR's with ``r = 1``, but for a voltage equal to the threshold."""
+    """The release has no NIR exporter. LIFNode is NIR's LIF with r = 1, unless a voltage equals the threshold."""
     generator = torch.Generator().manual_seed(2)
     fc, tau = linear(5, 9, generator), 4.0
     one = np.ones(9, np.float32)

@@ -23,9 +23,9 @@ FORMAT_VERSION = 1
 def to_nir(network: Network) -> Any:
     """The network as a flat NIR graph.
 
-    A NIR ``Delay`` has one delay per channel, so every connection becomes a fan-out: from the source one ``Delay(k dt)``
-    per distinct delay k (none for k = 0) into ``Linear(weight where delay_steps == k)``, one per synapse of a pair; all
-    are summed at the neuron. The bias stands in an ``Affine`` in place of the layer's first ``Linear``.
+    A NIR ``Delay`` has one delay per channel, so every connection becomes a fan-out: from the source one
+    ``Delay(k dt)`` per distinct delay k (none for k = 0) into ``Linear(weight where delay_steps == k)``, one for each
+    synapse of a pair; all are summed at the neuron. The bias stands in an ``Affine`` in place of the layer's first ``Linear``.
 
     A NIR neuron is continuous; the graph's numbers follow Euler's rule in a step dt,
 

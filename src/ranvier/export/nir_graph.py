@@ -17,6 +17,7 @@ PASSED = ("Delay", "Linear", "Affine", "Scale", "Flatten", "Identity")
 _MAX_NODES = 2**17
 _MAX_PATHS = 2**17
 _MAX_NESTED = 8
+_MAX_NAME = 200
 _MAX_PASSED = 64  # nodes between two neurons
 
 
@@ -44,7 +45,7 @@ class Node:
             raise ExportError(place, fault=f"is no array ({type(error).__name__})") from None
         if value.dtype.kind not in "fiub" or not value.size or not np.isfinite(value).all():
             raise ExportError(place, fault=f"{value.dtype} of shape {value.shape} (finite numbers, 1 or more, allowed)")
-        return value if value.dtype == np.float32 else value.astype(np.float64)  # type: ignore[return-value]
+        return value if value.dtype == np.float32 else value.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,8 @@ def _flatten(
     ends: dict[str, tuple[str, str]] = {}  # of a graph within: where edges to it and from it go
     for key, value in _mapping(f"{prefix}nodes", graph.get("nodes")).items():
         name = f"{prefix}{key}"
+        if len(name) > _MAX_NAME or not name.isprintable():
+            raise ExportError("graph", f"the node's name {short(name)}", f"up to {_MAX_NAME} letters, all printable")
         values = _values(name, value)
         kind = values.pop("type", None)
         if kind == "NIRGraph":
@@ -105,7 +108,9 @@ def _flatten(
             kind = "Identity"
         if name in nodes:
             raise ExportError(name, fault="is the name of two nodes")
-        nodes[name] = Node(name, str(kind), values, _mapping(f"{name}.metadata", values.get("metadata")))
+        if not isinstance(kind, str) or not kind.isalnum() or len(kind) > _MAX_NAME:
+            raise ExportError(name, short(kind), "a type of NIR")
+        nodes[name] = Node(name, kind, values, _mapping(f"{name}.metadata", values.get("metadata")))
         if len(nodes) > _MAX_NODES:
             raise ExportError("graph", f"{len(nodes)} nodes", f"up to {_MAX_NODES}")
     for source, target in _edges(graph.get("edges"), prefix):
@@ -167,7 +172,9 @@ def paths_into(graph: Graph, target: str, ends: frozenset[str]) -> list[list[Nod
     while left:
         way = left.pop()
         if len(way) > _MAX_PASSED:
-            raise ExportError(target, fault=f"more than {_MAX_PASSED} nodes in a row without a neuron, or a loop of such")
+            raise ExportError(
+                target, fault=f"more than {_MAX_PASSED} nodes in a row without a neuron, or a loop of such"
+            )
         if not before[way[0]] and len(way) > 1:
             raise ExportError(way[0], fault="has no node before it (an Input allowed)")
         for name in before[way[0]]:

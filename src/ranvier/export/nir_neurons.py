@@ -88,18 +88,15 @@ def _same_size(node: Node, values: dict[str, F64]) -> dict[str, F64]:
     return values
 
 
-def _decay_and_gain(
-    node: Node, values: dict[str, F64], dt: float, rule: DecayRule
-) -> tuple[NDArray[np.float32], F64]:
+def _decay_and_gain(node: Node, values: dict[str, F64], dt: float, rule: DecayRule) -> tuple[NDArray[np.float32], F64]:
     if node.kind in ("IF", "I"):
         return np.ones(1, np.float32), values["r"] * dt
     name = "tau_mem" if node.kind == "CubaLIF" else "tau"
     if name not in values or not (values[name] > 0).all():
         raise ExportError(f"{node.name}.{name}", fault="is missing, or not above 0 everywhere")
-    with np.errstate(over="ignore", invalid="ignore"):  # a tau of 1e-320; what comes of it is refused
-        share = dt / values[name]
-        share = -np.expm1(-share) if rule == "exp" else share
-        gain = values["r"] * share
+    share = dt / values[name]
+    share = -np.expm1(-share) if rule == "exp" else share
+    gain = values["r"] * share
     if (share > 1 + _CLOSE).any():
         shortest = float(values[name].min())
         raise ExportError(f"{node.name}.{name}", f"{shortest:g} s", f"{dt:g} s, the time step, or more")
@@ -128,10 +125,8 @@ def _input_gain(node: Node, values: dict[str, F64], dt: float) -> F64:
 
 def _threshold(node: Node, values: F64) -> NDArray[np.float32]:
     """The smallest float32 above NIR's threshold, as NIR spikes above it and we from it on."""
-    with np.errstate(over="ignore"):
-        rounded = values.astype(np.float32)
+    rounded = values.astype(np.float32)
     threshold = np.where(rounded > values, rounded, np.nextafter(rounded, np.float32(np.inf)))
     if not (threshold > 0).all() or not np.isfinite(threshold).all():
         raise ExportError(f"{node.name}.v_threshold", f"{float(values.min()):g}", "0 or more, finite")
     return threshold.astype(np.float32)
-

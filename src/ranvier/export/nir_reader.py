@@ -69,7 +69,8 @@ def from_nir(
     about = _About.of(plain.metadata)
     dt_ms = _dt_ms(about, plain.metadata, dt_ms)
     try:
-        layers = _Reader(plain, about, dt_ms / 1000, decay_rule or about.decay_rule).layers()
+        with np.errstate(all="ignore"):  # every result is checked
+            layers = _Reader(plain, about, dt_ms / 1000, decay_rule or about.decay_rule).layers()
         outputs = tuple(map(str, range(layers[-1].targets)))
         channels = next(c.sources for layer in layers for c in layer.inputs if c.source == "input")
         return Network(
@@ -158,6 +159,8 @@ class _Reader:
     def layers(self) -> tuple[Layer, ...]:
         order = self._order()
         ends = self.paths[self.output]
+        if not ends:
+            raise ExportError(self.output, fault="receives nothing")
         last = ends[0][0].name
         read_out = len(ends) == 1 and len(ends[0]) == 2 and last in self.values and self.values[last].threshold is None
         if read_out:
@@ -277,8 +280,7 @@ def _input_size(node: Node) -> int:
 
 
 def _float32(place: str, values: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        rounded = np.asarray(values, np.float32)
+    rounded = np.asarray(values, np.float32)
     if not np.isfinite(rounded).all():
         raise ExportError(place, fault="values beyond those of float32")
     return rounded

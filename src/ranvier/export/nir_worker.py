@@ -1,4 +1,4 @@
-"""The process that parses a ``.nir`` file for :mod:`ranvier.export.nir_file`; run as a script, it imports nothing of ours.
+"""The process that parses a ``.nir`` file for :mod:`ranvier.export.nir_file`; a script that imports nothing of ours.
 
 Its arguments: the caller's ``sys.path`` as JSON, and the file. It writes an ``.npz`` of all arrays to standard output,
 with the mappings around them as JSON in ``said``; or a fault.
@@ -93,7 +93,7 @@ class Reader:
 
 def parse(path: str) -> bytes:
     """The answer for a file."""
-    reader, said = Reader(), {}
+    reader, said = Reader(), dict[str, Any]()
     try:
         with h5py.File(path, "r") as file:
             if not isinstance(file.get("node"), h5py.Group):
