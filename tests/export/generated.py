@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -54,8 +55,13 @@ def chain(seed: int = 0, *, tail: Tail = "clip", synapses: int = 1, bias: bool =
     return Network(4.0, tuple(layers), ("a", "b", "c", "d"), Input(9, 2, "first_event"), Decoding(6, tail))
 
 
-def recurrent(seed: int = 0) -> Network:
-    """Loops within a layer and back, skips, two connections from one source, axonal and dendritic delays."""
+def recurrent(seed: int = 0, back: int = 1) -> Network:
+    """Loops within a layer and back, skips, two connections from one source, axonal and dendritic delays.
+
+    Args:
+        seed: of weights and delays.
+        back: shortest delay of the connection back to an earlier layer, in time steps.
+    """
     generator = np.random.default_rng(seed)
 
     def make(source: str, targets: int, sources: int, **settings: Any) -> Dense:
@@ -67,7 +73,7 @@ def recurrent(seed: int = 0) -> Network:
         (
             make("input", 6, 3),
             make("output", 6, 6, shortest=1, share=0.5),
-            make("second", 6, 4, shortest=1, synapses=2, share=0.4),
+            make("second", 6, 4, shortest=back, synapses=2, share=0.4),
         ),
     )
     second = layer(
@@ -79,11 +85,24 @@ def recurrent(seed: int = 0) -> Network:
     return Network(10.0, (first, second, last), ("x", "y"), Input(3), Decoding(3))
 
 
+def rough(network: Network) -> Network:
+    """The network with weights that are no round numbers, so that no voltage equals a threshold by chance."""
+    generator = np.random.default_rng(5)
+
+    def other(made: Any) -> Dense:
+        assert isinstance(made, Dense)
+        factor = generator.uniform(0.7, 1.3, made.weight.shape)
+        return replace(made, weight=(made.weight * factor).astype(np.float32))
+
+    layers = [replace(layer, inputs=tuple(other(made) for made in layer.inputs)) for layer in network.layers]
+    return replace(network, layers=tuple(layers))
+
+
 def clips(network: Network, seed: int = 0) -> list[NDArray[np.int64]]:
     """Counts ``[time, source]``, some above 1; one clip is silent."""
     generator = np.random.default_rng(seed)
     lengths = [1, 17, 40]
-    made = [generator.poisson(0.4, (length, network.sources)) for length in lengths]
+    made = [generator.poisson(0.8, (length, network.sources)) for length in lengths]
     return [*made, np.zeros((5, network.sources), np.int64)]
 
 

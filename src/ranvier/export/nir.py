@@ -25,7 +25,8 @@ def to_nir(network: Network) -> Any:
 
     A NIR ``Delay`` has one delay per channel, so every connection becomes a fan-out: from the source one
     ``Delay(k dt)`` per distinct delay k (none for k = 0) into ``Linear(weight where delay_steps == k)``, one for each
-    synapse of a pair; all are summed at the neuron. The bias stands in an ``Affine`` in place of the layer's first ``Linear``.
+    synapse of a pair; all are summed at the neuron. The bias stands in an ``Affine`` in place of the layer's first
+    ``Linear``.
 
     A NIR neuron is continuous; the graph's numbers follow Euler's rule in a step dt,
 

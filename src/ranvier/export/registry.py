@@ -8,6 +8,7 @@ from ranvier.export.target import Target
 
 _MODULES: tuple[str, ...] = (  # of this package, each with a TARGET
     "nir",
+    "nest",
 )
 
 
