@@ -9,6 +9,8 @@ from ranvier.export.target import Target
 _MODULES: tuple[str, ...] = (  # of this package, each with a TARGET
     "nir",
     "nest",
+    "lava",
+    "snn_delays",
 )
 
 
