@@ -46,16 +46,19 @@ def test_the_official_network_takes_it() -> None:
     network = official()
     made = to_snn_delays(network)
     model = Official([5, 7, 3, 4], 1)
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    shapes = {  # of the published code, where a hidden layer is four modules in a row
+        f"model.{4 * int(name[7]) + int(name[11])}{name[12:]}": tuple(value.shape)
+        for name, value in model.state_dict().items()
+    }
     assert {name: value.shape for name, value in made.state_dict.items()} == shapes
     norm = torch.nn.BatchNorm1d(7).eval()
-    prefix = "blocks.0.0.1."
+    prefix = "model.1."
     norm.load_state_dict(
         {name.removeprefix(prefix): torch.tensor(v) for name, v in made.state_dict.items() if name.startswith(prefix)}
     )
     current = torch.randn(100, 7)
     torch.testing.assert_close(norm(current), current + torch.tensor(network.layers[0].bias), rtol=0, atol=0)
-    position = made.state_dict["blocks.0.0.0.P"]
+    position = made.state_dict["model.0.P"]
     assert np.abs(position).max() <= made.taps // 2
 
 
@@ -63,7 +66,7 @@ def test_fewer_synapses_a_pair_are_filled_up() -> None:
     network, many = official(), official(synapses=2)
     mixed = replace(network, layers=(many.layers[0], *network.layers[1:]))
     made = to_snn_delays(mixed)
-    assert made.state_dict["blocks.1.0.0.weight"].shape == (3, 7, 2)
+    assert made.state_dict["model.4.weight"].shape == (3, 7, 2)
     state = {name: torch.tensor(value) for name, value in made.state_dict.items()}
     model = from_dcls_checkpoint(state, taps=made.taps, decay=made.decay, threshold=made.threshold)
     same_spikes(mixed, freeze(model, dt_ms=4, classes=network.classes, input=network.input))
@@ -83,7 +86,7 @@ def test_what_the_official_code_cannot_do_is_refused() -> None:
     with pytest.raises(ExportError, match=r"^layers\.1\.neuron\.decay: 0\.5 is not allowed \(0\.25"):
         to_snn_delays(other(neuron=LIF(np.full(7, 0.25, np.float32), ones)))
     with pytest.raises(ExportError, match=r"^layers\.1\.neuron\.threshold"):
-        to_snn_delays(other(neuron=LIF(ones / 2, 2 * ones)))
+        to_snn_delays(other(neuron=LIF(np.full(7, 0.5, np.float32), ones + 1)))
     with pytest.raises(ExportError, match=r"^layers\.2\.bias"):
         to_snn_delays(chain(0, varied=False))
     with pytest.raises(ExportError, match=r"^layers\.0\.inputs: from"):

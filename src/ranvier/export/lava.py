@@ -24,8 +24,9 @@ def to_lava(network: Network) -> dict[str, NDArray[Any]]:
 
     For each layer ``type``, ``shape``, ``inFeatures``, ``outFeatures``, ``weight [target, source]``,
     ``delay [target, source]`` in time steps, ``bias [target]`` and
-    ``neuron/{type, iDecay, vDecay, vThMant, refDelay}``, with ``iDecay`` = 4096 (no current is kept), ``vDecay`` = 4096 - decay and ``vThMant`` = threshold - 1, as Loihi
-    spikes above its threshold and we from ours on. Values that are one for the layer are scalars.
+    ``neuron/{type, iDecay, vDecay, vThMant, refDelay}``, with ``iDecay`` = 4096 (no current is kept), ``vDecay`` = 4096
+    - decay and ``vThMant`` = threshold - 1, as Loihi spikes above its threshold and we from ours on. Values that are
+    one for the layer are scalars.
 
     Weights, biases and thresholds are ours. Loihi keeps 6 more bits of a voltage than an ``IntegerLIF``, so a spike may
     differ where a decayed voltage is rounded; where every decay is 0, none does. A layer runs one time step after the

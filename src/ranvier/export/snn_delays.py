@@ -22,7 +22,8 @@ class SnnDelaysCheckpoint:
     """A checkpoint, and what the official code takes from its configuration.
 
     Attributes:
-        state_dict: arrays by the official names, ``blocks.i.0.0.{weight,P,SIG}`` and ``blocks.i.0.1.*``.
+        state_dict: arrays by the names of the published code (commit d169b4e): layer i has ``{weight,P,SIG}`` under
+            ``model.(4 i)`` and batch norm under ``model.(4 i + 1)``.
         taps: the official ``max_delay``, K.
         decay: share of the voltage kept per time step; the official ``init_tau`` is ``time_step / (1 - decay)``.
         threshold: the official ``v_threshold``.
@@ -38,8 +39,8 @@ def to_snn_delays(network: Network) -> SnnDelaysCheckpoint:
     """The network as a checkpoint of the official code, which :func:`ranvier.models.from_dcls_checkpoint` reads.
 
     Weights stay as they are, ``P = (K - 1) - K // 2 - delay``, ``SIG = 0``. Biases become the shift of a batch norm
-    that leaves all else as it is: mean 0, scale 1, and a variance that is 1 with torch's epsilon. Where layers have fewer
-    synapses per pair than others, synapses of weight 0 are added.
+    that leaves all else as it is: mean 0, scale 1, and a variance that is 1 with torch's epsilon. Where layers have
+    fewer synapses per pair than others, synapses of weight 0 are added.
 
     Args:
         network: a chain of ``Dense`` and ``LIF`` with one decay and one threshold, without bias in the readout, and
@@ -64,7 +65,8 @@ def to_snn_delays(network: Network) -> SnnDelaysCheckpoint:
     taps, most = _taps(network), max(dense(layer.inputs[0]).synapses_per_pair for layer in network.layers)
     state: dict[str, NDArray[Any]] = {}
     for number, layer in enumerate(network.layers):
-        state |= {f"blocks.{number}.0.{name}": value for name, value in _block(layer, taps, most).items()}
+        for (place, name), value in _block(layer, taps, most).items():
+            state[f"model.{4 * number + place}.{name}"] = value
     return SnnDelaysCheckpoint(state, taps, decay, threshold)
 
 
@@ -92,21 +94,26 @@ def _taps(network: Network) -> int:
     return fitting[0]
 
 
-def _block(layer: Layer, taps: int, synapses_per_pair: int) -> dict[str, NDArray[Any]]:
+def _block(layer: Layer, taps: int, synapses_per_pair: int) -> dict[tuple[int, str], NDArray[Any]]:
+    """Arrays by the module's place in the block, 0 for weights and 1 for batch norm, and their names."""
     made = dense(layer.inputs[0])
     more = ((0, synapses_per_pair - made.synapses_per_pair), (0, 0), (0, 0))
     weight = np.pad(made.weight, more).transpose(1, 2, 0)
     delay_steps = np.pad(made.full_delay_steps, more).transpose(1, 2, 0)
     position = ((taps - 1) - taps // 2 - delay_steps.astype(np.int64)).astype(np.float32)[None]
-    block = {"0.weight": np.ascontiguousarray(weight), "0.P": position, "0.SIG": np.zeros_like(position)}
+    block: dict[tuple[int, str], NDArray[Any]] = {
+        (0, "weight"): np.ascontiguousarray(weight),
+        (0, "P"): position,
+        (0, "SIG"): np.zeros_like(position),
+    }
     if isinstance(layer.neuron, LIF):
         ones = np.ones(layer.targets, np.float32)
         block |= {
-            "1.weight": ones,
-            "1.bias": layer.bias.astype(np.float32),
-            "1.running_mean": np.zeros_like(ones),
-            "1.running_var": (ones - np.float32(_EPS)).astype(np.float32),
-            "1.num_batches_tracked": np.array(0, np.int64),
+            (1, "weight"): ones,
+            (1, "bias"): layer.bias.astype(np.float32),
+            (1, "running_mean"): np.zeros_like(ones),
+            (1, "running_var"): (ones - np.float32(_EPS)).astype(np.float32),
+            (1, "num_batches_tracked"): np.array(0, np.int64),
         }
     return block
 
