@@ -104,6 +104,18 @@ def test_keys_repeated_under_model_are_passed_over() -> None:
     assert len(from_dcls_checkpoint(twice, taps=TAPS, decay=0.1).blocks) == 1
 
 
+def test_the_names_of_the_published_code_are_read() -> None:
+    """Under ``model``, where each hidden layer is four modules: weights, batch norm, neurons, dropout."""
+    state = Official([5, 4, 3, 2], 2).state_dict()
+    flat = {f"model.{4 * int(key[7]) + int(key[11])}{key[12:]}": value for key, value in state.items()}
+    assert {"model.0.P", "model.1.running_mean", "model.4.weight", "model.8.SIG"} <= flat.keys()
+    one, other = (from_dcls_checkpoint(each, taps=TAPS, decay=0.1).state_dict() for each in (state, flat))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    with pytest.raises(ValueError, match=r"model\.2\.w"):
+        from_dcls_checkpoint({**flat, "model.2.w": torch.zeros(())}, taps=TAPS, decay=0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -6,7 +6,15 @@ from importlib import import_module
 
 from ranvier.export.target import Target
 
-_MODULES: tuple[str, ...] = ("c", "onnx", "onnx.clip")  # of this package, each with a TARGET
+_MODULES: tuple[str, ...] = (  # of this package, each with a TARGET
+    "c",
+    "onnx",
+    "onnx.clip",
+    "nir",
+    "nest",
+    "lava",
+    "snn_delays",
+)
 
 
 def targets() -> dict[str, Target]:

@@ -15,6 +15,7 @@ from ranvier.nn import DelayLinear, SequenceBatchNorm
 from ranvier.ops.dense import Kernel
 
 _KEY = re.compile(r"blocks\.(\d+)\.0\.(0|1)\.(\w+)")
+_FLAT_KEY = re.compile(r"(model\.\d+)\.(\w+)")
 
 
 @torch.no_grad()
@@ -28,7 +29,10 @@ def from_dcls_checkpoint(
     alpha: float = 5.0,
     kernel: Kernel = "gaussian",
 ) -> Stack:
-    """Build a model from the official code's ``blocks.i.0.0.{weight,P,SIG}`` and ``blocks.i.0.1`` (batch norm).
+    """Build a model from a checkpoint of the official code.
+
+    It has the layers' ``{weight,P,SIG}`` and batch norm under ``model.0``, ``model.1``, ``model.4``, ``model.5`` and so
+    on (commit d169b4e), or under ``blocks.i.0.0`` and ``blocks.i.0.1``.
 
     Position P of K taps becomes ``delay = (K - 1) - (P + K // 2)``; the width becomes ``sigma = |SIG| + 0.27``
     (``|SIG|`` for the triangle, dcls version ``max``). The model pads every layer with ``(K - 1) // 2`` steps as the
@@ -75,7 +79,7 @@ def from_dcls_checkpoint(
 def _parts(state_dict: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     """The tensors of each block, from input to readout, as ``linear.*`` and ``norm.*``."""
     blocks: dict[int, dict[str, Tensor]] = {}
-    for key, value in state_dict.items():
+    for key, value in _by_block(state_dict).items():
         if match := _KEY.fullmatch(key):
             part = "linear" if match[2] == "0" else "norm"
             blocks.setdefault(int(match[1]), {})[f"{part}.{match[3]}"] = value
@@ -91,6 +95,21 @@ def _parts(state_dict: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         if missing := wanted - set(tensors):
             raise ValueError(f"state_dict: block {number} lacks {', '.join(sorted(missing))}")
     return parts
+
+
+def _by_block(state_dict: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The names ``blocks.i.0.0`` and ``blocks.i.0.1``; where there are none, made of those of the flat ``model``."""
+    if any(key.startswith("blocks.") for key in state_dict):
+        return state_dict
+    matches = {key: match for key in state_dict if (match := _FLAT_KEY.fullmatch(key))}
+    layers = sorted(int(match[1].removeprefix("model.")) for match in matches.values() if match[2] == "P")
+    names = {f"model.{place + part}": f"blocks.{n}.0.{part}" for n, place in enumerate(layers) for part in (0, 1)}
+    named = {}
+    for key, value in state_dict.items():
+        if key not in matches or matches[key][1] not in names:
+            raise ValueError(f"state_dict: key {key!r} is not one of the official network's (model.N of layers with P)")
+        named[f"{names[matches[key][1]]}.{matches[key][2]}"] = value
+    return named
 
 
 def _load_layer(layer: DelayLinear, tensors: Mapping[str, Tensor], taps: int) -> None:

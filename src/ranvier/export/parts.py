@@ -1,0 +1,36 @@
+"""What a target can take: checks that several targets share."""
+
+from __future__ import annotations
+
+from ranvier.export.target import ExportError
+from ranvier.network import LIF, Connection, Dense, Integrator, Network
+
+
+def check_plain(network: Network, target: str) -> None:
+    """Refuse everything but float ``Dense`` connections that carry spikes to ``LIF``, and an ``Integrator`` at the end.
+
+    Args:
+        network: what is to go there.
+        target: its name, for the message.
+
+    Raises:
+        ExportError: names the first part that is something else.
+    """
+    readout = network.layers[-1].name
+    for number, layer in enumerate(network.layers):
+        place = f"layers.{number}"
+        if type(layer.neuron) not in (LIF, Integrator):
+            raise ExportError(f"{place}.neuron", layer.neuron.kind, f"lif, integrator in {target}")
+        if layer.output is not None:
+            raise ExportError(f"{place}.output", layer.output.kind, f"plain spikes in {target}")
+        for n, connection in enumerate(layer.inputs):
+            if type(connection) is not Dense:
+                raise ExportError(f"{place}.inputs.{n}", connection.kind, f"dense in {target}")
+            if connection.source == readout:
+                raise ExportError(f"{place}.inputs.{n}.source", repr(readout), "the input or a layer that spikes")
+
+
+def dense(connection: Connection) -> Dense:
+    """The connection as :class:`Dense`, which it is where a network has been checked."""
+    assert isinstance(connection, Dense)
+    return connection
