@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,32 @@ from numpy.typing import NDArray
 from ranvier.network import LIF, IntegerIntegrator, IntegerLIF, Integrator, Network, Neuron, Trace
 
 
-def run_plain(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[Any]]:
-    """Dense spikes ``[time, neuron]`` of every hidden layer, and the readout's voltage, for a clip ``[time, source]``.
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """What a network did.
+
+    Attributes:
+        rasters: spikes ``[time, neuron]`` of every hidden layer.
+        potentials: their voltages before reset, ``[time, neuron]``.
+        voltage: of the readout ``[time, class]``.
+    """
+
+    rasters: list[NDArray[Any]]
+    potentials: list[NDArray[Any]]
+    voltage: NDArray[Any]
+
+
+def run_plain(network: Network, x: NDArray[Any]) -> Plain:
+    """Run a clip ``[time, source]`` and its tail.
 
     Sums are in double precision, in which those of integer networks are exact.
     """
     ends = [network.decoding.steps(len(x), number) for number in range(len(network.layers))]
     sent = {"input": np.concatenate([x, np.zeros((max(ends) - len(x), network.sources))]).astype(float)}
     made: dict[str, NDArray[Any]] = {}
+    spiked: dict[str, NDArray[Any]] = {}
     for layer in network.layers:
-        sent[layer.name], made[layer.name] = np.zeros((2, max(ends), layer.targets))
+        sent[layer.name], made[layer.name], spiked[layer.name] = np.zeros((3, max(ends), layer.targets))
     v = [np.zeros(layer.targets) for layer in network.layers]
     y = [np.zeros(layer.targets) for layer in network.layers]
     synapses = [[connection.synapses() for connection in layer.inputs] for layer in network.layers]
@@ -36,7 +53,7 @@ def run_plain(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], ND
             made[layer.name][t] = v[number]
             if layer.spikes:
                 s = v[number] >= threshold(layer.neuron)
-                made[layer.name][t] = sent[layer.name][t] = s
+                sent[layer.name][t] = spiked[layer.name][t] = s
                 v[number][s] = 0
                 if isinstance(layer.output, Trace):
                     decay = layer.output.decay.astype(float)
@@ -44,8 +61,12 @@ def run_plain(network: Network, x: NDArray[Any]) -> tuple[list[NDArray[Any]], ND
                     sent[layer.name][t] = y[number]
     readout = network.layers[-1].neuron
     scale = 2.0**readout.scale_exponent if isinstance(readout, IntegerIntegrator) else 1.0
-    rasters = [made[layer.name][:end] for layer, end in zip(network.layers[:-1], ends, strict=False)]
-    return rasters, made[network.layers[-1].name][: ends[-1]] * scale
+    hidden = list(zip(network.layers[:-1], ends, strict=False))
+    return Plain(
+        [spiked[layer.name][:end] for layer, end in hidden],
+        [made[layer.name][:end] for layer, end in hidden],
+        made[network.layers[-1].name][: ends[-1]] * scale,
+    )
 
 
 def kept(neuron: Neuron, v: NDArray[Any]) -> NDArray[Any]:

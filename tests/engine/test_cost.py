@@ -79,7 +79,7 @@ def test_stored_bits_of_weights() -> None:
 
 
 def test_loops_count_and_no_clip_is_refused() -> None:
-    network = draw(11, loops=True)
+    network = draw(15, loops=True)
     found = cost(network, [(draw_clip(network, 1), None)])
     assert all(layer.synaptic_operations > 0 for layer in found.layers)
     with pytest.raises(ValueError, match="clips: none"):

@@ -41,7 +41,8 @@ def assert_same(one: Run, other: Run) -> None:
 def test_the_engine_is_the_equations(seed: int, kind: dict[str, bool], rate: float) -> None:
     network = draw(seed, **kind)
     x = draw_clip(network, seed, rate=rate)
-    rasters, voltage = run_plain(network, x)
+    plain = run_plain(network, x)
+    rasters, voltage = plain.rasters, plain.voltage
     result = Engine(network).run(x)
     for spikes, raster in zip(result.spikes, rasters, strict=True):
         np.testing.assert_array_equal(dense(spikes, raster), raster)
@@ -89,7 +90,7 @@ def test_a_clip_in_packets_gives_the_bits_of_the_whole(seed: int, kind: dict[str
 
 
 def test_an_engine_keeps_nothing_from_one_clip_to_the_next_and_many_run_as_one() -> None:
-    network = draw(11, loops=True)
+    network = draw(15, loops=True)
     clips = [(draw_clip(network, seed), None) for seed in range(40)]
     engine = Engine(network)
     alone = [Engine(network).run(*clip) for clip in clips]
