@@ -56,28 +56,20 @@ def by_onnx(network: Network) -> tuple[Step, Callable[[], Any]]:
     """The exported step function; its state is handed back with each step."""
     import onnxruntime
 
-    from ranvier.export import to_onnx
+    from ranvier.export import onnx_state, to_onnx
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        to_onnx(network).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    first, *states = session.get_inputs()
-    kinds = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+    model = to_onnx(network).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
-    state: dict[str, NDArray[Any]] = {}
-
-    def reset() -> None:
-        state.update({each.name: np.zeros(each.shape, kinds[each.type]) for each in states})
+    state: dict[str, NDArray[Any]] = onnx_state(network)
 
     def step(row: NDArray[np.float32]) -> None:
-        made = dict(zip(outputs, session.run(None, {first.name: row, **state}), strict=True))
-        for each in states:
-            state[each.name] = made[f"next_{each.name}"]
+        made = dict(zip(outputs, session.run(None, {"events": row, **state}), strict=True))
+        state.update({name: made[f"{name}.next"] for name in state})
 
-    reset()
-    return step, reset
+    return step, lambda: state.update(onnx_state(network))
 
 
 def main() -> None:
