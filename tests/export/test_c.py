@@ -210,6 +210,10 @@ def test_a_connection_without_synapses_and_a_layer_that_reaches_nothing(tmp_path
     layers = (network.layers[0], silent, network.layers[2])
     network = replace(network, layers=layers)
     assert_integers(network, clips, run_here(network, clips, tmp_path))
+    last, size = layers[2], (1, 3, 3)
+    back = Dense("out", 2, np.ones(size, np.int8), np.ones(size, np.int16))  # a readout never sends anything
+    network = replace(network, layers=(*layers[:2], replace(last, inputs=(*last.inputs, back))))
+    assert_integers(network, clips, run_here(network, clips, tmp_path))
     deaf = changed(network.layers[0], weight=np.zeros((1, 17, 9), np.int8))
     network = replace(network, layers=(deaf, *layers[1:]))
     assert_integers(network, clips, run_here(network, clips, tmp_path))

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ranvier.export.c import literals
 from ranvier.export.c.literals import Identifier
+from ranvier.export.parts import check_known
 from ranvier.export.target import ExportError
-from ranvier.network import LIF, Connection, Dense, IntegerIntegrator, IntegerLIF, Integrator, Layer, Network, Trace
+from ranvier.network import Connection, Layer, Network, Trace
 
 _MOST = 65535  # neurons, sources or classes, which are counted in 16 bits
-_NEURONS = (LIF, Integrator, IntegerLIF, IntegerIntegrator)
 _PACKED = 7  # largest weight, in its steps, that goes into 4 bits
 
 
@@ -195,34 +195,26 @@ def layout(network: Network, name: str) -> Layout:
     Raises:
         ExportError: C code cannot say a part of it; the message names the part.
     """
+    check_known(network)
     if network.sources > _MOST:
         raise ExportError("input", network.sources, f"up to {_MOST} sources")
     for number, layer in enumerate(network.layers):
-        _check(layer, f"layers.{number}")
+        if layer.targets > _MOST:
+            raise ExportError(f"layers.{number}", layer.targets, f"up to {_MOST} neurons")
     traced = {layer.name for layer in network.layers if layer.output is not None}
     sized = traced | {"input"}
-    layers = tuple(_layer(layer, number, sized) for number, layer in enumerate(network.layers))
+    silent = network.layers[-1].name
+    layers = tuple(_layer(layer, number, sized, silent) for number, layer in enumerate(network.layers))
     return Layout(Identifier.of(name), network, layers)
 
 
-def _check(layer: Layer, place: str) -> None:
-    if layer.targets > _MOST:
-        raise ExportError(place, layer.targets, f"up to {_MOST} neurons")
-    if type(layer.neuron) not in _NEURONS:
-        raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
-    for number, connection in enumerate(layer.inputs):
-        if type(connection) is not Dense:
-            raise ExportError(f"{place}.inputs.{number}", connection.kind, Dense.kind)
-    if layer.output is not None and type(layer.output) is not Trace:
-        raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
-
-
-def _layer(layer: Layer, number: int, sized: set[str]) -> LayerLayout:
+def _layer(layer: Layer, number: int, sized: set[str], silent: str) -> LayerLayout:
+    """A layer; what comes from ``sized`` has sizes, and from ``silent``, the readout, nothing ever comes."""
     longest = max(int(connection.synapses().delay_steps.max(initial=0)) for connection in layer.inputs)
     rows = [
         _rows(connection, (number, place), sized=connection.source in sized)
         for place, connection in enumerate(layer.inputs)
-        if len(connection.synapses().weight)
+        if len(connection.synapses().weight) and connection.source != silent
     ]
     return LayerLayout(layer, number, longest + 1, tuple(rows))
 
