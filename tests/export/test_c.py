@@ -63,10 +63,11 @@ def drawn(
 
 def in_integers(network: Network, clip: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[np.int64], list[int]]:
     """Spikes ``[time, neuron]``, the integer voltages and the integer scores of the plain reference."""
-    spikes, voltage = run_plain(network, clip)
+    plain = run_plain(network, clip)
     readout = network.layers[-1].neuron
     assert isinstance(readout, IntegerIntegrator)
-    return spikes, (voltage / 2.0**readout.scale_exponent).astype(np.int64), integer_scores(network, voltage)
+    voltage = (plain.voltage / 2.0**readout.scale_exponent).astype(np.int64)
+    return plain.rasters, voltage, integer_scores(network, plain.voltage)
 
 
 def assert_integers(network: Network, clips: list[NDArray[Any]], printed: Printed) -> int:
