@@ -20,7 +20,6 @@ from ranvier.network import (
     Tail,
     Trace,
 )
-from tests.networks import decay_of, dense
 
 CLASSES = ("a", 'quote " and \\', "f\u00fcnf ??/ */")
 # source of each layer's connections; a name means a layer
@@ -31,11 +30,21 @@ _WIDTHS = {"input": 9, "first": 17, "second": 12, "out": 3}
 
 
 class Draw:
-    """Draws a network; ``axes`` of delays that are broadcast: 1 axonal, 2 dendritic."""
+    """Draws a network: integer weights up to ``largest``, in ``steps``; ``axis`` 1: axonal delays, 2: dendritic."""
 
-    def __init__(self, seed: int, *, integer: bool, largest: int = 127, synapses: int = 1, axis: int | None = None):
+    def __init__(
+        self,
+        seed: int,
+        *,
+        integer: bool,
+        largest: int = 127,
+        steps: int = 1,
+        synapses: int = 1,
+        axis: int | None = None,
+    ):
         self._random = np.random.default_rng(seed)
         self._integer, self._largest, self._synapses, self._axis = integer, largest, synapses, axis
+        self._steps = steps
 
     def network(
         self, wires: dict[str, list[str]], tail: Tail = "clip", tail_steps: int = 4, *, trace: bool = False
@@ -67,7 +76,7 @@ class Draw:
         delay_steps = random.integers(shortest, longest + 1, delays).astype(np.int16)
         there = random.random(shape) < 0.6
         if self._integer:
-            weight = there * random.integers(-self._largest * 2 // 3, self._largest + 1, shape)
+            weight = there * random.integers(-self._largest * 2 // 3, self._largest + 1, shape) * self._steps
             return Dense(source, longest, weight.astype(np.int8), delay_steps)
         return Dense(source, longest, (there * random.normal(0.2, 0.5, shape)).astype(np.float32), delay_steps)
 
@@ -75,8 +84,9 @@ class Draw:
         random, width, last = self._random, _WIDTHS[name], name == "out"
         if self._integer:
             kept = random.integers(0, 4050, width).astype(np.int16)
-            level = random.integers(self._largest // 2, 2 * self._largest, width).astype(np.int32)
-            bias = random.integers(-self._largest // 4, self._largest // 4 + 1, width).astype(np.int32)
+            most = self._largest * self._steps
+            level = random.integers(most // 2, 2 * most, width).astype(np.int32)
+            bias = random.integers(-most // 4, most // 4 + 1, width).astype(np.int32)
             return Layer(name, tuple(inputs), bias, IntegerIntegrator(-5, kept) if last else IntegerLIF(kept, level))
         decay = random.uniform(0, 0.95, width).astype(np.float32)
         bias = random.normal(0, 0.1, width).astype(np.float32)
@@ -94,21 +104,3 @@ def every_distance() -> tuple[Network, NDArray[np.int64]]:
     distance = np.arange(2001)
     clip = np.stack([distance % 127, distance // 127], 1)
     return Network(1.0, (readout,), ("a", "b"), Input(2), Decoding()), clip
-
-
-def in_integers(network: Network, largest: int = 127) -> Network:
-    """A chain of float layers with weights rounded to integers: a network of real size, not one of good accuracy."""
-    layers = []
-    for number, layer in enumerate(network.layers):
-        connection, spikes = dense(layer), layer.spikes
-        exponent = int(np.ceil(np.log2(float(np.abs(connection.weight).max()) / largest)))
-        scale = 2.0**exponent
-        weight = np.rint(connection.weight / scale).astype(np.int8)
-        decay = np.minimum(np.rint(decay_of(layer) * 4096), 4095).astype(np.int16)
-        neuron: IntegerLIF | IntegerIntegrator = IntegerIntegrator(exponent, decay)
-        if isinstance(layer.neuron, LIF):
-            neuron = IntegerLIF(decay, np.rint(layer.neuron.threshold / scale).astype(np.int32))
-        assert spikes == (number < len(network.layers) - 1)
-        inputs = (Dense(connection.source, connection.max_delay, weight, connection.delay_steps),)
-        layers.append(Layer(layer.name, inputs, np.rint(layer.bias / scale).astype(np.int32), neuron))
-    return Network(network.dt_ms, tuple(layers), network.classes, network.input, network.decoding)

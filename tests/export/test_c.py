@@ -18,10 +18,22 @@ from ranvier.corpora.digits import read_digits
 from ranvier.data import Grid, read_recording
 from ranvier.engine import Engine
 from ranvier.export import ExportError, c_sizes, targets, to_c
-from ranvier.network import Decoding, Dense, Input, IntegerIntegrator, IntegerLIF, Integrator, Layer, Network, Neuron
+from ranvier.network import (
+    Decoding,
+    Dense,
+    Input,
+    IntegerIntegrator,
+    IntegerLIF,
+    Integrator,
+    Layer,
+    Network,
+    Neuron,
+    WeightBits,
+    quantize,
+)
+from tests.engine.plain import integer_scores, run_plain
 from tests.export.c_program import DEVICE, HERE, Printed, run_here
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, Draw, every_distance, in_integers
-from tests.export.plain import run_plain
+from tests.export.drawn import CHAIN, RECURRENT, SKIP, Draw, every_distance
 from tests.networks import changed
 from tests.parity import CLOSE, first_margins
 
@@ -40,24 +52,38 @@ DRAWS: list[dict[str, Any]] = [
 ]
 
 
-def drawn(seed: int, *, integer: bool, largest: int = 127, **case: Any) -> tuple[Network, list[NDArray[Any]]]:
+def drawn(
+    seed: int, *, integer: bool, largest: int = 127, steps: int = 1, **case: Any
+) -> tuple[Network, list[NDArray[Any]]]:
     kind = {name: case.pop(name) for name in ("synapses", "axis") if name in case}
-    draw = Draw(seed, integer=integer, largest=largest, **kind)
+    draw = Draw(seed, integer=integer, largest=largest, steps=steps, **kind)
     network = draw.network(**case)
     return network, [draw.clip(40), draw.clip(1), draw.clip(25), np.zeros_like(draw.clip(3))]
+
+
+def in_integers(network: Network, clip: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[np.int64], list[int]]:
+    """Spikes ``[time, neuron]``, the integer voltages and the integer scores of the plain reference."""
+    plain = run_plain(network, clip)
+    readout = network.layers[-1].neuron
+    assert isinstance(readout, IntegerIntegrator)
+    voltage = (plain.voltage / 2.0**readout.scale_exponent).astype(np.int64)
+    return plain.rasters, voltage, integer_scores(network, plain.voltage)
 
 
 def assert_integers(network: Network, clips: list[NDArray[Any]], printed: Printed) -> int:
     """All spikes, voltages and scores are those of the plain reference; returns the spikes."""
     total = 0
     for clip, run in zip(clips, printed.clips, strict=True):
-        plain = run_plain(network, clip)
-        for ours, theirs in zip(plain.spikes, run.spikes, strict=True):
+        spikes, voltage, scores = in_integers(network, clip)
+        for ours, theirs in zip(spikes, run.spikes, strict=True):
             assert [(int(t), int(n)) for t, n in np.argwhere(ours)] == theirs
             total += len(theirs)
-        np.testing.assert_array_equal(run.voltage, plain.voltage)
-        assert run.scores.tolist() == plain.scores
-        assert run.result == int(np.argmax(plain.scores))
+        np.testing.assert_array_equal(run.voltage, voltage)
+        assert run.scores.tolist() == scores
+        assert run.result == int(np.argmax(scores))
+        engine = Engine(network).run(clip)
+        assert [list(map(tuple, each.tolist())) for each in engine.spikes] == run.spikes
+        assert (engine.scores * 2**15).tolist() == scores
     return total
 
 
@@ -88,10 +114,10 @@ def raster(spikes: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return made
 
 
-@pytest.mark.parametrize("largest", [127, 7])
+@pytest.mark.parametrize(("largest", "steps"), [(127, 1), (7, 1), (7, 16)])
 @pytest.mark.parametrize("number", range(len(DRAWS)))
-def test_integers_are_equal_to_the_bit(number: int, largest: int, tmp_path: Path) -> None:
-    network, clips = drawn(number, integer=True, largest=largest, **DRAWS[number])
+def test_integers_are_equal_to_the_bit(number: int, largest: int, steps: int, tmp_path: Path) -> None:
+    network, clips = drawn(number, integer=True, largest=largest, steps=steps, **DRAWS[number])
     printed = run_here(network, clips, tmp_path)
     assert assert_integers(network, clips, printed) > 100
     assert ("uint8_t weight_" in (tmp_path / "net.c").read_text()) == (largest == 7)
@@ -129,8 +155,11 @@ def test_the_packaged_network_runs(digits: Network, tmp_path: Path) -> None:
     assert max(margins, default=0) < CLOSE
 
 
-def test_the_packaged_network_in_integers_is_equal_to_the_bit(digits: Network, tmp_path: Path) -> None:
-    network, clips = in_integers(digits), packaged_clips(4)
+@pytest.mark.parametrize("weight_bits", [8, 4, "ternary"])
+def test_the_packaged_network_in_integers_is_equal_to_the_bit(
+    weight_bits: WeightBits, digits: Network, tmp_path: Path
+) -> None:
+    network, clips = quantize(digits, weight_bits=weight_bits), packaged_clips(4)
     assert assert_integers(network, clips, run_here(network, clips, tmp_path)) > 1000
 
 
@@ -147,7 +176,7 @@ def test_recordings(shd_root: Path, digits: Network, tmp_path: Path) -> None:
     total, margins = assert_floats(digits, clips, run_here(digits, clips, tmp_path / "floats"))
     assert total > 20 * 1000
     assert max(margins, default=0) < CLOSE
-    network, few = in_integers(digits), clips[:4]
+    network, few = quantize(digits), clips[:4]
     assert assert_integers(network, few, run_here(network, few, tmp_path / "integers")) > 4000
 
 
@@ -181,6 +210,10 @@ def test_a_connection_without_synapses_and_a_layer_that_reaches_nothing(tmp_path
     silent = changed(network.layers[1], weight=np.zeros((1, 12, 17), np.int8))
     layers = (network.layers[0], silent, network.layers[2])
     network = replace(network, layers=layers)
+    assert_integers(network, clips, run_here(network, clips, tmp_path))
+    last, size = layers[2], (1, 3, 3)
+    back = Dense("out", 2, np.ones(size, np.int8), np.ones(size, np.int16))  # a readout never sends anything
+    network = replace(network, layers=(*layers[:2], replace(last, inputs=(*last.inputs, back))))
     assert_integers(network, clips, run_here(network, clips, tmp_path))
     deaf = changed(network.layers[0], weight=np.zeros((1, 17, 9), np.int8))
     network = replace(network, layers=(deaf, *layers[1:]))

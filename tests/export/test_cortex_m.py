@@ -9,8 +9,9 @@ import pytest
 
 from ranvier import load_network
 from ranvier.export import c_sizes
+from ranvier.network import WeightBits, quantize
 from tests.export.c_program import cross_compiler, run_cortex
-from tests.export.drawn import RECURRENT, SKIP, in_integers
+from tests.export.drawn import RECURRENT, SKIP
 from tests.export.test_c import assert_floats, assert_integers, drawn, packaged_clips
 from tests.networks import dense
 from tests.parity import CLOSE
@@ -43,7 +44,7 @@ def test_floats_give_the_engines_spikes(board: str, level: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("integer", [False, True])
 def test_the_packaged_network_and_what_it_takes(integer: bool, tmp_path: Path) -> None:
-    network = in_integers(load_network("digits")) if integer else load_network("digits")
+    network = quantize(load_network("digits")) if integer else load_network("digits")
     clips = packaged_clips(2)
     printed, sections = run_cortex(network, clips, tmp_path)
     if integer:
@@ -62,9 +63,9 @@ def test_the_packaged_network_and_what_it_takes(integer: bool, tmp_path: Path) -
     print(f"{steps.mean():.0f} instructions a step, {steps.min()} to {steps.max()}; code {code} bytes; {said}")
 
 
-@pytest.mark.parametrize("largest", [127, 7])
-def test_instructions_follow_the_spikes(largest: int, tmp_path: Path) -> None:
-    network, clip = in_integers(load_network("digits"), largest), packaged_clips(1)[0]
+@pytest.mark.parametrize("weight_bits", [8, 4])
+def test_instructions_follow_the_spikes(weight_bits: WeightBits, tmp_path: Path) -> None:
+    network, clip = quantize(load_network("digits"), weight_bits=weight_bits), packaged_clips(1)[0]
     clips = [clip, np.zeros_like(clip)]
     printed, _ = run_cortex(network, clips, tmp_path)
     assert_integers(network, clips, printed)
@@ -78,5 +79,5 @@ def test_instructions_follow_the_spikes(largest: int, tmp_path: Path) -> None:
     each = (loud - quiet) / (adds[0] - adds[1])
     still = (quiet - each * adds[1]) / len(printed.clips[1].instructions)
     print(f"{each:.1f} instructions a synapse, {still:.0f} a time step without spikes")
-    assert 5 < each < (15 if largest == 127 else 25)  # two weights in a byte have to be taken apart
+    assert 5 < each < (15 if weight_bits == 8 else 25)  # two weights in a byte have to be taken apart
     assert 0 < still < 60 * (256 + 256 + 20)

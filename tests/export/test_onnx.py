@@ -19,10 +19,9 @@ from ranvier import load_network
 from ranvier.data import Grid, read_recording
 from ranvier.engine import Engine
 from ranvier.export import ExportError, onnx_state, targets, to_onnx
-from ranvier.network import Integrator, Network, Neuron
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, every_distance, in_integers
-from tests.export.plain import run_plain
-from tests.export.test_c import DRAWS, drawn, packaged_clips
+from ranvier.network import Integrator, Network, Neuron, quantize
+from tests.export.drawn import CHAIN, RECURRENT, SKIP, every_distance
+from tests.export.test_c import DRAWS, drawn, in_integers, packaged_clips
 from tests.networks import changed
 from tests.parity import CLOSE, first_margins
 
@@ -74,11 +73,11 @@ def test_integers_are_equal_to_the_bit(number: int) -> None:
     network, clips = drawn(number, integer=True, **DRAWS[number])
     whole, total = session(network, whole_clip=True), 0
     for clip in clips:
-        plain, outputs = run_plain(network, clip), run(whole, {"events": events(network, clip)})
+        plain, outputs = in_integers(network, clip), run(whole, {"events": events(network, clip)})
         made = rasters(network, outputs)
-        assert spikes_of(made) == [np.argwhere(raster).tolist() for raster in plain.spikes]
-        assert outputs["voltage"].tolist() == plain.voltage.tolist()
-        assert outputs["scores"].tolist() == plain.scores
+        assert spikes_of(made) == [np.argwhere(raster).tolist() for raster in plain[0]]
+        assert outputs["voltage"].tolist() == plain[1].tolist()
+        assert outputs["scores"].tolist() == plain[2]
         total += sum(int(raster.sum()) for raster in made)
     assert total > 100
 
@@ -112,12 +111,12 @@ def test_a_whole_clip_is_its_time_steps_to_the_bit(wires: dict[str, list[str]], 
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_packaged_network_in_integers_is_equal_to_the_bit(threads: int) -> None:
-    network = in_integers(load_network("digits"))
+    network = quantize(load_network("digits"))
     whole = session(network, whole_clip=True, threads=threads)
     for clip in packaged_clips(3):
-        plain, outputs = run_plain(network, clip), run(whole, {"events": events(network, clip)})
-        assert spikes_of(rasters(network, outputs)) == [np.argwhere(raster).tolist() for raster in plain.spikes]
-        assert outputs["scores"].tolist() == plain.scores
+        plain, outputs = in_integers(network, clip), run(whole, {"events": events(network, clip)})
+        assert spikes_of(rasters(network, outputs)) == [np.argwhere(raster).tolist() for raster in plain[0]]
+        assert outputs["scores"].tolist() == plain[2]
 
 
 def assert_close_to_the_engine(network: Network, clips: list[NDArray[Any]]) -> None:
@@ -153,7 +152,7 @@ def test_every_distance_of_voltages_has_its_share() -> None:
     whole = session(network, whole_clip=True)
     for one in (clip, clip[1331:1332], clip[1420:1421]):
         outputs = run(whole, {"events": events(network, one)})
-        assert outputs["scores"].tolist() == run_plain(network, one).scores
+        assert outputs["scores"].tolist() == in_integers(network, one)[2]
 
 
 def test_silent_connections_are_left_out() -> None:
@@ -161,7 +160,7 @@ def test_silent_connections_are_left_out() -> None:
     deaf = changed(network.layers[0], weight=np.zeros((1, 17, 9), np.int8))
     network = replace(network, layers=(deaf, *network.layers[1:]))
     outputs = run(session(network, whole_clip=True), {"events": events(network, clips[0])})
-    assert outputs["scores"].tolist() == run_plain(network, clips[0]).scores
+    assert outputs["scores"].tolist() == in_integers(network, clips[0])[2]
 
 
 def test_what_a_model_says_of_itself() -> None:

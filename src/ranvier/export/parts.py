@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ranvier.export.target import ExportError
-from ranvier.network import LIF, Connection, Dense, Integrator, Network
+from ranvier.network import LIF, Connection, Dense, IntegerIntegrator, IntegerLIF, Integrator, Network, Trace
+
+_NEURONS = (LIF, Integrator, IntegerLIF, IntegerIntegrator)
 
 
 def check_plain(network: Network, target: str) -> None:
@@ -28,6 +30,23 @@ def check_plain(network: Network, target: str) -> None:
                 raise ExportError(f"{place}.inputs.{n}", connection.kind, f"dense in {target}")
             if connection.source == readout:
                 raise ExportError(f"{place}.inputs.{n}.source", repr(readout), "the input or a layer that spikes")
+
+
+def check_known(network: Network) -> None:
+    """Refuse everything but ``Dense`` connections, ``LIF`` and ``Integrator`` or their integer kinds, and ``Trace``.
+
+    Raises:
+        ExportError: names the first part that is something else.
+    """
+    for number, layer in enumerate(network.layers):
+        place = f"layers.{number}"
+        if type(layer.neuron) not in _NEURONS:
+            raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
+        for n, connection in enumerate(layer.inputs):
+            if type(connection) is not Dense:
+                raise ExportError(f"{place}.inputs.{n}", connection.kind, Dense.kind)
+        if layer.output is not None and type(layer.output) is not Trace:
+            raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
 
 
 def dense(connection: Connection) -> Dense:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ranvier.export.c import literals
 from ranvier.export.c.literals import Identifier
+from ranvier.export.parts import check_known
 from ranvier.export.target import ExportError
-from ranvier.network import LIF, Connection, Dense, IntegerIntegrator, IntegerLIF, Integrator, Layer, Network, Trace
+from ranvier.network import Connection, Layer, Network, Trace
 
 _MOST = 65535  # neurons, sources or classes, which are counted in 16 bits
-_NEURONS = (LIF, Integrator, IntegerLIF, IntegerIntegrator)
-_PACKED = 7  # largest weight that goes into 4 bits
+_PACKED = 7  # largest weight, in its steps, that goes into 4 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ class Rows:
         source: ``input`` or a layer's name.
         start: uint16 or uint32 ``[source + 1]``, where each source's row begins.
         offset: uint16 or uint32 ``[synapse]``, delay times the layer's neurons plus the target; rising along a row.
-        weight: float32 or int8 ``[synapse]``; uint8 with two weights plus 8 in a byte, the even one low, if packed.
-        packed: all weights are integers in [-7, 7].
+        weight: float32 or int8 ``[synapse]``; uint8 with two weights in a byte, the even one low, if packed.
+        step: where weights are packed: each is 4 bits minus 8, times it; or else 0.
         sized: its events have sizes; those of spikes are 1.
     """
 
@@ -54,21 +54,30 @@ class Rows:
     start: NDArray[Any]
     offset: NDArray[Any]
     weight: NDArray[Any]
-    packed: bool
+    step: int
     sized: bool
 
     @property
     def kernel(self) -> tuple[int, str, bool]:
         """What the C function that adds a row depends on: bits of an offset, weights, sizes."""
-        weight = "s4" if self.packed else "s8" if self.weight.dtype == np.int8 else "f32"
-        return 8 * self.offset.itemsize, weight, self.sized
+        weight = "s4" if self.step else "s8" if self.weight.dtype == np.int8 else "f32"
+        return 8 * self.offset.itemsize, weight, self.sized or self.step > 0
+
+    @property
+    def factor(self) -> str:
+        """What the C function multiplies weights by."""
+        return f"size * {self.step}" if self.sized and self.step > 1 else "size" if self.sized else str(self.step)
 
     def tables(self, words: str) -> list[Table]:
         place = "_".join(map(str, self.number))
         return [
             Table(f"row_{place}", self.start, f"{words}: where the row of each source begins"),
             Table(f"offset_{place}", self.offset, "time steps of delay times neurons, plus the target"),
-            Table(f"weight_{place}", self.weight, "weights" + (", two in a byte, plus 8" if self.packed else "")),
+            Table(
+                f"weight_{place}",
+                self.weight,
+                f"weights in steps of {self.step}, plus 8, two in a byte" if self.step else "weights",
+            ),
         ]
 
 
@@ -186,34 +195,26 @@ def layout(network: Network, name: str) -> Layout:
     Raises:
         ExportError: C code cannot say a part of it; the message names the part.
     """
+    check_known(network)
     if network.sources > _MOST:
         raise ExportError("input", network.sources, f"up to {_MOST} sources")
     for number, layer in enumerate(network.layers):
-        _check(layer, f"layers.{number}")
+        if layer.targets > _MOST:
+            raise ExportError(f"layers.{number}", layer.targets, f"up to {_MOST} neurons")
     traced = {layer.name for layer in network.layers if layer.output is not None}
     sized = traced | {"input"}
-    layers = tuple(_layer(layer, number, sized) for number, layer in enumerate(network.layers))
+    silent = network.layers[-1].name
+    layers = tuple(_layer(layer, number, sized, silent) for number, layer in enumerate(network.layers))
     return Layout(Identifier.of(name), network, layers)
 
 
-def _check(layer: Layer, place: str) -> None:
-    if layer.targets > _MOST:
-        raise ExportError(place, layer.targets, f"up to {_MOST} neurons")
-    if type(layer.neuron) not in _NEURONS:
-        raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
-    for number, connection in enumerate(layer.inputs):
-        if type(connection) is not Dense:
-            raise ExportError(f"{place}.inputs.{number}", connection.kind, Dense.kind)
-    if layer.output is not None and type(layer.output) is not Trace:
-        raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
-
-
-def _layer(layer: Layer, number: int, sized: set[str]) -> LayerLayout:
+def _layer(layer: Layer, number: int, sized: set[str], silent: str) -> LayerLayout:
+    """A layer; what comes from ``sized`` has sizes, and from ``silent``, the readout, nothing ever comes."""
     longest = max(int(connection.synapses().delay_steps.max(initial=0)) for connection in layer.inputs)
     rows = [
         _rows(connection, (number, place), sized=connection.source in sized)
         for place, connection in enumerate(layer.inputs)
-        if len(connection.synapses().weight)
+        if len(connection.synapses().weight) and connection.source != silent
     ]
     return LayerLayout(layer, number, longest + 1, tuple(rows))
 
@@ -223,15 +224,16 @@ def _rows(connection: Connection, number: tuple[int, int], *, sized: bool) -> Ro
     offset = delay_steps.astype(np.int64) * connection.targets + target
     order = np.lexsort((offset, source))
     start = np.searchsorted(source[order], np.arange(connection.sources + 1))
-    packed = connection.integer and int(np.abs(weight).max()) <= _PACKED
     weight = weight[order]
+    step = int(np.gcd.reduce(weight.astype(np.int64))) if connection.integer else 0
+    step = step if step and int(np.abs(weight.astype(np.int64)).max()) <= _PACKED * step else 0
     return Rows(
         number,
         connection.source,
         _smallest(start),
         _smallest(offset[order]),
-        _pairs(weight) if packed else weight,
-        packed,
+        _pairs(weight.astype(np.int64) // step) if step else weight,
+        step,
         sized,
     )
 
@@ -241,8 +243,8 @@ def _smallest(values: NDArray[np.int64]) -> NDArray[Any]:
     return values.astype(np.uint16 if values.max() < 2**16 else np.uint32)
 
 
-def _pairs(weight: Sequence[int] | NDArray[Any]) -> NDArray[np.uint8]:
+def _pairs(weight: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Two weights in a byte."""
-    raised = np.asarray(weight).astype(np.int16) + 8
+    raised = weight + 8
     raised = np.append(raised, 8) if len(raised) % 2 else raised
     return (raised[0::2] | raised[1::2] << 4).astype(np.uint8)

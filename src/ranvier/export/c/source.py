@@ -27,7 +27,7 @@ $classes
 _KERNEL = Template("""\
 /* Adds the synapses first to end - 1 of a row to a ring of `length` currents, of which `now` begins this time step. */
 static void add_$kind($number *ring, uint32_t length, uint32_t now, const uint${bits}_t *offset,
-    const $weight_type *weight, uint32_t first, uint32_t end$size_argument)
+    const $weight_type *weight, uint32_t first, uint32_t end$factor_argument)
 {
     const uint32_t left = length - now; /* an offset from here on lies past the ring's end; offsets rise */
     uint32_t k = first;
@@ -211,14 +211,14 @@ def _kernel(kernel: tuple[int, str, bool], *, integer: bool) -> str:
         number=number,
         bits=bits,
         weight_type=weight_type,
-        size_argument=f", {number} size" if sized else "",
-        amount=f"{value} * size" if sized else value,
+        factor_argument=f", {number} factor" if sized else "",
+        amount=f"{value} * factor" if sized else value,
     )
 
 
 def _kind(kernel: tuple[int, str, bool]) -> str:
     bits, weights, sized = kernel
-    return f"u{bits}_{weights}{'_sized' if sized else ''}"
+    return f"u{bits}_{weights}{'_times' if sized else ''}"
 
 
 def _send(plan: Layout, sender: str) -> str:
@@ -237,10 +237,10 @@ def _call(plan: Layout, layer: LayerLayout, rows: Rows) -> str:
     place, name = "_".join(map(str, rows.number)), layer.layer.name
     row, offset, weight = (plan.name_of(f"{table}_{place}") for table in ("row", "offset", "weight"))
     length = layer.slots * layer.layer.targets
-    size = ", size" if rows.sized else ""
+    factor = f", {rows.factor}" if rows.kernel[2] else ""
     return (
         f"    add_{_kind(rows.kernel)}(state->{name}_current, {length}u, state->{name}_now, {offset},\n"
-        f"        {weight}, {row}[source], {row}[source + 1]{size});"
+        f"        {weight}, {row}[source], {row}[source + 1]{factor});"
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.export.onnx.graph import IR_VERSION, OPSET, Graph, Value, state_values
-from ranvier.export.onnx.step import EVENTS, NEXT, SCORES, Step, check_parts
+from ranvier.export.onnx.step import EVENTS, NEXT, SCORES, Step
+from ranvier.export.parts import check_known
 from ranvier.export.target import ExportError, Target, needed
 from ranvier.files import write_atomically
 from ranvier.network import Network
@@ -50,7 +51,7 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
         ExportError: the model cannot say a part of the network, the message names it; or onnx is not installed.
     """
     needed("onnx", "onnx")
-    check_parts(network)
+    check_known(network)
     return _whole_clip(network) if whole_clip else _one_step(network)
 
 

@@ -12,23 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.export.onnx.graph import Graph, Value
-from ranvier.export.target import ExportError
-from ranvier.network import (
-    LIF,
-    Connection,
-    Dense,
-    IntegerIntegrator,
-    IntegerLIF,
-    Integrator,
-    Layer,
-    Network,
-    Trace,
-)
+from ranvier.network import Connection, IntegerIntegrator, Layer, Network, Trace
 
 EVENTS = "events"
 SCORES = "scores"
 NEXT = ".next"
-_NEURONS = (LIF, Integrator, IntegerLIF, IntegerIntegrator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,20 +200,3 @@ class Step:
 def slots(layer: Layer) -> int:
     """Time steps that a layer's queue holds."""
     return 1 + max(int(connection.synapses().delay_steps.max(initial=0)) for connection in layer.inputs)
-
-
-def check_parts(network: Network) -> None:
-    """Refuse what there are no nodes for.
-
-    Raises:
-        ExportError: names the part.
-    """
-    for number, layer in enumerate(network.layers):
-        place = f"layers.{number}"
-        if type(layer.neuron) not in _NEURONS:
-            raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
-        for one, connection in enumerate(layer.inputs):
-            if type(connection) is not Dense:
-                raise ExportError(f"{place}.inputs.{one}", connection.kind, Dense.kind)
-        if layer.output is not None and type(layer.output) is not Trace:
-            raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
