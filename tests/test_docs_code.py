@@ -17,8 +17,8 @@ from ranvier.recipes.config import build_config
 from ranvier.recipes.recipe_files import load_values
 from tests.documents import PAGES, ROOT, blocks, console_lines
 
-# Packages that only a block needs, and that the tests do not install: its page says when it was run, and with which
-# version. Where they are installed the block runs.
+# Packages that a block may go without: its page says when it was run, and with which version. Where they are installed
+# the block runs.
 ELSEWHERE = ("snntorch", "norse")
 
 

@@ -1,5 +1,6 @@
 """Hands a frozen network on. Each target is a file or a folder; its package is imported when it is used."""
 
+from ranvier.export.brian2 import to_brian2
 from ranvier.export.c import CSizes, c_sizes, to_c
 from ranvier.export.lava import to_lava
 from ranvier.export.nest import to_nest
@@ -19,6 +20,7 @@ __all__ = [
     "from_nir",
     "onnx_state",
     "targets",
+    "to_brian2",
     "to_c",
     "to_lava",
     "to_nest",

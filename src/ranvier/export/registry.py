@@ -12,6 +12,7 @@ _MODULES: tuple[str, ...] = (  # of this package, each with a TARGET
     "onnx.clip",
     "nir",
     "nest",
+    "brian2",
     "lava",
     "snn_delays",
 )
