@@ -6,13 +6,14 @@
 All ways run the same clips in turns in one process: per clip the engine, then each other. The convolutions of torch are
 those of the same delays (as many taps as the longest delay has time steps), fed with the input and with the spikes that
 the engine found, so that they do the same work; neurons and scores are not even counted for them. Medians over clips,
-and medians of the clips' ratios. NEST simulates one step of 1 ms more per layer; its connections are made once and are
-not counted.
+and medians of the clips' ratios. NEST, in a process of its own, simulates one step more per layer; its connections are
+made once and are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import sys
 import time
@@ -96,49 +97,60 @@ def ways(network: Network, clips: list[Clip]) -> Ways:
         whole = Engine(quantize(network))
         found["engine, 8-bit integers"] = lambda n: whole.run(*clips[n])
     found["torch, dense convolutions, 1 thread"] = lambda n: convolve(n, 1)
-    found["torch, dense convolutions, 2 threads"] = lambda n: convolve(n, 2)
     if find_spec("nest"):
         found["NEST, 1 thread"] = in_nest(network, clips)
+    found["torch, dense convolutions, 2 threads"] = lambda n: convolve(n, 2)
     return found
 
 
-def in_nest(network: Network, clips: list[Clip]) -> Callable[[int], Any]:
-    """Clip after clip in NEST, whose network is built once: the simulation alone."""
+def in_nest(network: Network, clips: list[Clip]) -> Callable[[int], float]:
+    """Clip after clip in NEST, whose network is built once; seconds of the simulation alone.
+
+    In a process of its own, since NEST and torch fall over each other's OpenMP.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    context.Process(target=nest_process, args=(there, network, clips), daemon=True).start()
+
+    def simulate(n: int) -> float:
+        here.send(n)
+        return float(here.recv())
+
+    return simulate
+
+
+def nest_process(pipe: Any, network: Network, clips: list[Clip]) -> None:
+    """Answers with the seconds that a clip took."""
     import nest
 
     from ranvier.export import to_nest
 
     nest.verbosity = nest.VerbosityLevel.ERROR
     built, h = to_nest(network), network.dt_ms
-    rows = [dense_clip(clip, network.sources) for clip in clips]
     nest.Prepare()
-
-    def simulate(n: int) -> None:
-        nest.Run((len(rows[n]) + network.decoding.tail_steps + len(network.layers)) * h)
-
-    def put(n: int) -> None:
+    while True:
+        row = dense_clip(clips[pipe.recv()], network.sources)
         begin = round(nest.biological_time / h)
         for source, generator in enumerate(built.inputs):
-            times = np.flatnonzero(rows[n][:, source])
-            sizes = rows[n][times, source].astype(np.float64)
+            times = np.flatnonzero(row[:, source])
+            if not len(times):
+                times = np.zeros(1, np.int64)  # a spike of size 0: NEST would keep the weights of the clip before
+            sizes = row[times, source].astype(np.float64)
             generator.set({"spike_times": np.round((begin + times + 1) * h, 3), "spike_weights": sizes})
-
-    simulate.prepare = put  # type: ignore[attr-defined]
-    return simulate
+        begun = time.perf_counter()
+        nest.Run((len(row) + network.decoding.tail_steps + len(network.layers)) * h)
+        pipe.send(time.perf_counter() - begun)
 
 
 def in_turns(found: Ways, clips: int) -> dict[str, list[float]]:
     """Seconds of every way on every clip."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
-    for way in found.values():
-        way(0)  # compiles, warms
-    for n in range(clips):
+    for n in (0, *range(clips)):  # the first of all compiles and warms
         for name, way in found.items():
-            getattr(way, "prepare", lambda n: None)(n)
             begun = time.perf_counter()
-            way(n)
-            seconds[name].append(time.perf_counter() - begun)
-    return seconds
+            own = way(n)
+            seconds[name].append(own if isinstance(own, float) else time.perf_counter() - begun)
+    return {name: own[1:] for name, own in seconds.items()}
 
 
 def table(seconds: dict[str, list[float]]) -> list[str]:
