@@ -23,7 +23,7 @@ from ranvier.recipes.pretrained import find_run, is_pretrained, pretrained_names
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.runs import read_result
 from tests.networks import dense
 from tests.results import present

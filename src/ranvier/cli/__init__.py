@@ -184,7 +184,7 @@ def _train(given: list[str]) -> int:
     except ConfigError as error:
         raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
-    from ranvier.recipes.train import train
+    from ranvier.recipes.train_run import train
     from ranvier.runs import free_folder
 
     folder = options.out or free_folder(config.name)
@@ -202,7 +202,7 @@ def _resume(given: list[str]) -> int:
     if more:
         _fail(_RESUMED)
 
-    from ranvier.recipes.train import resume
+    from ranvier.recipes.train_run import resume
 
     folder = options.resume
     return _show_training(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
@@ -226,7 +226,7 @@ def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) 
 def _eval(options: argparse.Namespace) -> int:
     from ranvier.cli.progress import ClipProgress
     from ranvier.cli.show import show_evaluation
-    from ranvier.recipes.evaluate import evaluate, evaluate_file
+    from ranvier.recipes.evaluation import evaluate, evaluate_file
     from ranvier.recipes.pretrained import find_run
     from ranvier.recipes.probe import find_clips
 
