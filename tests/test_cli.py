@@ -948,6 +948,18 @@ def test_help(work: Path, capsys: pytest.CaptureFixture[str], arguments: list[st
     assert listing(work) == {}
 
 
+@pytest.mark.parametrize(("command", "hint"), [("trian", "did you mean train?"), ("xyz", "quantize")])
+def test_a_mistyped_command_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], command: str, hint: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "digits"])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ranvier: {command}: ")
+    assert hint in line
+
+
 @pytest.mark.parametrize("name", ["coincidence", "shd"])
 def test_help_shows_every_field_with_its_default_and_unit(capsys: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(SystemExit):

@@ -143,6 +143,17 @@ def test_commands_take_its_name_and_write_nothing_into_the_package(
     assert list(own.parent.iterdir()) == [own]
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_it_is_not_continued(own: Path, capsys: pytest.CaptureFixture[str], by_name: bool) -> None:
+    before = contents(own)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--resume", "own" if by_name else str(own)])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--train.init-from own" in line
+    assert contents(own) == before
+
+
 def test_its_clips_do_not_come_with_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["eval", "own"])

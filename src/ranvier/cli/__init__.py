@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
@@ -147,6 +148,7 @@ def _dispatch(given: list[str]) -> int:
 
     if given[:1] == ["train"]:
         return _train(given[1:])
+    _check_command(given, list(commands.choices))
     options = parser.parse_args(given)
     run = {
         "eval": _eval,
@@ -164,6 +166,14 @@ def _dispatch(given: list[str]) -> int:
         "cost": run_cost,
     }
     return run[options.command](options)
+
+
+def _check_command(given: list[str], names: list[str]) -> None:
+    """argparse would list every command, and name none of them."""
+    if given and not given[0].startswith("-") and given[0] not in names:
+        near = difflib.get_close_matches(given[0], names, 1)
+        allowed = f"did you mean {near[0]}?" if near else f"{', '.join(names)} allowed"
+        _fail(f"{given[0]}: is no command ({allowed})")
 
 
 def _train(given: list[str]) -> int:
@@ -254,7 +264,7 @@ def _add_bench_step(questions: Any) -> None:
         "step",
         help="one training step of the SHD network, 140-HIDDEN-HIDDEN-20",
         description="Median time of one training step of the SHD network (140-HIDDEN-HIDDEN-20, delays in every "
-        "layer), its memory, and which way the delayed currents are computed.",
+        "layer), its memory, and the algorithm of the delayed currents.",
         allow_abbrev=False,
     )
     for name, field in StepSettings.model_fields.items():

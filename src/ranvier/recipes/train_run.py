@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from ranvier.recipes.fit import FitResult, ProgressCallback, Silent, fit
 from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
 from ranvier.recipes.predict import predict
+from ranvier.recipes.pretrained import find_run, is_pretrained
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.rounding import accuracy_before_rounding
 from ranvier.recipes.run_config import config_values, move_data, read_config
@@ -90,6 +92,11 @@ def resume(folder: Path, progress: ProgressCallback | None = None, *, data_root:
             ``data_root`` holds other data.
         DataError: the data are not there.
     """
+    if is_pretrained(find_run(os.fspath(folder))):
+        raise ConfigError(
+            f"--resume: {folder} comes with the package and is finished (a run's folder allowed; --train.init-from "
+            f"{folder.name} trains from it)"
+        )
     progress, config = progress or Silent(), read_config(folder, data_root)
     with run_lock(folder):
         if data_root is not None:
