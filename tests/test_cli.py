@@ -857,7 +857,7 @@ def accepted(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Config:
     def train(config: Config, folder: Path, watcher: Any, *, force: bool = False) -> None:
         raise Accepted(config)
 
-    monkeypatch.setattr("ranvier.recipes.train.train", train)
+    monkeypatch.setattr("ranvier.recipes.train_run.train", train)
     with pytest.raises(Accepted) as end:
         main(["train", *arguments])
     config = end.value.args[0]
@@ -918,7 +918,7 @@ def test_force_replaces_an_older_run(work: Path, monkeypatch: pytest.MonkeyPatch
     def begin(_: Any, folder: Path, *others: Any) -> None:
         raise Accepted(folder)
 
-    monkeypatch.setattr("ranvier.recipes.train._resume", begin)
+    monkeypatch.setattr("ranvier.recipes.train_run._resume", begin)
     with pytest.raises(Accepted):
         main(["train", recipe(), "--train.seed", "7", "--out", "run", "--force"])
     assert sorted(listing(work)) == ["mine.toml", "run", "run/config.toml"]
@@ -946,6 +946,18 @@ def test_help(work: Path, capsys: pytest.CaptureFixture[str], arguments: list[st
     for part in said:
         assert part in out
     assert listing(work) == {}
+
+
+@pytest.mark.parametrize(("command", "hint"), [("trian", "did you mean train?"), ("xyz", "quantize")])
+def test_a_mistyped_command_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], command: str, hint: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "digits"])
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ranvier: {command}: ")
+    assert hint in line
 
 
 @pytest.mark.parametrize("name", ["coincidence", "shd"])

@@ -55,7 +55,7 @@ def test_every_split_has_its_row(
 def test_mistakes_stand_with_the_commonest_first_and_matching_by_number_is_said(
     classes: tuple[str, ...], by_number: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ranvier.recipes.evaluate import evaluate
+    from ranvier.recipes.evaluation import evaluate
 
     monkeypatch.setenv("NO_COLOR", "1")
     show_evaluation(evaluate(animals(), clips([1, 2, 2, 0], classes, [0, 1, 1, 0])), "network")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 import ranvier
+from ranvier import recipes
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.pretrained import find_run
 from tests.test_import import modules_of
@@ -38,6 +42,23 @@ def test_every_name_is_there_and_none_needs_torch() -> None:
     loaded = modules_of("-c", "import ranvier; [getattr(ranvier, name) for name in ranvier.__all__]")
     assert "ranvier.network.network" in loaded
     assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("package", [ranvier, recipes])
+def test_a_lazy_package_and_its_stub_export_the_same(package: ModuleType) -> None:
+    """And each name is what its module defines, whichever modules were imported before."""
+    stub = ast.parse(Path(str(package.__file__)).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imported = {
+        alias.name: (node.module, alias.asname)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {*imported, "__version__"} == {*package.__all__, "__version__"}
+    assert set(package.__all__) <= set(dir(package))
+    for name, (module, exported) in imported.items():
+        assert exported == name
+        assert getattr(package, name) is getattr(import_module(str(module)), name)
 
 
 def test_types_are_shipped() -> None:

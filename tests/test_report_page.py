@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from ranvier.recipes.config import build_config
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import write_report
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from tests.recipes.conftest import Quiet
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

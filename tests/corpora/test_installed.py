@@ -17,7 +17,7 @@ from ranvier.network import Network
 from ranvier.recipes.build import build_input
 from ranvier.recipes.config import ConfigError, build_config
 from ranvier.recipes.recipe_files import load_values
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from tests.recipes.conftest import Quiet
 
 GUIDE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add a data set\n")[2]

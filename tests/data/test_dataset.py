@@ -100,6 +100,15 @@ def test_packed_cells_take_the_smallest_types_of_all_clips(
     assert [part.tolist() for part in dataset.clip(1)] == [[step], [source], [count]]
 
 
+def test_a_data_set_is_printed_in_a_line() -> None:
+    assert repr(drawn(9, 40)) == "SpikeDataset(9 clips, 3 classes, 6 sources, 1 to 40 time steps of 10 ms)"
+    none = np.zeros(2, np.int64)
+    frames = FrameDataset(np.zeros((9, 3)), np.array([0, 4, 9]), none, none, ("a",), 2.5)
+    assert repr(frames) == "FrameDataset(2 clips, 1 classes, 3 sources, 4 to 5 time steps of 2.5 ms)"
+    empty = SpikeDataset.pack([], labels=np.empty(0, int), speakers=None, classes=["a"], sources=2, dt_ms=1.0)
+    assert "(0 clips" in repr(empty)
+
+
 def test_speakers_that_are_not_named_are_minus_1() -> None:
     empty = np.empty(0, np.int64)
     dataset = SpikeDataset.pack(

@@ -14,6 +14,7 @@ from ranvier.corpora.coincidence import CoincidenceTask
 from ranvier.models import Stack, feedforward
 from ranvier.ops.dense import op as delay_op
 from ranvier.ops.dense.op import Plan
+from ranvier.ops.integrator import op as integrator_op
 from ranvier.ops.lif import op as lif_op
 from ranvier.ops.normed_lif import op as normed_op
 from ranvier.ops.normed_lif import reference as normed_reference
@@ -32,7 +33,8 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def choose(which: str) -> None:
         fast = which == "fast"
         monkeypatch.setattr(delay_op, "plan", lambda *_, **__: Plan("spectral" if fast else "dense", "a test"))
-        monkeypatch.setattr(lif_op, "_is_scanned", lambda *_: fast)
+        for op in (lif_op, integrator_op):
+            monkeypatch.setattr(op, "is_scanned", lambda *_: fast)
         monkeypatch.setattr(normed_op, "normed_lif_scan", normed_lif_scan if fast else _one_after_the_other)
 
     return choose

@@ -142,6 +142,20 @@ def test_a_block_of_another_class_runs_in_every_way_and_is_not_frozen() -> None:
         freeze(model, **ABOUT)
 
 
+@pytest.mark.parametrize(
+    ("modules", "place"),
+    [
+        ([nn.ReLU(), DelayLinear(3, 8, 5)], r"^0: ReLU .*after the input \(a connection "),
+        ([DelayLinear(3, 8, 5), DelayLinear(8, 8, 5)], r"^1: DelayLinear .*after 0 \(a neuron "),
+        ([DelayLinear(3, 8, 5), LIF(0.5), nn.Dropout(), SequenceBatchNorm(8)], r"^3: .*after 2 \(a connection "),
+        ([DelayLinear(3, 8, 5), SequenceBatchNorm(8)], r"^model: ends after 1 \(a neuron "),
+    ],
+)
+def test_a_module_out_of_order_is_named_with_what_it_follows(modules: list[nn.Module], place: str) -> None:
+    with pytest.raises(TypeError, match=place):
+        freeze(Stack(*modules), **ABOUT)
+
+
 def test_neurons_of_ones_own_are_the_same_in_training_and_eval_and_are_not_frozen() -> None:
     torch.manual_seed(0)
     layers = [DelayLinear(*sizes, 5, learn_delay=False) for sizes in ((30, 8), (8, 3))]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ranvier.ops import delayed_current, lif
 from ranvier.ops.inputs import clip_lengths, over_time
-from ranvier.ops.lif import leaky_integrator
+from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.norm import sequence_norm
 from ranvier.ops.trace import trace
 

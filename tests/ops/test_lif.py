@@ -6,10 +6,8 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from ranvier.ops import lif, spike
-from ranvier.ops.lif import leaky_integrator
 from ranvier.ops.surrogate import Surrogate
 
 
@@ -32,12 +30,6 @@ def test_is_the_equation(decay: float, time: int, batch: int, neurons: int) -> N
             expected, last = by_hand(current[:, b, n].tolist(), float(torch.tensor(decay).double()), 1.0)
             assert spikes[:, b, n].tolist() == expected
             assert state[b, n].item() == pytest.approx(last, abs=1e-12)
-
-
-def test_decay_is_the_share_kept_per_step() -> None:
-    voltage, state = leaky_integrator(torch.tensor([1.0, 0, 0]).view(3, 1, 1), torch.tensor(0.5))
-    assert voltage.flatten().tolist() == [1.0, 0.5, 0.25]
-    assert state.item() == 0.25
 
 
 def test_a_voltage_at_threshold_spikes_and_is_reset() -> None:
@@ -106,15 +98,6 @@ def test_the_reset_is_not_differentiated_through() -> None:
         carried = decay * gradient[t]
     assert current.grad is not None
     assert current.grad.flatten().tolist() == pytest.approx(gradient)
-
-
-def test_readout_gradient() -> None:
-    current = torch.randn(5, 2, 3, dtype=torch.double, requires_grad=True)
-
-    def voltages(current: Tensor) -> Tensor:
-        return leaky_integrator(current, torch.tensor(0.3).double())[0]
-
-    assert torch.autograd.gradcheck(voltages, (current,))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from torch import Tensor
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is first imported: its kernels then run on a CPU
 pytest.importorskip("triton", reason="triton is made for Linux")
 
+from ranvier.ops.integrator import leaky_integrator
+from ranvier.ops.integrator import reference as integrator_reference
 from ranvier.ops.lif import op, reference, scan, scan_cuda
 from tests.ops.twins import assert_twins, poisoned_memory
 
@@ -47,24 +49,11 @@ class OnGpuKernels(torch.autograd.Function):
         return *gradients, None, None
 
 
-class IntegratorOnGpuKernels(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Any:
-        voltage = scan_cuda.integrate(*inputs)
-        ctx.save_for_backward(voltage, *inputs[1:])
-        return voltage
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return scan_cuda.integrate_backward(*grads, *ctx.saved_tensors)
-
-
 def on_cpu(*inputs: Any) -> Any:
     return scan.lif_scan(*inputs, True)[:2]
 
 
 LIFS: dict[str, Callable[..., Any]] = {"cpu": on_cpu, "gpu": OnGpuKernels.apply}
-INTEGRATORS: dict[str, Callable[..., Any]] = {"cpu": scan.integrator_scan, "gpu": IntegratorOnGpuKernels.apply}
 
 
 def draw(size: tuple[int, int, int], kind: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -135,23 +124,6 @@ def test_lif_in_double_precision() -> None:
     assert_twins(fast, slow, inputs, tolerance=1e-12)
 
 
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
-@pytest.mark.parametrize("kind", ["mixed", "silent"])
-@pytest.mark.parametrize("size", SIZES)
-def test_integrator_is_the_reference(size: tuple[int, int, int], kind: str, device: str) -> None:
-    inputs = draw(size, kind)
-    del inputs["threshold"]
-
-    def fast(current: Tensor, decay: Tensor, state: Tensor) -> Any:
-        return INTEGRATORS[device](current, decay, state)
-
-    def slow(current: Tensor, decay: Tensor, state: Tensor) -> Any:
-        return reference.leaky_integrator(current, decay, state)[0]
-
-    with poisoned_memory():
-        assert_twins(fast, slow, inputs, tolerance=1e-5, exact=["output 0"])
-
-
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("place", ["first", "last", "state", "decay"])
 @pytest.mark.parametrize(("surrogate", "alpha"), [("arctan", 5.0), ("fast_sigmoid", 25.0), ("triangle", 2.0)])
@@ -179,20 +151,13 @@ def test_what_is_not_finite_shows_in_every_way(surrogate: Any, alpha: float, pla
         torch.testing.assert_close(spikes, found[2], rtol=0, atol=0, equal_nan=True)
 
 
-def test_integrator_gradients_are_those_of_the_function() -> None:
-    inputs = draw((6, 2, 3), "mixed", torch.float64)
-    assert torch.autograd.gradcheck(scan.integrator_scan, (inputs["current"], inputs["decay"], inputs["state"]))
-
-
 def test_operators_keep_torchs_rules() -> None:
     inputs = draw((5, 2, 3), "mixed")
     plain = [value.detach() for value in inputs.values()]
     torch.library.opcheck(scan.lif_scan, (*inputs.values(), "arctan", 5.0, True))
     torch.library.opcheck(scan.lif_scan, (*plain, "arctan", 5.0, False))
-    torch.library.opcheck(scan.integrator_scan, (inputs["current"], inputs["decay"], inputs["state"]))
     grad, end = torch.rand(5, 2, 3), torch.rand(2, 3)
     torch.library.opcheck(scan.lif_scan_backward, (grad, end, *plain, "triangle", 5.0, True))
-    torch.library.opcheck(scan.integrator_scan_backward, (grad, plain[0], plain[1], plain[3]))
 
 
 @pytest.mark.parametrize("scan_of", [lambda *a: scan.lif_scan(*a[:4], "arctan", 5.0, a[4]), scan_cuda.lif])
@@ -217,15 +182,15 @@ def test_public_functions_take_the_scans(monkeypatch: pytest.MonkeyPatch) -> Non
 
         return call
 
-    for name in ("lif", "leaky_integrator"):
-        monkeypatch.setattr(reference, name, watched(getattr(reference, name)))
+    monkeypatch.setattr(reference, "lif", watched(reference.lif))
+    monkeypatch.setattr(integrator_reference, "leaky_integrator", watched(integrator_reference.leaky_integrator))
     one = torch.tensor(1.0)
     for dtype in (torch.float32, torch.float64):
         current = torch.rand(4, 2, 3, dtype=dtype)
         op.lif(current, one.to(dtype), one.to(dtype))
-        op.leaky_integrator(current, one.to(dtype))
+        leaky_integrator(current, one.to(dtype))
     assert taken == []
     op.lif(torch.rand(4, 2, 3).bfloat16(), one.bfloat16(), one.bfloat16())
     op.lif(torch.rand(4, 2, 3), one.double(), one)
-    op.leaky_integrator(torch.rand(0, 2, 3), one)
+    leaky_integrator(torch.rand(0, 2, 3), one)
     assert taken == ["lif", "lif", "leaky_integrator"]

@@ -17,7 +17,7 @@ from ranvier.recipes.fit import _batches
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.recipes.training import Training
 from tests.results import present
 

@@ -12,7 +12,7 @@ import pytest
 
 from ranvier.data import DataError, SpikeDataset, Subset, write_recording
 from ranvier.network import Decoding, Input, Network
-from ranvier.recipes.evaluate import evaluate, evaluate_file
+from ranvier.recipes.evaluation import evaluate, evaluate_file
 from ranvier.recipes.observe import observe
 from ranvier.recipes.probe import find_clips, probe
 from tests.networks import chained, dense_layer

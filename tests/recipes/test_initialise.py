@@ -19,7 +19,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.initialise import check_init, initial_state
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import resume, train
+from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow, InitFrom, read_metrics, read_result
 from tests.analysis.reports import Page

@@ -12,10 +12,10 @@ import pytest
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.evaluate import evaluate_file
+from ranvier.recipes.evaluation import evaluate_file
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import resume
+from ranvier.recipes.train_run import resume
 from tests.recipes.conftest import Quiet
 
 MADE = Path(__file__).parents[1] / "made_at_3cf00c6"

@@ -23,7 +23,7 @@ from ranvier.recipes.pretrained import find_run, is_pretrained, pretrained_names
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.runs import read_result
 from tests.networks import dense
 from tests.results import present
@@ -141,6 +141,17 @@ def test_commands_take_its_name_and_write_nothing_into_the_package(
     assert sorted(file.name for file in Path().iterdir()) == ["more.html", "probe.png", "report.html"]
     assert contents(own) == before
     assert list(own.parent.iterdir()) == [own]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_it_is_not_continued(own: Path, capsys: pytest.CaptureFixture[str], by_name: bool) -> None:
+    before = contents(own)
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--resume", "own" if by_name else str(own)])
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--train.init-from own" in line
+    assert contents(own) == before
 
 
 def test_its_clips_do_not_come_with_it(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from ranvier.data import SpikeDataset, write_recording
 from ranvier.network import Decoding, Input, Layer, Network
 from ranvier.recipes.config import Config
 from ranvier.recipes.probe import probe
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from tests.networks import chained, dense, dense_layer
 
 from .conftest import Quiet

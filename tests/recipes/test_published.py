@@ -32,7 +32,7 @@ from ranvier.recipes.fit import _run_epoch
 from ranvier.recipes.predict import predict
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.recipes.training import Training
 
 from .conftest import SMALL, Quiet, write_small_recording

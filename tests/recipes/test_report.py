@@ -34,7 +34,7 @@ from ranvier.recipes.report import (
 )
 from ranvier.recipes.run_config import config_values
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.runs import (
     ProbeRecord,
     ProbeResult,

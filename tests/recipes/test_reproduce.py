@@ -323,7 +323,7 @@ def test_rows_are_compared_seed_by_seed() -> None:
     alone = result("d", {0: 0.9}, "a")
     said = list(comparisons([a, better, noisy, alone]))
     assert said[0] == "b against a: +2.08 points [+1.72, +2.44] over 3 seeds."
-    assert said[1].endswith("over 3 seeds: not distinguishable.")
+    assert said[1].endswith("over 3 seeds: no significant difference.")
     assert said[2] == "d against a: +10.00 points (one seed: no interval)."
 
 
@@ -331,7 +331,7 @@ def test_the_same_difference_in_every_seed_is_no_evidence() -> None:
     a, b = result("a", {0: 0.7, 1: 0.8}), result("b", {0: 0.8, 1: 0.9}, "a")
     (said,) = comparisons([a, b])
     assert "+10.00 points over 2 seeds, the same in each" in said
-    assert "not distinguishable" in said
+    assert "no significant difference" in said
 
 
 def test_rows_measured_on_different_clips_are_not_compared() -> None:

@@ -26,7 +26,7 @@ from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import OWN, read_run
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import train
+from ranvier.recipes.train_run import train
 from ranvier.recipes.training import Training
 from ranvier.runs import read_metrics, read_record, read_result
 from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process, json_text

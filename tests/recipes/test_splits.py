@@ -26,7 +26,7 @@ from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import trainings
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import resume, train
+from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow
 from tests.results import present

@@ -16,7 +16,7 @@ from ranvier.recipes.config import ConfigError, build_config
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.trackers import check_tracker, tracked
-from ranvier.recipes.train import train as start
+from ranvier.recipes.train_run import train as start
 from ranvier.runs import EpochRow, read_metrics, read_result
 from tests.results import run_result
 
@@ -77,8 +77,8 @@ fit.save_checkpoint = lambda file, state: os._exit(9) if state["epoch"] == 2 els
 """,
     LATE: """
 import os
-from ranvier.recipes import train
-train._finish = lambda *given: os._exit(9)
+from ranvier.recipes import train_run
+train_run._finish = lambda *given: os._exit(9)
 """,
 }
 

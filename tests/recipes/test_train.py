@@ -28,12 +28,12 @@ from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config, sigma_steps
 from ranvier.recipes.diverged import DivergedError
-from ranvier.recipes.evaluate import evaluate, evaluate_file
+from ranvier.recipes.evaluation import evaluate, evaluate_file
 from ranvier.recipes.predict import predict
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.splits import build_splits
-from ranvier.recipes.train import resume, train
+from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
 from ranvier.runs import EpochRow, RunError, RunResult, read_metrics, read_result, run_lock
 from ranvier.runs import folder as folder_file

@@ -211,7 +211,7 @@ def _silent_folders(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [f"{folder}: none of its files could be encoded" for folder in sorted(folders[True] - folders[False])]
 
 
-def hear_file(
+def encode_file(
     path: Path, ear: Ear, seed: int, *, longest_s: float = LONGEST_S, cache: str | os.PathLike[str] | None = None
 ) -> Clip:
     """Spikes of one file, in the types of the format."""
@@ -226,7 +226,7 @@ def _encoded(
     path, name = item
     try:
         label, speaker = naming.read(name)
-        times, units = hear_file(path, ear, seed, longest_s=longest_s, cache=cache)
+        times, units = encode_file(path, ear, seed, longest_s=longest_s, cache=cache)
         name.encode()
     except UnicodeEncodeError:
         return {"name": ascii(name), "fault": f"{name!a}: its name is not UTF-8"}

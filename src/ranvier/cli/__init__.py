@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
@@ -147,6 +148,7 @@ def _dispatch(given: list[str]) -> int:
 
     if given[:1] == ["train"]:
         return _train(given[1:])
+    _check_command(given, list(commands.choices))
     options = parser.parse_args(given)
     run = {
         "eval": _eval,
@@ -164,6 +166,14 @@ def _dispatch(given: list[str]) -> int:
         "cost": run_cost,
     }
     return run[options.command](options)
+
+
+def _check_command(given: list[str], names: list[str]) -> None:
+    """argparse would list every command, and name none of them."""
+    if given and not given[0].startswith("-") and given[0] not in names:
+        near = difflib.get_close_matches(given[0], names, 1)
+        allowed = f"did you mean {near[0]}?" if near else f"{', '.join(names)} allowed"
+        _fail(f"{given[0]}: is no command ({allowed})")
 
 
 def _train(given: list[str]) -> int:
@@ -184,7 +194,7 @@ def _train(given: list[str]) -> int:
     except ConfigError as error:
         raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
-    from ranvier.recipes.train import train
+    from ranvier.recipes.train_run import train
     from ranvier.runs import free_folder
 
     folder = options.out or free_folder(config.name)
@@ -202,7 +212,7 @@ def _resume(given: list[str]) -> int:
     if more:
         _fail(_RESUMED)
 
-    from ranvier.recipes.train import resume
+    from ranvier.recipes.train_run import resume
 
     folder = options.resume
     return _show_training(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
@@ -226,7 +236,7 @@ def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) 
 def _eval(options: argparse.Namespace) -> int:
     from ranvier.cli.progress import ClipProgress
     from ranvier.cli.show import show_evaluation
-    from ranvier.recipes.evaluate import evaluate, evaluate_file
+    from ranvier.recipes.evaluation import evaluate, evaluate_file
     from ranvier.recipes.pretrained import find_run
     from ranvier.recipes.probe import find_clips
 
@@ -254,7 +264,7 @@ def _add_bench_step(questions: Any) -> None:
         "step",
         help="one training step of the SHD network, 140-HIDDEN-HIDDEN-20",
         description="Median time of one training step of the SHD network (140-HIDDEN-HIDDEN-20, delays in every "
-        "layer), its memory, and which way the delayed currents are computed.",
+        "layer), its memory, and the algorithm of the delayed currents.",
         allow_abbrev=False,
     )
     for name, field in StepSettings.model_fields.items():

@@ -48,8 +48,8 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
     shd = tasks.add_parser(
         "make-shd",
         help="make SHD anew from the Heidelberg Digits",
-        description="Let our ear hear the recordings of the Heidelberg Digits and divide them as the published SHD is "
-        "divided: speakers 4 and 5 and one clip in twenty of the others are the test set.",
+        description="Encode the recordings of the Heidelberg Digits with our ear and divide them as the published SHD "
+        "is divided: speakers 4 and 5 and one clip in twenty of the others are the test set.",
         allow_abbrev=False,
     )
     shd.add_argument(

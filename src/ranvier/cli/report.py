@@ -18,7 +18,7 @@ def add_report(commands: Any) -> None:
         "report",
         help="one HTML file about a run, or comparing several",
         description="Write one HTML file that needs nothing else: accuracies with intervals, learning curves, spikes "
-        "on their way through the layers, delays over the training, what ranvier probe found, mistakes, cost and how "
+        "through the layers, delays over the training, what ranvier probe found, mistakes, cost and how "
         "to make it again; for several runs a table and their curves first. Clips to look at are the run's own test "
         "clips, or validation clips where there are none; what the network does with them is kept beside the run "
         "(observed.npz).",

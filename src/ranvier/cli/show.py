@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ranvier.audio.encode import EncodeResult
     from ranvier.data.cache_contents import CacheEntry
     from ranvier.data.inspection import Inspection
-    from ranvier.recipes.evaluate import Evaluation
+    from ranvier.recipes.evaluation import Evaluation
     from ranvier.recipes.pretrained import PretrainedRun
     from ranvier.recipes.reproduce import RowResult
     from ranvier.runs import Accuracy, ProbeResult, RunResult

@@ -28,7 +28,7 @@ def add_watch(commands: Any) -> None:
     watch = commands.add_parser(
         "watch",
         help="follow a run while it trains",
-        description="Show epochs, loss, accuracy and the width of the delays' blur as curves, and the time left, "
+        description="Show epochs, loss, accuracy and the width sigma of the delays as curves, and the time left, "
         "until the run is finished or Ctrl-C is pressed. It only reads. Where the output is no terminal it says how "
         "the run is doing once.",
         allow_abbrev=False,

@@ -49,7 +49,7 @@ class Corpus(Section, ABC):
         """How events become a network's input: channels, how many are pooled, ``dt_ms``, where time step 0 lies.
 
         Raises:
-            DataError: a recording that tells its channels is damaged.
+            DataError: a recording that says its channels is damaged.
         """
 
     @abstractmethod

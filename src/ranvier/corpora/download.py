@@ -56,7 +56,7 @@ def size(file: Path) -> int:
 
 
 class Download:
-    """A file on its way.
+    """A file that is being downloaded.
 
     Args:
         part: what has arrived, and where the rest goes.

@@ -56,7 +56,7 @@ def fetch(
         progress: called with (bytes that are there, bytes in all or 0 where the server does not say), for one
             recording after another.
         timeout_s: a source that sends nothing for so long, in seconds, is given up.
-        free_bytes: tells how many bytes are free in a folder.
+        free_bytes: returns how many bytes are free in a folder.
         nearby: folders that recordings of other tools may lie below (as they are, in ``data``, in a folder named
             after the set, in SpikingJelly's ``extract`` and ``download``); None means ``root``, the current folder
             and ``~/data``.

@@ -18,7 +18,7 @@ def official_split(recording: Path) -> tuple[NDArray[np.int64], NDArray[np.int64
     """Clips to train on, and takes 0 to 4 of every digit by every speaker, which are the official test set.
 
     Raises:
-        DataError: the recording does not tell the take of every clip by its file's name, digit_speaker_take.
+        DataError: the recording does not name the take of every clip, digit_speaker_take.
     """
     takes = [re.search(r"_(\d+)\.[a-z0-9]+$", name, re.IGNORECASE) for name in read_files(recording)]
     if not takes or None in takes:

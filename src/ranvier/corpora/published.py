@@ -15,7 +15,7 @@ class Source:
     Args:
         url: of a ``.zip`` or ``.gz``.
         md5: of that file; None where nobody has published it. Then only what the packed file says of itself, the
-            HDF5 header and the number of clips tell whether it is whole.
+            HDF5 header and the number of clips show whether it is whole.
 
     Raises:
         ValueError: the file is neither zip nor gzip.

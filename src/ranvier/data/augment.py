@@ -45,7 +45,7 @@ class Augmentation:
         cut_mix_probability, cut_mix_share: see :func:`cut_mix`; probability 0 = off.
 
     Raises:
-        DataError: a value is out of range, or a mask is on and its longest stretch is 0.
+        DataError: a value is out of range, or a mask is on and its longest span is 0.
     """
 
     blend_probability: float = 0.0

@@ -35,14 +35,14 @@ def channel_mask(x: Counts, generator: np.random.Generator, *, longest: int, pro
     """
     check_range("longest", longest, MOST_STEPS)
     room = np.full(x.shape[1], x.shape[2])
-    start, stop = _stretches(np.minimum(longest, room), room, probability, generator)
+    start, stop = _spans(np.minimum(longest, room), room, probability, generator)
     return np.where(_inside(start, stop, x.shape[2]).T, np.float32(0), x)
 
 
 def time_mask(
     x: Counts, lengths: Integers, generator: np.random.Generator, *, longest_steps: int, probability: float
 ) -> Counts:
-    """Silence a stretch of a clip, 1 ... longest_steps steps, anywhere within its length, which stays.
+    """Silence a span of a clip, 1 ... longest_steps steps, anywhere within its length, which stays.
 
     Args:
         longest_steps: steps, >= 0.
@@ -53,7 +53,7 @@ def time_mask(
     Source: SpecAugment, arXiv 1904.08779.
     """
     check_range("longest_steps", longest_steps, MOST_STEPS)
-    start, stop = _stretches(np.minimum(longest_steps, lengths), lengths, probability, generator)
+    start, stop = _spans(np.minimum(longest_steps, lengths), lengths, probability, generator)
     return np.where(_inside(start, stop, len(x))[:, :, None], np.float32(0), x)
 
 
@@ -67,9 +67,9 @@ def cut_mix(
     longest_share: float,
     probability: float,
 ) -> tuple[Counts, Counts]:
-    """Replace a stretch of a clip by the same steps of another clip of the batch.
+    """Replace a span of a clip by the same steps of another clip of the batch.
 
-    The stretch lies within both clips and is 1 ... longest_share * (length of the shorter) steps long.
+    The span lies within both clips and is 1 ... longest_share * (length of the shorter) steps long.
 
     Args:
         classes: how many classes there are.
@@ -91,7 +91,7 @@ def cut_mix(
     clips = np.arange(len(labels))
     other = (clips + generator.integers(1, max(len(clips), 2), len(clips))) % max(len(clips), 1)
     room = np.minimum(lengths, lengths[other])
-    start, stop = _stretches(np.floor(longest_share * room).astype(np.int64), room, probability, generator)
+    start, stop = _spans(np.floor(longest_share * room).astype(np.int64), room, probability, generator)
     step, clip = np.nonzero(_inside(start, stop, len(x)))
     mixed = x.copy()
     mixed[step, clip] = x[step, other[clip]]
@@ -102,10 +102,10 @@ def cut_mix(
     return mixed, target.astype(np.float32)
 
 
-def _stretches(
+def _spans(
     longest: Integers, room: Integers, probability: float, generator: np.random.Generator
 ) -> tuple[Integers, Integers]:
-    """Start and stop of a stretch 1 ... longest long, anywhere in 0 ... room; an empty one where none is drawn."""
+    """Start and stop of a span 1 ... longest long, anywhere in 0 ... room; an empty one where none is drawn."""
     check_range("probability", probability, 1)
     size = generator.integers(np.minimum(longest, 1), longest, endpoint=True)
     size = np.where(generator.random(len(room)) < probability, size, 0)
@@ -114,6 +114,6 @@ def _stretches(
 
 
 def _inside(start: Integers, stop: Integers, size: int) -> NDArray[np.bool_]:
-    """``[size, batch]``: which places lie in the stretches."""
+    """``[size, batch]``: which places lie in the spans."""
     place = np.arange(size)[:, None]
     return (place >= start) & (place < stop)

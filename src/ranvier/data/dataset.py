@@ -130,6 +130,13 @@ class SpikeDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        steps = f"{self.lengths.min(initial=self.lengths.max(initial=0))} to {self.lengths.max(initial=0)} time steps"
+        return (
+            f"{type(self).__name__}({len(self)} clips, {len(self.classes)} classes, {self.sources} sources, "
+            f"{steps} of {self.dt_ms:g} ms)"
+        )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that the clips hold, whatever types hold it; computed once."""

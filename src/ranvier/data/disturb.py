@@ -1,4 +1,4 @@
-"""What is done to clips to see what a network listens to: pure functions on the events of one clip.
+"""Disturbances of clips, to see what a network depends on: pure functions on the events of one clip.
 
 ``events`` is (step, source, count), three arrays of one length, steps never falling and below ``length``; what comes
 back is the same, each cell once.

@@ -103,15 +103,15 @@ def _pair(array: NDArray[Any]) -> Events:
     if array.dtype.kind not in "iuf" or array.ndim != 2 or 2 not in array.shape:
         frames = "; dense frames? make events of them" if array.ndim == 2 and array.size > 4 else ""
         raise DataError(f"holds {array.dtype} of shape {array.shape} ({_ALLOWED} allowed{frames})")
-    ways = [way for way, length in ((array, array.shape[0]), (array.T, array.shape[1])) if length == 2]
-    if len(ways) == 2:  # two events: channels are whole numbers
-        whole = [way for way in ways if (way[1] == np.round(way[1])).all()]
+    layouts = [layout for layout, length in ((array, array.shape[0]), (array.T, array.shape[1])) if length == 2]
+    if len(layouts) == 2:  # two events: channels are whole numbers
+        whole = [layout for layout in layouts if (layout[1] == np.round(layout[1])).all()]
         if len(whole) != 1:
             raise DataError(
                 "holds two events, and which are times and which channels is not to be seen (t and x named)"
             )
-        ways = whole
-    return _native(ways[0][0]), _whole(ways[0][1])
+        layouts = whole
+    return _native(layouts[0][0]), _whole(layouts[0][1])
 
 
 def _named(arrays: Any, names: Sequence[str]) -> Events:

@@ -77,7 +77,7 @@ def read_recording(
             names the file, the place and what is allowed.
     """
     path = Path(path)
-    # the class of a clip in a file of its own is its folder's name, which its content does not tell
+    # the class of a clip in a file of its own is its folder's name, which its content does not give
     if not (path.is_file() and file_kind(path)[0] in ("hdf5", "gzip")):
         return _read(path, grid, classes, time_unit, cache, progress)
     settings = [classes, time_unit]

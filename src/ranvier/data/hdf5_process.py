@@ -35,7 +35,7 @@ _IDLE_S = 50.0  # the process goes after 60 s without a file
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the process tells: plain values, and arrays in the order that the values say."""
+    """What the process answers: plain values, and arrays in the order that the values say."""
 
     values: dict[str, Any]
     arrays: list[NDArray[Any]]

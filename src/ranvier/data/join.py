@@ -144,7 +144,7 @@ def _counted(clips: Iterator[_Clip], total: int, progress: Progress) -> Iterator
 def _open(path: Path) -> Recording:
     faults = inspect_recording(path, channels=CHANNELS).faults
     if faults:
-        raise DataError(f"{path}: {faults[0]} (ranvier data check {path} tells all)")
+        raise DataError(f"{path}: {faults[0]} (ranvier data check {path} lists all)")
     return Recording.open(path, channels=CHANNELS)
 
 

@@ -196,7 +196,7 @@ class Recording:
 
 
 def own_channels(path: str | os.PathLike[str]) -> int:
-    """Channels that a recording says it has, else 700; also where it is damaged, which its reading tells.
+    """Channels that a recording says it has, else 700; also where it is damaged, which reading it reports.
 
     Raises:
         OSError: it cannot be read.

@@ -59,13 +59,13 @@ def check_names(part: str, names: Sequence[str]) -> Iterator[Fault]:
         if count > 1:
             yield Fault(f"extra/{part}: {name!r} stands there {count} times (each name once)", part)
     for number, name in enumerate(names):
-        # an unnamed speaker is one that a file's name does not tell
+        # an unnamed speaker is one that a file's name does not give
         if "\0" in name or (part == "keys" and not name.strip()):
             yield Fault(f"extra/{part}[{number}] is {name!r} (a name allowed)", part)
 
 
 def count_classes(names: Sequence[str], classes: int | None, labels: NDArray[Any]) -> int:
-    """Classes by their names, else as told, else by the largest label."""
+    """Classes by their names, else as given, else by the largest label."""
     # a damaged label must not name millions of classes
     return len(names) or classes or min(int(labels.max(initial=0)) + 1, MOST_CLASSES)
 

@@ -52,25 +52,31 @@ def freeze(
         if isinstance(tensor, Tensor) and not tensor.isfinite().all():
             raise ValueError(f"{name}: NaN or infinite values (finite allowed in a model that is frozen)")
     chain, source = list(model.chain()), "input"
+    names = ["the input", *(name for name, _ in chain)]
     layers: list[Layer] = []
     while chain and can_freeze(chain[0][1], network.Connection):
-        layers.append(_take_layer(chain, source, len(layers) + 1))
+        layers.append(_take_layer(chain, source, len(layers) + 1, names))
         source = layers[-1].name
     if chain:
-        raise TypeError(f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen in this place ({_ORDER})")
+        raise _misplaced(chain, names, "a connection")
     if not layers or layers[-1].spikes:
         raise TypeError(f"{type(model).__name__}: ends without a readout (an Integrator in the last layer)")
     return Network(dt_ms, tuple(layers), tuple(classes), input, decoding or model.decoding)
 
 
-def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int) -> Layer:
+def _misplaced(chain: list[tuple[str, nn.Module]], names: list[str], wanted: str) -> TypeError:
+    """What the rest of the chain begins with stands where ``wanted`` must; ``names`` has the input and every module."""
+    found = f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen" if chain else "model: ends"
+    return TypeError(f"{found} after {names[-len(chain) - 1]} ({wanted} allowed there; {_ORDER})")
+
+
+def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, names: list[str]) -> Layer:
     """The layer that the chain begins with, whose modules are taken off it."""
     connection = chain.pop(0)[1]
     norm = chain.pop(0)[1] if chain and _is_norm(chain[0][1]) else None
     part, bias = connection.freeze(source, norm)  # type: ignore[operator]
     if not chain or not can_freeze(chain[0][1], network.Neuron):
-        name, module = chain[0] if chain else ("end", nn.Module())
-        raise TypeError(f"{name}: {type(module).__name__} cannot be frozen in this place ({_ORDER})")
+        raise _misplaced(chain, names, "a neuron")
     neuron = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
     _skip_dropout(chain)
     output = None

@@ -24,7 +24,7 @@ class Stack(WithSettings, nn.Sequential):
 
         Stack(DelayLinear(140, 64, 24), LIF(0.9), DelayLinear(64, 20, 24), Integrator(0.9))
 
-    ``forward`` runs a stretch of a stream. :meth:`scores`, :meth:`forward_sequence` and :meth:`forward_with_spikes` run
+    ``forward`` runs a chunk of a stream. :meth:`scores`, :meth:`forward_sequence` and :meth:`forward_with_spikes` run
     whole clips, each with its tail. A stack is a module of that form itself, so stacks may be stacked. As an
     ``nn.Sequential`` it can be indexed and takes an ordered dictionary of named modules.
     :func:`ranvier.models.freeze` freezes stacks of our layers.
@@ -83,7 +83,7 @@ class Stack(WithSettings, nn.Sequential):
         return sum(layer.parameter_count() for layer in layers) + sum(p.numel() for p in others)
 
     def forward(self, x: Tensor, state: Sequence[Any] | None = None) -> tuple[Tensor, list[Any]]:
-        """Run a stretch of a stream.
+        """Run a chunk of a stream.
 
         Args:
             x: ``[time, batch, source]``.

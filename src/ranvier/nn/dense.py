@@ -42,9 +42,9 @@ class DelayLinear(WithSettings):
     """Linear layer with a delay on every synapse; delays are learned with the weights.
 
     In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
-    and always when delays are not learned, it is one tap at the rounded delay. The blur belongs to training, as in
-    dropout. See :func:`ranvier.ops.dense.delayed_current` for the equation. After a step of any of torch's optimisers
-    delays are brought back into [0, max_delay].
+    and always when delays are not learned, it is one tap at the rounded delay. See
+    :func:`ranvier.ops.dense.delayed_current` for the equation. After a step of any of torch's optimisers delays are
+    brought back into [0, max_delay].
 
     Args:
         in_features: sources.
@@ -277,16 +277,16 @@ class DelayLinear(WithSettings):
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
-        blurred = self.training and self.learn_delay
-        if not blurred:
+        spread = self.training and self.learn_delay
+        if not spread:
             self.warn_of_wide_sigma()
         # what is not connected gets no gradient, so that it stays 0
         weight = self.weight if self.connection_mask is None else self.weight * self.connection_mask
         return delayed_current(
             x,
             weight,
-            self.delay if blurred else self.delay.detach(),
-            self.sigma if blurred else None,
+            self.delay if spread else self.delay.detach(),
+            self.sigma if spread else None,
             max_delay=self.max_delay,
             kernel=self.kernel,
             bias=self.bias,

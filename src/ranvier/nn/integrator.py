@@ -11,7 +11,7 @@ from ranvier import network
 from ranvier.nn.decay import register_decay
 from ranvier.nn.freezing import frozen_array
 from ranvier.ops.inputs import clip_lengths, over_time
-from ranvier.ops.lif import leaky_integrator
+from ranvier.ops.integrator import leaky_integrator
 
 
 class Integrator(nn.Module):

@@ -14,7 +14,7 @@ SHAPES: tuple[str, ...] = get_args(Shape)
 
 
 def width_after(progress: float, start: float, end: float, shape: str = "exponential") -> float:
-    """Width after a share ``progress`` of its way from ``start`` to ``end``, all in one unit.
+    """Width after a share ``progress`` of the schedule from ``start`` to ``end``, all in one unit.
 
         exponential  start (end / start)^p
         linear       start + (end - start) p
@@ -63,7 +63,7 @@ class SigmaSchedule:
         start: width in steps at the start, as :meth:`DelayLinear.set_sigma` allows.
         end: width in steps at the end, the same; 0.5 leaves little for rounding to change.
         total_steps: steps from start to end, >= 1; the width stays at its end after that.
-        shape: of the way; see :func:`width_after`.
+        shape: of the schedule; see :func:`width_after`.
 
     Raises:
         ValueError: an argument is out of range.

@@ -31,6 +31,27 @@ def over_time(name: str, x: object, parameter: Tensor, axis: str, size: int | No
     return of_type(name, x, parameter)
 
 
+def neuron_inputs(name: str, x: Tensor, state: Tensor | None, **per_neuron: Tensor) -> tuple[Tensor, Tensor | None]:
+    """``x [time, batch, neuron]`` and ``state [batch, neuron]`` in the type of the decay.
+
+    Args:
+        name: of ``x``, for the message.
+        x: see :func:`over_time`.
+        state: at the end of the steps before, or None.
+        per_neuron: ``decay`` and other values, scalar or ``[neuron]``.
+
+    Raises:
+        ValueError: a shape, a type or a device does not fit; the message names the argument.
+    """
+    x = over_time(name, x, per_neuron["decay"], "neuron")
+    for key, value in per_neuron.items():
+        if value.shape not in ((), x.shape[2:]):
+            raise ValueError(f"{key}: shape {tuple(value.shape)} is neither a scalar nor [{x.shape[2]}]")
+    if state is not None and state.shape != x.shape[1:]:
+        raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(x.shape[1:])}")
+    return x, None if state is None else of_type("state", state, per_neuron["decay"])
+
+
 def of_type(name: str, x: Tensor, parameter: Tensor) -> Tensor:
     """``x`` in the type of ``parameter``; see :func:`over_time`."""
     if x.device != parameter.device and parameter.ndim:  # torch takes a number from any device

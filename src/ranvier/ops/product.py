@@ -1,4 +1,4 @@
-"""The matrix product that the spectral way is made of, by the faster of the libraries that torch brings."""
+"""The matrix product that the spectral algorithm is made of, by the faster of the libraries that torch brings."""
 
 from __future__ import annotations
 

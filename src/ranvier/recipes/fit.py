@@ -45,6 +45,22 @@ class ProgressCallback(Protocol):
         """So many clips of the data have been read, or of the test set run."""
 
 
+class Silent:
+    """A callback that shows nothing."""
+
+    def begin(self, title: str, epochs: int) -> None:
+        pass
+
+    def step(self, share: float) -> None:
+        pass
+
+    def epoch(self, row: EpochRow) -> None:
+        pass
+
+    def clips(self, done: int, total: int) -> None:
+        pass
+
+
 @dataclass(frozen=True, eq=False)
 class FitResult:
     """A finished training.

@@ -1,4 +1,4 @@
-"""The memory of a training: keep what the system has given, and tell how much it was."""
+"""The memory of a training: keep what the system has given, and measure its peak."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def disable_malloc_trim() -> bool:
     By default glibc gives every block above 32 MiB back when it is freed, and the next step has to take its pages from
     the system one by one: measured as up to 50 ms for a tensor of 34 MB. It holds for the whole process and to its end,
     which then keeps about the most memory that it ever used. Threads that start from now on share one heap, for glibc
-    gives the heap of a thread back whatever it was told: measured as 0.1 s of a step of 0.37 s now and then.
+    gives the heap of a thread back all the same: measured as 0.1 s of a step of 0.37 s now and then.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -33,7 +33,7 @@ class PeakMemory:
     """The most memory held inside a ``with`` above what was held on entering it.
 
     Attributes:
-        megabytes: after the ``with``; None where the system does not tell (a CPU, other than on Linux).
+        megabytes: after the ``with``; None where the system does not report it (a CPU, other than on Linux).
     """
 
     def __init__(self, device: torch.device) -> None:

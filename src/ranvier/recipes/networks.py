@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ranvier.network import Network
-from ranvier.recipes.evaluate import read_network
+from ranvier.recipes.evaluation import read_network
 from ranvier.recipes.pretrained import find_run
 from ranvier.runs import Run
 from ranvier.runs import read_run as read_folder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ranvier.data import FrameDataset, SpikeDataset, Subset
 from ranvier.data.class_names import with_classes
 from ranvier.network import Network
-from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.evaluation import Evaluation, evaluate
 from ranvier.runs import EvaluationRecord, Example
 
 _MOST_CLIPS = 2000  # of a split whose accuracy is known already; more are evenly thinned

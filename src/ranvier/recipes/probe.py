@@ -17,7 +17,7 @@ from ranvier.data.dataset import check_clips
 from ranvier.data.disturb import Events, drop_events, equalise_channels, jitter_events, reverse_time
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.evaluate import evaluate, grid_of, read_network
+from ranvier.recipes.evaluation import evaluate, grid_of, read_network
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.runs import ProbeResult

@@ -14,7 +14,7 @@ from ranvier.engine import Clip, activity
 from ranvier.engine.cost import cost
 from ranvier.network import Network, WeightBits, quantize
 from ranvier.network.quantize import with_delay_bits
-from ranvier.recipes.evaluate import Evaluation, evaluate
+from ranvier.recipes.evaluation import Evaluation, evaluate
 
 CALIBRATION_CLIPS = 200
 
@@ -52,7 +52,7 @@ def quantize_network(
         network: of floats.
         dataset, clips: to evaluate on; how much sources send is measured on up to 200 of them, without labels.
         weight_bits, delay_bits: as in :func:`ranvier.network.quantize`.
-        progress: as in :func:`~ranvier.recipes.evaluate.evaluate`, for each of two or three evaluations.
+        progress: as in :func:`~ranvier.recipes.evaluation.evaluate`, for each of two or three evaluations.
 
     Raises:
         NetworkError: a part has no integer form.

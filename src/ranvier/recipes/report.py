@@ -21,7 +21,7 @@ from ranvier.names import natural_order
 from ranvier.network import Input, Network
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
 from ranvier.recipes.describe import describe_run
-from ranvier.recipes.evaluate import grid_of
+from ranvier.recipes.evaluation import grid_of
 from ranvier.recipes.observe import observe
 from ranvier.recipes.pretrained import is_pretrained
 from ranvier.recipes.recipe_files import load_values, recipe_names

@@ -18,7 +18,7 @@ from ranvier.recipes.fit import ProgressCallback
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
-from ranvier.recipes.train import resume, train
+from ranvier.recipes.train_run import resume, train
 from ranvier.runs import BusyError, OverSpeakers, RunResult, SplitAccuracy, read_result
 
 _LOOK_AGAIN_S = 2.0

@@ -141,11 +141,9 @@ class AugmentConfig(Section):
         0.0, ge=0, le=1, description="probability that neighbouring inputs of a clip are silenced"
     )
     channel_mask_channels: int = Field(0, ge=0, le=1000, description="inputs silenced at most")
-    time_mask_probability: float = Field(
-        0.0, ge=0, le=1, description="probability that a stretch of a clip is silenced"
-    )
+    time_mask_probability: float = Field(0.0, ge=0, le=1, description="probability that a span of a clip is silenced")
     time_mask_ms: float = Field(0.0, ge=0, le=10_000, description="time silenced at most [ms]")
     cut_mix_probability: float = Field(
-        0.0, ge=0, le=1, description="probability that a stretch of a clip is replaced by that of another"
+        0.0, ge=0, le=1, description="probability that a span of a clip is replaced by that of another"
     )
     cut_mix_share: float = Field(0.5, gt=0, le=1, description="share of a clip replaced at most")

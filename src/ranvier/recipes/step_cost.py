@@ -60,7 +60,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
 
     Returns:
         seconds in all and of forward, backward and optimiser; ``peak_mb``, the most memory above what was held before
-        (None where the system does not tell); ``plan`` and ``why`` of the delayed currents, layer by layer in
+        (None where the system does not report it); ``plan`` and ``why`` of the delayed currents, layer by layer in
         ``layers``; the settings, the machine and versions.
 
     Raises:

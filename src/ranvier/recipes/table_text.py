@@ -68,9 +68,9 @@ def comparisons(results: Sequence[RowResult]) -> Iterator[str]:
         if mean.half is None:
             yield f"{pair} (one seed: no interval)."
         elif not mean.half:
-            yield f"{pair} over {len(seeds)} seeds, the same in each (no interval): not distinguishable."
+            yield f"{pair} over {len(seeds)} seeds, the same in each (no interval): no significant difference."
         else:
-            verdict = "" if mean.distinguishable else ": not distinguishable"
+            verdict = "" if mean.distinguishable else ": no significant difference"
             low, high = mean.value - mean.half, mean.value + mean.half
             yield f"{pair} [{low:+.2f}, {high:+.2f}] over {len(seeds)} seeds{verdict}."
 

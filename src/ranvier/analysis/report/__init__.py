@@ -1,4 +1,4 @@
-"""One HTML file about a run, or about several: accuracy, spikes on their way through the layers, delays, cost."""
+"""One HTML file about a run, or about several: accuracy, spikes through the layers, delays, cost."""
 
 from ranvier.analysis.report.page import render
 from ranvier.analysis.report.run_report import ReportSettings, RunReport

@@ -89,7 +89,7 @@ def best_run(reports: Sequence[RunReport]) -> RunReport | None:
 
 
 def on_same_clips(one: RunReport, other: RunReport) -> bool:
-    """Whether their accuracies are of the same clips, as far as the runs tell."""
+    """Whether their accuracies are of the same clips, as far as the runs say."""
     mine, others = main_accuracy(one), main_accuracy(other)
     if mine is None or others is None or (mine[0], mine[1].clips) != (others[0], others[1].clips):
         return False

@@ -1,4 +1,4 @@
-// Spikes through all layers over time, and the way that a neuron's spikes take.
+// Spikes through all layers over time, and the path of a neuron's spikes.
 
 const PAST = 0.62, FUTURE = 0.16;
 const LATEST = 3, OLDER = 0.16; // of many spikes the latest are drawn fully

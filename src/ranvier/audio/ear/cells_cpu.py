@@ -14,7 +14,7 @@ Bushy cell: a leaky membrane with an exponential synapse that sums the fibres,
 
     s = s e^(-dt / 0.5 ms) + fired      v = v e^(-dt / 1 ms) + s W dt / fibres, at most 1
 
-It spikes at the end of a step with v = 1, is set to 0 and hears nothing for 1 ms.
+It spikes at the end of a step with v = 1, is set to 0 and takes no input for 1 ms (refractory).
 
 Source: Cramer et al. 2020 (doi 10.1109/TNNLS.2020.3044364). Double precision and no reordering of sums, so that every
 machine gives the same spikes.
@@ -71,12 +71,12 @@ def spikes(
     velocity: NDArray[np.float64], uniform: NDArray[np.float64], fibres: int, steps_per_second: float, step: int,
     state: NDArray[np.float64], first: int, times: NDArray[np.int64], units: NDArray[np.int64],
 ) -> int:  # fmt: skip
-    """Step some channels through a stretch of time.
+    """Run some channels for some time steps.
 
     Args:
         velocity, uniform: ``[channel, step]``, whole lanes of channels.
         fibres: fibres per channel.
-        step: number of the stretch's first step.
+        step: number of the first of them.
         state: of these channels, changed in place.
         first: number of the first channel.
         times, units: where the spikes go, in order of channels and then time.

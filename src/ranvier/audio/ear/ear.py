@@ -1,4 +1,4 @@
-"""The whole way from a sound to spikes."""
+"""From a sound to spikes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Ear:
         """Spikes of one sound.
 
         Args:
-            sound: of any rate; the ear hears it at 48 kHz.
+            sound: of any rate; it is resampled to 48 kHz.
             generator: randomness of the nerve fibres.
             cache: folder of the membrane's table; None means the user's.
 

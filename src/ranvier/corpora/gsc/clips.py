@@ -22,7 +22,7 @@ Classes = Literal[35, 12]
 
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 _PIECE_S = 1.0
-# each split cuts its silence from a stretch of its own of every noise file
+# each split cuts its silence from a span of its own of every noise file
 _STRETCHES: dict[Split, tuple[float, float]] = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 
 

@@ -69,7 +69,7 @@ def read_gsc(
 
 
 def _identity(files: GscFiles) -> list[list[str | int | float]]:
-    """What tells the clips from others: word, name, size and date of the files, and where in them they begin."""
+    """What identifies the clips: word, name, size and date of the files, and where in them they begin."""
     identity: list[list[str | int | float]] = []
     for path, start_s in zip(files.paths, files.start_s.tolist(), strict=True):
         status = path.stat()

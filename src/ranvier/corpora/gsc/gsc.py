@@ -75,7 +75,7 @@ class GSC(FileCorpus):
         """The official splits; what was computed once lies in the cache."""
         root = self.folder()
         if self.input == "ear" and self.words == "12":
-            raise ConfigError("data.words: 12 is not allowed with data.input = ear (35; the ear hears no silence)")
+            raise ConfigError("data.words: 12 is not allowed with data.input = ear (35; silence gives no spikes)")
         train, validation = (self._read(root, split, progress) for split in ("train", "validation"))
         if not any(spoken.split == "test" for spoken in partition(root)):
             return Splits(train, validation)

@@ -1,4 +1,4 @@
-"""The contract of the delayed current: checks, then the way to compute it."""
+"""The contract of the delayed current: checks, then the plan."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def delayed_current(
 
         I[t, j] = bias[j] + sum_synapse sum_i weight[j, i] * sum_{m=0..max_delay} g(m; delay[j, i], sigma) * x[t - m, i]
         gaussian: g(m) = exp(-((m - d) / sigma)^2 / 2) / (1e-7 + sum_m' exp(-((m' - d) / sigma)^2 / 2))
-        triangle: g(m) = max(0, 1 + sigma - |m - d|), normalised the same way
+        triangle: g(m) = max(0, 1 + sigma - |m - d|), normalised in the same manner
         sigma None (frozen): g(m) = 1 where m = round(d), else 0
 
     Args:
@@ -93,13 +93,13 @@ def delayed_current(
     else:
         check_sigma(sigma, kernel)
     delay = delay.clamp(0, max_delay)
-    way = plan(x, weight, delay, sigma, max_delay=max_delay, history=history)
-    if way.name == "dense":
+    chosen = plan(x, weight, delay, sigma, max_delay=max_delay, history=history)
+    if chosen.name == "dense":
         return reference.delayed_current(
             x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
         )
     delay = delay.expand_as(weight)
-    if way.name == "events":
+    if chosen.name == "events":
         padded_input = x if history is None else torch.cat([history, x])
         current: Tensor = events.frozen_current(padded_input, weight, delay, max_delay, len(padded_input) - len(x))
     else:
@@ -117,7 +117,7 @@ def _spectral(
     kernel: Kernel,
     history: Tensor | None,
 ) -> Tensor:
-    """The spectral way, in one piece or, where that is less work, in chunks of time beside one another."""
+    """The spectral algorithm, in one piece or, where that is less work, in chunks of time beside one another."""
     (time, batch, sources), targets = x.shape, weight.shape[1]
     chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
     whole = chunk == time
@@ -167,7 +167,7 @@ def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int,
 
 
 class Plan(NamedTuple):
-    """A way to compute the delayed current, and why it was chosen."""
+    """The algorithm that computes the delayed current, and why it was chosen."""
 
     name: str
     why: str
@@ -188,10 +188,10 @@ def plan(
     max_delay: int,
     history: Tensor | None = None,
 ) -> Plan:
-    """The way :func:`delayed_current` takes for these arguments.
+    """The algorithm that :func:`delayed_current` takes for these arguments.
 
     - ``events``: on a CPU, where delays are frozen and no gradient is wanted. Direct sums in double precision, so that
-      a frozen network's spikes do not depend on the way.
+      a frozen network's spikes do not depend on it.
     - ``spectral``: where it takes fewer multiply-adds, counted with what each frequency costs beside them. Forward, for
       K taps and F = (time + K - 1) / 2 frequencies: F (4 batch source target + 2 time batch (source + target) +
       2 K source target), against batch source target K time of the dense convolution; a long clip counts as several

@@ -1,5 +1,5 @@
 """Leaky integrate-and-fire over a sequence."""
 
-from ranvier.ops.lif.op import leaky_integrator, lif
+from ranvier.ops.lif.op import lif
 
-__all__ = ["leaky_integrator", "lif"]
+__all__ = ["lif"]

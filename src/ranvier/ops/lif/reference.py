@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ranvier.ops.integrator.reference import leaky_integrator as leaky_integrator  # benchmarks/peer.py
 from ranvier.ops.surrogate import Surrogate, spike
 
 
@@ -20,12 +21,3 @@ def lif(
         v = v * (1 - s.detach())
         spikes.append(s)
     return torch.stack(spikes) if spikes else torch.empty_like(current), v
-
-
-def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    v = current.new_zeros(current.shape[1:]) if state is None else state
-    voltages = []
-    for step in current.unbind(0):
-        v = decay * v + step
-        voltages.append(v)
-    return torch.stack(voltages) if voltages else torch.empty_like(current), v

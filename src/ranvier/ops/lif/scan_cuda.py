@@ -5,15 +5,14 @@ Products and sums are not fused, so that a voltage is the same number here, in t
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from ranvier.ops.launch_cuda import launch
+
 SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as _slope takes them
-_BLOCK = 128
 _HALF_PI = tl.constexpr(1.5707963267948966)
 
 
@@ -98,61 +97,13 @@ def _lif_backward(
     tl.store(grad_state + place, carry, mask=inside)
 
 
-@triton.jit
-def _integrate(current, decay, state, voltage, time, width, neurons, BLOCK: tl.constexpr):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < width
-    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
-    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
-    v = tl.load(state + place, mask=inside, other=0.0)
-    for t in range(time):
-        row = place + row_length * t
-        v = d * v + tl.load(current + row, mask=inside, other=0.0)
-        tl.store(voltage + row, v, mask=inside)
-
-
-@triton.jit
-def _integrate_backward(
-    grad, voltage, decay, state, grad_current, grad_decay, grad_state, time, width, neurons, BLOCK: tl.constexpr
-):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < width
-    row_length = tl.zeros_like(place) + width  # 64 bits wide, as place
-    d = tl.load(decay + place % neurons, mask=inside, other=0.0)
-    first = tl.load(state + place, mask=inside, other=0.0)
-    carry = tl.zeros_like(d)
-    to_decay = tl.zeros_like(d)
-    for back in range(time):
-        t = time - 1 - back
-        row = place + row_length * t
-        grad_v = tl.load(grad + row, mask=inside, other=0.0) + carry
-        tl.store(grad_current + row, grad_v, mask=inside)
-        later = row >= width
-        begin = tl.load(voltage + row - row_length, mask=inside & later, other=0.0)
-        begin = tl.where(later, begin, first)
-        to_decay += grad_v * begin
-        carry = d * grad_v
-    tl.store(grad_decay + place, to_decay, mask=inside)
-    tl.store(grad_state + place, carry, mask=inside)
-
-
-def _launch(kernel: Any, current: Tensor, *arguments: Any, **constants: Any) -> None:
-    time, batch, neurons = current.shape
-    width = batch * neurons
-    # triton launches on the current GPU, which need not be the tensors'
-    with torch.cuda.device_of(current):
-        kernel[(triton.cdiv(width, _BLOCK),)](
-            *arguments, time, width, neurons, **constants, BLOCK=_BLOCK, enable_fp_fusion=False
-        )
-
-
 def lif(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, the state after the last step and the voltages, as :func:`ranvier.ops.lif.scan.lif_scan`."""
     inputs = [tensor.contiguous() for tensor in (current, decay, threshold, state)]
     spikes = torch.empty_like(inputs[0])
     end = torch.empty_like(inputs[3])
     voltage = torch.empty_like(inputs[0]) if keep else current.new_empty(0, 0, 0)
-    _launch(_lif, current, *inputs, spikes, end, voltage, KEEP=keep)
+    launch(_lif, current, *inputs, spikes, end, voltage, KEEP=keep)
     return spikes, end, voltage
 
 
@@ -173,22 +124,5 @@ def lif_backward(
     to_decay, to_threshold, to_state = (torch.empty_like(inputs[5]) for _ in range(3))
     outputs = (to_current, to_decay, to_threshold, to_state)
     kind = SURROGATES.index(surrogate)
-    _launch(_lif_backward, voltage, *inputs, *outputs, alpha, KIND=kind, PARAMETERS=parameters)
+    launch(_lif_backward, voltage, *inputs, *outputs, alpha, KIND=kind, PARAMETERS=parameters)
     return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
-
-
-def integrate(current: Tensor, decay: Tensor, state: Tensor) -> Tensor:
-    """Voltages, as :func:`ranvier.ops.lif.scan.integrator_scan`."""
-    inputs = [tensor.contiguous() for tensor in (current, decay, state)]
-    voltage = torch.empty_like(inputs[0])
-    _launch(_integrate, current, *inputs, voltage)
-    return voltage
-
-
-def integrate_backward(grad: Tensor, voltage: Tensor, decay: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients to current, decay and state, as :func:`ranvier.ops.lif.scan.integrator_scan_backward`."""
-    inputs = [tensor.contiguous() for tensor in (grad, voltage, decay, state)]
-    to_current = torch.empty_like(inputs[1])
-    to_decay, to_state = torch.empty_like(inputs[3]), torch.empty_like(inputs[3])
-    _launch(_integrate_backward, voltage, *inputs, to_current, to_decay, to_state)
-    return to_current, to_decay.sum(0), to_state

@@ -1,4 +1,4 @@
-"""The contract of sequence normalisation: checks, then the way to compute it."""
+"""The contract of sequence normalisation: checks, then the plan."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The contract of the stateful synapse: checks, then the way to compute it."""
+"""The contract of the stateful synapse: checks, then the equation."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from ranvier.ops.inputs import of_type, over_time
+from ranvier.ops.inputs import neuron_inputs
 from ranvier.ops.trace import reference
 
 
@@ -26,10 +26,5 @@ def trace(spikes: Tensor, decay: Tensor, state: Tensor | None = None) -> tuple[T
 
     Source: SpikingJelly's Trace with 1 / tau = 1 - decay, after Diehl & Cook 2015 (10.3389/fncom.2015.00099).
     """
-    spikes = over_time("spikes", spikes, decay, "neuron")
-    if decay.shape not in ((), spikes.shape[2:]):
-        raise ValueError(f"decay: shape {tuple(decay.shape)} is neither a scalar nor [{spikes.shape[2]}]")
-    if state is not None and state.shape != spikes.shape[1:]:
-        raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(spikes.shape[1:])}")
-    state = None if state is None else of_type("state", state, decay)
+    spikes, state = neuron_inputs("spikes", spikes, state, decay=decay)
     return reference.trace(spikes, decay, state)

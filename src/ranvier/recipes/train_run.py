@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,11 +22,12 @@ from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.diverged import DivergedError
-from ranvier.recipes.evaluate import Evaluation, evaluate
-from ranvier.recipes.fit import FitResult, ProgressCallback, fit
+from ranvier.recipes.evaluation import Evaluation, evaluate
+from ranvier.recipes.fit import FitResult, ProgressCallback, Silent, fit
 from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
 from ranvier.recipes.predict import predict
+from ranvier.recipes.pretrained import find_run, is_pretrained
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.rounding import accuracy_before_rounding
 from ranvier.recipes.run_config import config_values, move_data, read_config
@@ -49,13 +51,13 @@ from ranvier.runs.provenance import git_commit, machine, versions
 _MOST_SPEAKERS = 20  # up to so many have an accuracy each
 
 
-def train(config: Config, folder: Path, progress: ProgressCallback, *, force: bool = False) -> RunResult:
+def train(config: Config, folder: Path, progress: ProgressCallback | None = None, *, force: bool = False) -> RunResult:
     """Train a recipe in a new folder.
 
     Args:
         config: what to train.
         folder: is made; holds everything that the run leaves.
-        progress: called while it goes on.
+        progress: called while it goes on; None shows nothing.
         force: replace an older run of that name.
 
     Raises:
@@ -64,6 +66,7 @@ def train(config: Config, folder: Path, progress: ProgressCallback, *, force: bo
         DivergedError: see :func:`ranvier.recipes.fit.fit`; ``network.safetensors`` is of the best epoch before, if one
             had ended.
     """
+    progress = progress or Silent()
     check_folder(folder, force=force)
     config = config.model_copy(update={"data": config.data.resolved()})
     splits = _check_data(config, folder, progress)
@@ -76,12 +79,12 @@ def train(config: Config, folder: Path, progress: ProgressCallback, *, force: bo
         return _resume(config, folder, progress, splits)
 
 
-def resume(folder: Path, progress: ProgressCallback, *, data_root: Path | None = None) -> RunResult:
+def resume(folder: Path, progress: ProgressCallback | None = None, *, data_root: Path | None = None) -> RunResult:
     """Resume a run bit-exactly; of a finished run only the result is returned.
 
     Args:
         folder: of the run.
-        progress: called while it goes on.
+        progress: called while it goes on; None shows nothing.
         data_root: where its data are now, which the run then notes; None means where they were.
 
     Raises:
@@ -89,7 +92,12 @@ def resume(folder: Path, progress: ProgressCallback, *, data_root: Path | None =
             ``data_root`` holds other data.
         DataError: the data are not there.
     """
-    config = read_config(folder, data_root)
+    if is_pretrained(find_run(os.fspath(folder))):
+        raise ConfigError(
+            f"--resume: {folder} comes with the package and is finished (a run's folder allowed; --train.init-from "
+            f"{folder.name} trains from it)"
+        )
+    progress, config = progress or Silent(), read_config(folder, data_root)
     with run_lock(folder):
         if data_root is not None:
             _check_same_data(folder, data_root, progress)
