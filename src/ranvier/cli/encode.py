@@ -19,7 +19,7 @@ def add_encode(commands: Any) -> None:
         "libsndfile reads; any rate; several channels are mixed) and write its spikes in SHD's HDF5 format. A class is "
         "a file's folder, unless a pattern says otherwise; names of the Heidelberg Digits, the Free Spoken Digit "
         "Dataset and Google Speech Commands are known. Files that are passed over are listed. The same sound and seed "
-        "give the same spikes. A stopped call is continued by the same call. Files of one folder alone, with names that "
+        "give the same spikes. A stopped call is continued by the same call. Files of one folder, whose names "
         "say nothing, give a recording without labels, for ranvier run.",
         allow_abbrev=False,
     )
@@ -37,8 +37,8 @@ def add_encode(commands: Any) -> None:
     encode.add_argument(
         "--streaming",
         action="store_true",
-        help="hear sound as it comes, with a running gain in place of the clip's level and a latency below 50 ms, for a "
-        "network that is to run on live sound (ranvier run NETWORK -)",
+        help="hear sound as it comes, with a running gain in place of the clip's level and a latency below 50 ms, for "
+        "a network that is to run on live sound (ranvier run NETWORK -)",
     )
     encode.add_argument("--seed", metavar="N", type=whole, default=0, help="of the nerve fibres (default: 0)")
     encode.add_argument(

@@ -273,9 +273,10 @@ class EarStream:
             band.velocity(self._sound, self._velocity)
         np.random.default_rng([*self._seed, self._block]).random(out=self._uniform)
         times, units = self._room
+        first = 1 + self._block * HOP
         count = cells_cpu.spikes(
-            self._velocity, self._uniform, self.ear.fibres, float(bm.STEPS_PER_SECOND), 1 + self._block * HOP, self._cells, 0,
-            times, units,
+            self._velocity, self._uniform, self.ear.fibres, float(bm.STEPS_PER_SECOND), first, self._cells, 0, times,
+            units,
         )  # fmt: skip
         self._block += 1
         self._filled = len(self._sound) - 2 * HOP
