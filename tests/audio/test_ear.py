@@ -93,9 +93,9 @@ def test_the_number_of_fibres_that_fire_is_binomial() -> None:
 def _ours(velocity: NDArray[np.float64], seed: int, channels: int) -> NDArray[np.int64]:
     """Steps of the spikes of many channels that hear the same."""
     state = cells_cpu.silent(channels, STEPS)
-    uniform = np.random.default_rng(seed).random((channels, len(velocity)))
+    uniform = np.random.default_rng(seed).random((channels, len(velocity))).T.copy()
     times, units = np.empty(10**6, np.int64), np.empty(10**6, np.int64)
-    moved = np.tile(velocity, (channels, 1))
+    moved = np.tile(velocity[:, None], (1, channels))
     count = cells_cpu.spikes(moved, uniform, 40, float(STEPS), 0, state, 0, times, units)
     return times[:count]
 
@@ -121,10 +121,7 @@ def test_cells_are_lauschers_in_distribution(size: float) -> None:
 
 def test_a_bushy_cell_rests_for_a_millisecond() -> None:
     state = cells_cpu.silent(1, STEPS)
-    velocity = np.zeros((cells_cpu.LANES, 4800))
-    velocity[0] = 1e6
-    uniform = np.ones((cells_cpu.LANES, 4800))
-    uniform[0] = 0.0  # every fibre that is ready fires
+    velocity, uniform = np.full((4800, 1), 1e6), np.zeros((4800, 1))  # every fibre that is ready fires
     times, units = np.empty(10**5, np.int64), np.empty(10**5, np.int64)
     count = cells_cpu.spikes(velocity, uniform, 40, float(STEPS), 0, state, 7, times, units)
     assert count > 50

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from ranvier.audio.ear import Ear
+from ranvier.audio.ear import Ear, StreamingEar
 from ranvier.audio.encode import encode
 from ranvier.audio.naming import Naming
 from ranvier.corpora.heidelberg import divide
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.inspection import inspect_recording
+from ranvier.data.recording import Recording
 
 EAR = Ear(channels=8)
 
@@ -119,10 +120,39 @@ def test_nothing_that_can_be_heard(tmp_path: Path, cache: Path) -> None:
 def test_one_class_is_no_task(tmp_path: Path, cache: Path) -> None:
     write(tmp_path / "a" / "x.wav", 0)
     with pytest.raises(DataError, match="all 1 clips are of one class, 'a'"):
-        encode([tmp_path], tmp_path / "out.h5", ear=EAR, cache=cache)
+        encode([tmp_path], tmp_path / "out.h5", ear=EAR, cache=cache, need_classes=True)
     for out, message in ((tmp_path / "out.wav", "not a .h5"), (tmp_path / "none" / "out.h5", "no such folder")):
         with pytest.raises(DataError, match=message):
             encode([tmp_path], out, ear=EAR, cache=cache)
+
+
+def test_files_of_one_folder_have_no_labels(tmp_path: Path, cache: Path) -> None:
+    out = tmp_path / "out.h5"
+    done = encode([write(tmp_path / "a" / "x.wav", 0), write(tmp_path / "a" / "y.wav", 1)], out, ear=EAR, cache=cache)
+    assert (done.clips, done.classes, done.speakers) == (2, (), ())
+    inspection = inspect_recording(out)
+    assert (inspection.clips, inspection.classes, inspection.faults) == (2, (), ())
+    assert any(note.startswith("has no labels") for note in inspection.notes)
+    assert read_files(out) == ["a/x.wav", "a/y.wav"]
+    with pytest.raises(DataError, match=r"out\.h5: has no labels: dataset 'labels' is missing"):
+        read_recording(out, Grid(8, 1, 10.0), cache=tmp_path / "cache")
+    # a name that says its class is believed, of one class too
+    one = encode([write(tmp_path / "b" / "7_theo_0.wav", 0)], tmp_path / "one.h5", ear=EAR, cache=cache)
+    assert (one.classes, one.speakers) == (("7",), ("theo",))
+
+
+def test_the_streaming_ear_encodes_and_is_noted(sounds: Path, tmp_path: Path, cache: Path) -> None:
+    files = []
+    for number, workers in enumerate((1, 3)):
+        out = tmp_path / f"{number}.h5"
+        encode([sounds], out, ear=StreamingEar(channels=8), workers=workers, cache=cache)
+        files.append(out.read_bytes())
+    assert files[0] == files[1]
+    assert Recording.open(tmp_path / "0.h5").ear == {
+        "channels": 8, "fibres": 40, "level": 0.45, "floor": 0.01, "form": "streaming",
+    }  # fmt: skip
+    encode([sounds], tmp_path / "clip.h5", ear=EAR, cache=cache)
+    assert "form" not in (Recording.open(tmp_path / "clip.h5").ear or {})
 
 
 def test_an_interrupted_call_is_continued(sounds: Path, tmp_path: Path, cache: Path) -> None:

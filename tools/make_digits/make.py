@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.ear import StreamingEar
 from ranvier.audio.sound import Sound, trimmed
 from ranvier.corpora.digits import CLASSES, GRID, SPLITS, Digits, write_digits
 from ranvier.data.dataset import DataError
@@ -127,6 +127,7 @@ def make_digits(
         voices=np.array([names.index(row.voice) for row in rows]),
         splits=np.array([SPLITS.index(row.split) for row in rows]),
         names=tuple(names),
+        ear="streaming",
     )
     write_digits(digits, out)
     return digits
@@ -144,11 +145,11 @@ def encode(
     """Counts ``[step, source]`` of each."""
     import soundfile
 
-    ear = Ear()
+    ear = StreamingEar()
     counts: list[NDArray[np.uint8]] = []
 
     def count(sound: Sound) -> NDArray[np.uint8]:
-        times, units = ear.encode(sound, clip_generator(seed, sound), cache=cache)
+        times, units = ear.encode(sound, seed=seed, cache=cache)
         step, source, many = GRID.count(times, units)
         clip = np.zeros((int(step.max(initial=0)) + 1, GRID.sources), np.uint8)
         clip[step, source] = many

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.audio.ear import Ear, clip_generator
+from ranvier.audio.ear import Ear, StreamingEar, clip_generator
 from ranvier.audio.naming import Naming, guess_naming
 from ranvier.audio.sound import LONGEST_S, read_sound
 from ranvier.audio.sound_files import SoundFiles, find_sounds
@@ -27,6 +27,8 @@ from ranvier.locks import file_lock
 
 _VERSION = 2  # of what encoding one file gives
 _FILES_AT_ONCE = 32
+
+AnyEar = Ear | StreamingEar
 
 Clip = tuple[NDArray[np.float16], NDArray[np.uint16]]
 """Times in seconds, and channels."""
@@ -39,7 +41,7 @@ class EncodeResult:
     Attributes:
         file: the recording that was written.
         clips: how many it holds.
-        classes, speakers: names found.
+        classes, speakers: names found; no classes where nothing tells the clips apart: the recording has no labels.
         left_out: file and reason, for each that was left out.
         notes: what else was passed over: files that are not sound, folders that gave no clip.
         naming: how names were read, in words.
@@ -60,7 +62,7 @@ def encode(
     places: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    ear: Ear | None = None,
+    ear: AnyEar | None = None,
     seed: int = 0,
     naming: Naming | None = None,
     longest_s: float = LONGEST_S,
@@ -68,8 +70,11 @@ def encode(
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
+    need_classes: bool = False,
 ) -> EncodeResult:
     """Encode sound files with an ear, and write its spikes in SHD's HDF5 format.
+
+    Files that lie in one folder, named in no known way, give a recording without labels.
 
     A file's spikes depend on its samples, the seed and the ear alone. Unreadable files are skipped and listed. An
     interrupted call is continued by the same call: what is done is kept in a folder beside ``out`` until all is done.
@@ -78,7 +83,7 @@ def encode(
         places: files and folders, searched for whatever libsndfile reads; see
             :func:`ranvier.audio.sound_files.find_sounds`.
         out: the recording to write, ``.h5``.
-        ear: the ear; None means the one of SHD.
+        ear: the ear, of whole clips or streaming; None means the one of SHD.
         seed: of the nerve fibres, >= 0.
         naming: how classes and speakers are named; None recognises well-known collections, else takes folders' names.
         longest_s: longer sounds are left out.
@@ -86,10 +91,11 @@ def encode(
         cache: folder of the membrane's table; None means the user's.
         progress: called with (files done, files in all).
         wait: for another call that writes ``out``, to replace what it wrote; False refuses instead.
+        need_classes: refuse clips of one class.
 
     Raises:
-        DataError: a place is not there, nothing could be encoded, there is one class only, or another call writes
-            ``out`` and is not waited for.
+        DataError: a place is not there, nothing could be encoded, there is one class only where more are needed, or
+            another call writes ``out`` and is not waited for.
     """
     found = find_sounds([Path(place) for place in places])
     how = (
@@ -99,7 +105,7 @@ def encode(
         naming, how = guess_naming([name for _, name in found.files])
     return encode_files(
         found, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
-        progress=progress, wait=wait,
+        progress=progress, wait=wait, need_classes=need_classes,
     )  # fmt: skip
 
 
@@ -117,13 +123,14 @@ def encode_files(
     how: str,
     classes: Sequence[str] | None = None,
     speakers: Sequence[str] | None = None,
-    ear: Ear | None = None,
+    ear: AnyEar | None = None,
     seed: int = 0,
     longest_s: float = LONGEST_S,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
+    need_classes: bool = False,
 ) -> EncodeResult:
     """:func:`encode` for files that have been found: each with the name that ``naming`` reads.
 
@@ -155,17 +162,32 @@ def encode_files(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        about = {"ear": json.dumps(asdict(ear)), "seed": seed}
-        return _written(out, work, len(batches), how, classes, speakers, found, about)
+        about = {"ear": json.dumps(ear_settings(ear)), "seed": seed}
+        labelled = _Labelled(how, classes, speakers, by_folder=naming.label is None, needed=need_classes)
+        return _written(out, work, len(batches), labelled, found, about)
+
+
+def ear_settings(ear: AnyEar) -> dict[str, Any]:
+    """What a recording notes of the ear that made it; ``form`` is there for the streaming one alone."""
+    return {**asdict(ear), **({"form": "streaming"} if isinstance(ear, StreamingEar) else {})}
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """How clips get their classes and speakers: in words, all that there can be, and what is asked for."""
+
+    how: str
+    classes: Sequence[str] | None
+    speakers: Sequence[str] | None
+    by_folder: bool
+    needed: bool
 
 
 def _written(
     out: Path,
     work: Path,
     batches: int,
-    how: str,
-    classes: Sequence[str] | None,
-    speakers: Sequence[str] | None,
+    labelled: _Labelled,
     found: SoundFiles,
     about: dict[str, Any],
 ) -> EncodeResult:
@@ -178,19 +200,24 @@ def _written(
         raise DataError(f"{out}: none of {len(rows)} files could be encoded; the first: {faults[0][1]}")
     left_out = (*faults, *((name, f"{name}: {reason}") for name, reason in found.skipped))
     notes = (*found.notes, *_silent_folders(rows))
+    how, classes = labelled.how, labelled.classes
     classes = _names(row["label"] for row in kept) if classes is None else tuple(classes)
+    speakers = labelled.speakers
     known = _names(row["speaker"] or "" for row in kept) if speakers is None else tuple(speakers)
-    if len(classes) == 1:
+    if len(classes) == 1 and labelled.needed:
         shutil.rmtree(work)
         raise DataError(
             f"{out}: all {len(kept)} clips are of one class, {classes[0]!r} ({how}); name classes by folders "
             f"or by a label pattern" + (f"; {len(left_out)} files were skipped: {left_out[0][1]}" if left_out else "")
         )
+    if len(classes) == 1 and labelled.by_folder:
+        classes, how = (), "no labels: all files lie in one folder"
     named = any(row["speaker"] for row in kept)
     write_clips(
         out,
         (clip for number in range(batches) for clip in _clips(work, number)),
-        np.array([classes.index(row["label"]) for row in kept]),
+        np.array([classes.index(row["label"]) for row in kept]) if classes else None,
+        size=len(kept),
         classes=classes,
         speakers=np.array([known.index(row["speaker"] or "") for row in kept]) if named else None,
         speaker_names=known if named else (),
@@ -212,16 +239,19 @@ def _silent_folders(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def encode_file(
-    path: Path, ear: Ear, seed: int, *, longest_s: float = LONGEST_S, cache: str | os.PathLike[str] | None = None
+    path: Path, ear: AnyEar, seed: int, *, longest_s: float = LONGEST_S, cache: str | os.PathLike[str] | None = None
 ) -> Clip:
     """Spikes of one file, in the types of the format."""
     sound = read_sound(path, longest_s=longest_s)
-    times, units = ear.encode(sound, clip_generator(seed, sound), cache=cache)
+    if isinstance(ear, StreamingEar):
+        times, units = ear.encode(sound, seed=seed, cache=cache)
+    else:
+        times, units = ear.encode(sound, clip_generator(seed, sound), cache=cache)
     return times.astype(np.float16), units
 
 
 def _encoded(
-    item: tuple[Path, str], ear: Ear, seed: int, naming: Naming, longest_s: float, cache: Any
+    item: tuple[Path, str], ear: AnyEar, seed: int, naming: Naming, longest_s: float, cache: Any
 ) -> dict[str, Any]:
     path, name = item
     try:
@@ -262,10 +292,10 @@ def _only_writer(out: Path, wait: bool) -> Iterator[None]:
 
 
 def _work_folder(
-    out: Path, files: Sequence[tuple[Path, str]], ear: Ear, seed: int, naming: Naming, longest_s: float
+    out: Path, files: Sequence[tuple[Path, str]], ear: AnyEar, seed: int, naming: Naming, longest_s: float
 ) -> Path:
     """Where finished batches lie; one of other files or settings is emptied."""
-    key = fingerprint(files, asdict(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE)
+    key = fingerprint(files, ear_settings(ear), seed, asdict(naming), longest_s, _FILES_AT_ONCE)
     work = out.with_name(f"{out.name}.part")
     mark = work / "settings"
     if not (mark.exists() and mark.read_text(encoding="utf-8") == key):

@@ -22,6 +22,7 @@ from ranvier.cli.probe import add_probe, run_probe
 from ranvier.cli.quantize import add_quantize, run_quantize
 from ranvier.cli.report import NETWORK, add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
+from ranvier.cli.run import add_run, run_run
 from ranvier.cli.watch import add_watch, run_watch
 from ranvier.escape import escape_controls
 
@@ -130,6 +131,7 @@ def _dispatch(given: list[str]) -> int:
     )
     copy.add_argument("recipe", metavar="RECIPE", help="name of a recipe (ranvier ls)")
     copy.add_argument("file", metavar="FILE", type=Path, help="file to write; it must not exist")
+    add_run(commands)
     add_encode(commands)
     add_data(commands, _Parser)
     add_probe(commands)
@@ -155,6 +157,7 @@ def _dispatch(given: list[str]) -> int:
         "ls": _ls,
         "cp": _cp,
         "bench": _bench,
+        "run": run_run,
         "encode": run_encode,
         "data": run_data,
         "probe": run_probe,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranvier.audio.ear import Ear, StreamingEar
 
 
 def add_encode(commands: Any) -> None:
@@ -16,11 +19,14 @@ def add_encode(commands: Any) -> None:
         "libsndfile reads; any rate; several channels are mixed) and write its spikes in SHD's HDF5 format. A class is "
         "a file's folder, unless a pattern says otherwise; names of the Heidelberg Digits, the Free Spoken Digit "
         "Dataset and Google Speech Commands are known. Files that are passed over are listed. The same sound and seed "
-        "give the same spikes. A stopped call is continued by the same call.",
+        "give the same spikes. A stopped call is continued by the same call. Files of one folder, whose names "
+        "say nothing, give a recording without labels, for ranvier run.",
         allow_abbrev=False,
     )
     encode.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="files and folders")
-    encode.add_argument("--out", metavar="FILE", type=Path, required=True, help="recording to write, .h5")
+    encode.add_argument(
+        "--out", metavar="FILE", type=Path, help="recording to write, .h5 (default: NAME.h5 here, NAME that of PATH)"
+    )
     encode.add_argument("--force", action="store_true", help="replace FILE if it exists")
     encode.add_argument(
         "--label-pattern",
@@ -28,11 +34,16 @@ def add_encode(commands: Any) -> None:
         help="finds the class in a file's path: its group 'label', else its first group, else all it matches",
     )
     encode.add_argument("--speaker-pattern", metavar="REGEX", help="finds the speaker in a file's path, likewise")
+    encode.add_argument(
+        "--streaming",
+        action="store_true",
+        help="hear sound as it comes, with a running gain in place of the clip's level and a latency below 50 ms, for "
+        "a network that is to run on live sound (ranvier run NETWORK -)",
+    )
     encode.add_argument("--seed", metavar="N", type=whole, default=0, help="of the nerve fibres (default: 0)")
     encode.add_argument(
         "--ramp-ms",
         metavar="MS",
-        default="30",
         help="fade at both ends in ms, or 'whole' for a fade over the whole sound, as lauscher 1.0.1 has it "
         "(default: 30)",
     )
@@ -46,7 +57,6 @@ def add_encode(commands: Any) -> None:
         "--flatten",
         metavar="SHARE",
         type=float,
-        default=0.0,
         help="take away a share (0 ... 1) of how a sound's long-term spectrum differs from that of speech, against the "
         "colour of a microphone or a room: 0.7 for few speakers (default: 0, as in SHD)",
     )
@@ -79,33 +89,46 @@ whole.__name__ = "whole number (0 or more)"
 count.__name__ = "whole number (1 or more)"
 
 
+def _ear(options: argparse.Namespace) -> Ear | StreamingEar:
+    from ranvier.audio.ear import Ear, StreamingEar
+    from ranvier.data import DataError
+    from ranvier.errors import RuleError
+
+    given = {name: getattr(options, name) for name in ("ramp_ms", "emphasis_hz", "flatten")}
+    settings = {name: value for name, value in given.items() if value is not None}
+    if options.streaming and settings:
+        raise DataError(f"--{next(iter(settings)).replace('_', '-')}: takes the whole clip (not with --streaming)")
+    if options.ramp_ms is not None:
+        try:
+            settings["ramp_ms"] = None if options.ramp_ms == "whole" else float(options.ramp_ms)
+        except ValueError:
+            raise DataError(f"--ramp-ms: {options.ramp_ms!r} is not allowed (ms, 0 or more, or 'whole')") from None
+    try:
+        ear = StreamingEar if options.streaming else Ear
+        return ear(channels=options.channels, **settings)
+    except RuleError as error:
+        raise DataError(f"--{error.place.replace('_', '-')}", error.value, error.allowed) from None
+
+
 def run_encode(options: argparse.Namespace) -> int:
     """Do it and show what became of the files."""
-    from ranvier.audio.ear import Ear
     from ranvier.audio.encode import encode
     from ranvier.audio.naming import Naming
     from ranvier.cli.progress import ClipProgress
     from ranvier.cli.show import show_encoded
     from ranvier.data import DataError
-    from ranvier.errors import RuleError
 
-    if options.out.exists() and not options.force:
-        raise DataError(f"{options.out}: exists already (--force replaces it)")
-    try:
-        ramp_ms = None if options.ramp_ms == "whole" else float(options.ramp_ms)
-    except ValueError:
-        raise DataError(f"--ramp-ms: {options.ramp_ms!r} is not allowed (ms, 0 or more, or 'whole')") from None
-    try:
-        ear = Ear(channels=options.channels, ramp_ms=ramp_ms, emphasis_hz=options.emphasis_hz, flatten=options.flatten)
-    except RuleError as error:
-        raise DataError(f"--{error.place.replace('_', '-')}", error.value, error.allowed) from None
+    ear = _ear(options)
+    out: Path = options.out or Path(f"{options.paths[0].absolute().stem}.h5")
+    if out.exists() and not options.force:
+        raise DataError(f"{out}: exists already (--force replaces it)")
     naming = None
     if options.label_pattern is not None or options.speaker_pattern is not None:
         naming = Naming(options.label_pattern, options.speaker_pattern)
     with ClipProgress("hearing") as progress:
         encoded = encode(
             options.paths,
-            options.out,
+            out,
             ear=ear,
             seed=options.seed,
             naming=naming,

@@ -228,10 +228,11 @@ def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> 
 def show_encoded(encoded: EncodeResult, most: int = 10) -> None:
     """What became of the sound files."""
     console = Console()
-    speakers = f", {len(encoded.speakers)} speakers" if encoded.speakers else ""
+    classes = f"{len(encoded.classes)} classes, " if encoded.classes else ""
+    speakers = f"{len(encoded.speakers)} speakers, " if encoded.speakers else ""
     print_line(
         console,
-        f"{encoded.file} written: {encoded.clips} clips, {len(encoded.classes)} classes{speakers}, "
+        f"{encoded.file} written: {encoded.clips} clips, {classes}{speakers}"
         f"{encoded.spikes / encoded.clips:,.0f} spikes a clip ({encoded.naming})",
     )
     if encoded.left_out:

@@ -18,6 +18,9 @@ from ranvier.errors import ConfigError
 
 Protocol = Literal["honest", "paper"]
 Progress = Callable[[int, int], None] | None
+EarForm = Literal["clip", "streaming", "custom"]
+"""The ear that made spikes: of whole clips (:class:`ranvier.audio.ear.Ear`) or of sound as it comes
+(:class:`ranvier.audio.ear.StreamingEar`), as they are made by default; or either with settings of its own."""
 
 
 class Corpus(Section, ABC):
@@ -105,6 +108,11 @@ class Corpus(Section, ABC):
     def from_ear(self) -> bool:
         """Whether an ear of 700 channels made the spikes, so that a channel has a frequency."""
         return False
+
+    @property
+    def ear_form(self) -> EarForm | None:
+        """Which ear made the spikes; None where none did, or nobody knows."""
+        return "clip" if self.from_ear else None
 
     @property
     def leave_one_speaker_out(self) -> bool:

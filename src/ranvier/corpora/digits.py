@@ -7,13 +7,13 @@ import lzma
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ranvier.corpora.corpus import Corpus, Progress, Protocol
+from ranvier.corpora.corpus import Corpus, EarForm, Progress, Protocol
 from ranvier.corpora.section import OptionalPath
 from ranvier.corpora.splits import Splits
 from ranvier.data.dataset import DataError, SpikeDataset
@@ -40,6 +40,7 @@ class Digits:
         voices: ``[clip]`` index into ``names``.
         splits: ``[clip]`` index into ``SPLITS``; a voice is in one of them only.
         names: of the voices.
+        ear: the form of the ear that heard them.
     """
 
     counts: NDArray[np.uint8]
@@ -48,6 +49,7 @@ class Digits:
     voices: NDArray[np.int64]
     splits: NDArray[np.int64]
     names: tuple[str, ...]
+    ear: EarForm = "clip"
 
     def dataset(self) -> SpikeDataset:
         """Every clip, in order."""
@@ -81,7 +83,8 @@ def read_digits(path: Path | None = None) -> Digits:
     try:
         with np.load(io.BytesIO(lzma.decompress(source.read_bytes())), allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in ("counts", "lengths", "labels", "voices", "splits")}
-            return Digits(**values, names=tuple(str(name) for name in arrays["names"]))
+            ear = "streaming" if "ear" in arrays and str(arrays["ear"]) == "streaming" else "clip"
+            return Digits(**values, names=tuple(str(name) for name in arrays["names"]), ear=ear)
     except (lzma.LZMAError, ValueError, KeyError, EOFError, OSError) as error:
         raise DataError(f"{source}: is not a file of digits ({error})") from None
 
@@ -97,6 +100,7 @@ def write_digits(digits: Digits, path: Path) -> None:
         voices=digits.voices,
         splits=digits.splits,
         names=np.array(digits.names),
+        **({} if digits.ear == "clip" else {"ear": np.array(digits.ear)}),
     )
     # positions within a step say which channel a count belongs to; literals follow the neighbours
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
@@ -109,6 +113,22 @@ class SpokenDigits(Corpus):
 
     kind: Literal["digits"]
     file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
+
+    ear: EarForm = Field(
+        "clip", description="form of the ear that heard the clips; a run notes what its file says of itself"
+    )
+
+    def resolved(self) -> Self:
+        """With the form of the ear that the file names."""
+        return self.model_copy(update={"ear": self._read().ear})
+
+    @property
+    def ear_form(self) -> EarForm:
+        """Which ear made the spikes."""
+        return self.ear
+
+    def _read(self) -> Digits:
+        return read_digits(None if self.file is None else Path(self.file))
 
     @property
     def dt_ms(self) -> float:
@@ -136,7 +156,7 @@ class SpokenDigits(Corpus):
 
     def splits(self, *, protocol: Protocol = "honest", progress: Progress = None) -> Splits:
         """As the file divides them, by voices."""
-        digits = read_digits(None if self.file is None else Path(self.file))
+        digits = self._read()
         dataset = digits.dataset()
         train, validation, test = (Subset(dataset, digits.clips(name)) for name in SPLITS)
         return Splits(train, validation, read_test=lambda: test, example=True)

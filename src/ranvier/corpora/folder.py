@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from ranvier.audio.sound_files import is_sound
-from ranvier.corpora.corpus import Progress, Protocol
+from ranvier.corpora.corpus import EarForm, Progress, Protocol
 from ranvier.corpora.fsdd import official_split
 from ranvier.corpora.held_out import HeldOut, speaker_numbers
 from ranvier.corpora.section import Names, OptionalText
@@ -21,6 +21,7 @@ from ranvier.data.cache import cache_folder, cache_lock
 from ranvier.data.dataset import SpikeDataset
 from ranvier.data.event_files import find_event_files
 from ranvier.data.hdf5 import read_left_out
+from ranvier.data.recording import Recording
 from ranvier.data.split import split_clips
 from ranvier.data.subset import Subset, speaker_name
 from ranvier.errors import ConfigError
@@ -46,6 +47,11 @@ class LabelledFolder(HeldOut):
     speaker_pattern: OptionalText = Field(
         None, description="regular expression that finds the speaker in a sound file's path"
     )
+    ear: EarForm = Field(
+        "clip",
+        description="which ear hears a folder of sound: that of whole clips, or streaming, for a network that is to "
+        "run on sound as it comes; a run notes what a recording says of itself (custom: with settings of its own)",
+    )
     ear_seed: int = Field(ge=0, description="seed of the ear's nerve fibres")
 
     def train_file(self, root: Path) -> Path | None:
@@ -55,6 +61,24 @@ class LabelledFolder(HeldOut):
     def without_speaker(self, number: int, name: str) -> Self:
         """The same with one speaker's clips as validation."""
         return self.model_copy(update={"validation": "speakers", "validation_speakers": (name,)})
+
+    def check(self) -> None:
+        """Refuse an ear whose settings nobody knows."""
+        super().check()
+        if self.ear == "custom" and self.root is not None and Path(self.root).is_dir():
+            raise ConfigError("data.ear: custom is not allowed for a folder of sound (clip, streaming)")
+
+    def resolved(self) -> Self:
+        """With the channels and the ear that a recording names itself."""
+        data = super().resolved()
+        if self.root is None or Path(self.root).is_dir():
+            return data
+        return data.model_copy(update={"ear": _ear_of(Recording.open(self.root).ear)})
+
+    @property
+    def ear_form(self) -> EarForm:
+        """Which ear made the spikes."""
+        return self.ear
 
     @property
     def unseen_test_speakers(self) -> bool:
@@ -113,8 +137,8 @@ class LabelledFolder(HeldOut):
 
     def _recording(self, root: Path, progress: Progress) -> Path:
         """The recording itself, or what our ear makes of a folder of sound, kept in the cache."""
-        from ranvier.audio.ear import Ear
-        from ranvier.audio.encode import encode, fingerprint
+        from ranvier.audio.ear import Ear, StreamingEar
+        from ranvier.audio.encode import ear_settings, encode, fingerprint
         from ranvier.audio.naming import Naming
         from ranvier.audio.sound_files import find_sounds
 
@@ -124,13 +148,29 @@ class LabelledFolder(HeldOut):
                 raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
             return root
         naming = None if patterns == (None, None) else Naming(*patterns)
-        key = fingerprint(find_sounds([root]).files, asdict(Ear()), patterns, self.ear_seed)
+        ear = StreamingEar() if self.ear == "streaming" else Ear()
+        key = fingerprint(find_sounds([root]).files, ear_settings(ear), patterns, self.ear_seed)
         out = cache_folder(None) / f"sound-{key[:16]}.h5"
         if not out.exists():
             with cache_lock(out, "the ear's spikes"):
                 if not out.exists():
-                    encode([root], out, seed=self.ear_seed, naming=naming, progress=progress)
+                    encode(
+                        [root], out, ear=ear, seed=self.ear_seed, naming=naming, progress=progress, need_classes=True
+                    )
         return out
+
+
+def _ear_of(settings: Mapping[str, Any] | None) -> EarForm:
+    """Which ear a recording says it was made with."""
+    from ranvier.audio.ear import Ear, StreamingEar
+    from ranvier.audio.encode import ear_settings
+
+    if settings is None:
+        return "clip"
+    channels = settings["channels"]
+    if settings == ear_settings(StreamingEar(channels=channels)):
+        return "streaming"
+    return "clip" if settings == ear_settings(Ear(channels=channels)) else "custom"
 
 
 def _refuse_both(speakers: Iterable[str]) -> None:

@@ -144,13 +144,13 @@ def _clips(path: Path, cache: str | os.PathLike[str] | None) -> Iterator[tuple[N
     recording = Recording.open(path, cache=cache)
     if recording.own_channels is None:
         recording = replace(recording, channels=_MOST_CHANNELS)
+    labels = recording.labelled()
     for number, (times, units) in enumerate(recording.seconds()):
-        assert recording.labels is not None
         try:
             events = to_tonic_events(times, units)
         except DataError as error:
             raise DataError(f"{path}: clip {number}: {error}") from None
-        yield events, int(recording.labels[number])
+        yield events, int(labels[number])
 
 
 def _count(number: int, events: Any, grid: Grid) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -97,7 +97,7 @@ def _read(
     progress: Callable[[int, int], None] | None,
 ) -> SpikeDataset:
     recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
-    clips = []
+    labels, clips = recording.labelled(), []
     for times, units in recording.events():
         try:
             clips.append(grid.count(times, units, per_second=recording.per_second))
@@ -105,10 +105,9 @@ def _read(
             raise DataError(f"{path}: clip {len(clips)}: {error}") from None
         if progress is not None and (len(clips) % _CLIPS_AT_ONCE == 0 or len(clips) == recording.size):
             progress(len(clips), recording.size)
-    assert recording.labels is not None
     return SpikeDataset.pack(
         clips,
-        labels=recording.labels,
+        labels=labels,
         speakers=recording.speakers,
         classes=recording.classes,
         sources=grid.sources,

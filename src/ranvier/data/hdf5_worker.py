@@ -216,7 +216,7 @@ class Reader:
         arrays = []
         for name in (*NEEDED, "extra/speaker"):
             with noted(answer, name):
-                if name in NEEDED or find(self.file, name) is not None:
+                if name in LISTS or find(self.file, name) is not None:
                     found = dataset(self.file, self.size, name)
                     if name not in LISTS:
                         arrays.append(found[:].astype(found.dtype.newbyteorder("=")))

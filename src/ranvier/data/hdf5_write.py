@@ -68,8 +68,9 @@ def write_recording(
 def write_clips(
     path: str | os.PathLike[str],
     clips: Iterable[tuple[ArrayLike, ArrayLike]],
-    labels: ArrayLike,
+    labels: ArrayLike | None,
     *,
+    size: int | None = None,
     classes: Sequence[str] = (),
     speakers: ArrayLike | None = None,
     speaker_names: Sequence[str] = (),
@@ -82,8 +83,9 @@ def write_clips(
 
     Args:
         path: the file to write.
-        clips: as many as ``labels``: seconds and channel of each event.
-        labels: ``[clip]``.
+        clips: as many as ``labels``, or ``size``: seconds and channel of each event.
+        labels: ``[clip]``; None for a recording without, which can be classified but not trained on.
+        size: clips, where there are no labels.
         classes, speakers, channels, time_unit: as in :func:`write_recording`.
         speaker_names: name of each speaker's number (``extra/speaker_names``), each once.
         files: the file that each clip comes from (``extra/files``).
@@ -93,13 +95,14 @@ def write_clips(
         DataError: as :func:`write_recording`; a faulty clip ends the writing, and no file is left.
         OSError: the file cannot be written.
     """
-    label = _checked_numbers("labels", labels, len(classes) or None)
-    if not len(label):
+    label = None if labels is None else _checked_numbers("labels", labels, len(classes) or None)
+    total, counted_by = (size or 0, "size") if label is None else (len(label), "labels")
+    if not total:
         raise DataError("no clips (1 or more)")
     speaker = None if speakers is None else _checked_numbers("speakers", speakers, len(speaker_names) or None)
     for name, values in (("speakers", speaker), ("files", files or None)):
-        if values is not None and len(values) != len(label):
-            raise DataError(f"labels has {len(label)} clips, {name} has {len(values)} clips (equal allowed)")
+        if values is not None and len(values) != total:
+            raise DataError(f"{counted_by} has {total} clips, {name} has {len(values)} clips (equal allowed)")
     if len(speaker_names) and speaker is None:
         raise DataError(f"speaker_names: {len(speaker_names)} names, and no speakers (both or neither)")
     texts = {
@@ -108,8 +111,9 @@ def write_clips(
         "files": _checked_names("files", files, once=False),
     }
     with write_atomically(path) as temporary, h5py.File(temporary, "w") as file:
-        _write_events(file, _counted(clips, len(label), channels, time_unit), len(label))
-        file["labels"] = label
+        _write_events(file, _counted(clips, total, channels, time_unit), total)
+        if label is not None:
+            file["labels"] = label
         if speaker is not None:
             file["extra/speaker"] = speaker
         for name, encoded in texts.items():

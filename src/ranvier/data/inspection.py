@@ -178,6 +178,8 @@ def _notes(recording: Recording, per_class: Sequence[tuple[str, int]], unsorted:
         yield f"clip {_some(unsorted)}: events are not in the order of time"
     if recording.own_channels not in (None, CHANNELS):
         yield f"made by an inner-ear model with {recording.own_channels} channels"
+    if recording.labels is None and not recording.faults:
+        yield "has no labels: to be classified (ranvier run), not to train or evaluate on"
     if recording.left_out:
         yield f"left out when it was made: {_some(recording.left_out)}"
 

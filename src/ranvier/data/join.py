@@ -145,7 +145,9 @@ def _open(path: Path) -> Recording:
     faults = inspect_recording(path, channels=CHANNELS).faults
     if faults:
         raise DataError(f"{path}: {faults[0]} (ranvier data check {path} lists all)")
-    return Recording.open(path, channels=CHANNELS)
+    recording = Recording.open(path, channels=CHANNELS)
+    recording.labelled()
+    return recording
 
 
 def _choose(recordings: Sequence[Recording]) -> list[_Part]:

@@ -46,13 +46,14 @@ class Recording:
     Attributes:
         path: the file or folder.
         size: clips.
-        labels: ``[clip]``; None where they cannot be read.
+        labels: ``[clip]``; None where there are none, or where they cannot be read.
         classes: names of the classes, or their numbers.
         speakers: ``[clip]``; None where the recording does not say.
         speaker_names: name of each speaker's number, where the recording says.
         files: the file that each clip was made from, where the recording says.
         left_out: why files were left out when it was made.
         own_channels: channels that it says it has.
+        ear: settings of the ear that made it, where it says; ``form`` is ``streaming`` for a streaming one.
         channels: channels that it is read with; units lie in [0, channels).
         time_unit: of its times; None where nobody says, which means seconds.
         faults: what is wrong with all this; of the spikes see :class:`Clips`.
@@ -67,6 +68,7 @@ class Recording:
     files: tuple[str, ...]
     left_out: tuple[str, ...]
     own_channels: int | None
+    ear: Mapping[str, Any] | None
     channels: int
     time_unit: TimeUnit | None
     faults: tuple[Fault, ...]
@@ -147,6 +149,20 @@ class Recording:
             yield Clips(read, None, None, (Fault(str(error)),), self.time_unit or "s")
         finally:
             answers.close()
+
+    def labelled(self) -> NDArray[Any]:
+        """Its labels.
+
+        Raises:
+            DataError: it has none.
+        """
+        self.refuse()
+        if self.labels is None:
+            needed = "spikes/times, spikes/units and labels are needed"
+            raise DataError(
+                self.path, fault=f"has no labels: dataset 'labels' is missing ({needed} but for ranvier run)"
+            )
+        return self.labels
 
     def refuse(self, faults: Sequence[Fault] | None = None) -> None:
         """Raise the first fault, if there is one.
@@ -239,7 +255,7 @@ def _of_header(
         faults += check_labels(labels, known)
     if speakers is not None:
         faults += check_speakers(speakers, speaker_names)
-    own, unit = _own(attributes, faults)
+    own, ear, unit = _own(attributes, faults)
     channels = own or CHANNELS if channels is None else channels
     faults += check_channels(own, channels)
     return cls(
@@ -252,6 +268,7 @@ def _of_header(
         files=files,
         left_out=_left_out(attributes.get("left_out", "[]")),
         own_channels=own,
+        ear=ear,
         channels=channels,
         time_unit=time_unit or unit,
         faults=tuple(faults),
@@ -259,26 +276,29 @@ def _of_header(
     )
 
 
-def _own(attributes: Mapping[str, str], faults: list[Fault]) -> tuple[int | None, TimeUnit | None]:
-    """Channels and unit of the times, as the recording says itself."""
-    own = None
+def _own(
+    attributes: Mapping[str, str], faults: list[Fault]
+) -> tuple[int | None, dict[str, Any] | None, TimeUnit | None]:
+    """Channels, ear and unit of the times, as the recording says itself."""
+    own, ear = None, None
     if "ear" in attributes:
         try:
-            own = json.loads(attributes["ear"])["channels"]
+            ear = dict(json.loads(attributes["ear"]))
+            own = ear["channels"]
         except (ValueError, TypeError, KeyError, RecursionError):
             own = 0
         if not isinstance(own, int) or isinstance(own, bool) or not 1 <= own <= 65535:
             faults.append(
                 Fault("attribute 'ear' does not say the number of channels (JSON with channels, 1 ... 65535)")
             )
-            own = None
+            own, ear = None, None
     unit = attributes.get("time_unit")
     for known in get_args(TimeUnit):
         if unit == known:
-            return own, known
+            return own, ear, known
     if unit is not None:
         faults.append(Fault(f"attribute 'time_unit' is {unit[:20]!r} ({', '.join(PER_SECOND)} allowed)"))
-    return own, None
+    return own, ear, None
 
 
 def _left_out(text: str) -> tuple[str, ...]:
@@ -319,6 +339,7 @@ def _of_events(
         files=tuple(file.name if file == path else file.relative_to(path).as_posix() for file in files),
         left_out=left_out,
         own_channels=None,
+        ear=None,
         channels=channels or CHANNELS,
         time_unit=time_unit,
         faults=(),

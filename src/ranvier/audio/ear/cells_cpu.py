@@ -17,7 +17,8 @@ Bushy cell: a leaky membrane with an exponential synapse that sums the fibres,
 It spikes at the end of a step with v = 1, is set to 0 and takes no input for 1 ms (refractory).
 
 Source: Cramer et al. 2020 (doi 10.1109/TNNLS.2020.3044364). Double precision and no reordering of sums, so that every
-machine gives the same spikes.
+machine gives the same spikes. The loops run over channels, which the processor's registers hold several of, and each
+has few arrays: with more, the compiler would not prove that they do not overlap.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from numpy.typing import NDArray
 
 from ranvier.compiled import compiled
 
-LANES = 8  # channels that are stepped together: the processor's registers hold them
+Row = NDArray[np.float64]  # [channel]
+
 _Y, _G, _L, _R, _X, _A, _B, _H, _M = 5.05, 2000.0, 2500.0, 6580.0, 66.3, 5.0, 300.0, 50_000.0, 1.0
 _REFRACTORY_S = 1e-3
 _TAU_MEMBRANE_S, _TAU_SYNAPSE_S, _WEIGHT = 1e-3, 5e-4, 13e3
@@ -38,14 +40,19 @@ _FREE, _CLEFT, _TAKEN, _SYNAPSE, _VOLTAGE, _DEAF, _BUSY, _RING = range(8)
 
 
 def silent(channels: int, steps_per_second: int) -> NDArray[np.float64]:
-    """State ``[row, channel]`` of cells after long silence; channels are filled up to whole lanes."""
+    """State ``[row, channel]`` of cells after long silence."""
     ring = round(_REFRACTORY_S * steps_per_second)
-    state = np.zeros((_RING + ring, -(-channels // LANES) * LANES))
+    state = np.zeros((_RING + ring, channels))
     k = _G * _A / (_A + _B)
     state[_CLEFT] = _M * _Y * k / (_L * k + _Y * (_L + _R))
     state[_FREE] = state[_CLEFT] * (_L + _R) / k
     state[_TAKEN] = state[_CLEFT] * _R / _X
     return state
+
+
+def most_spikes(channels: int, steps: int, steps_per_second: int) -> int:
+    """That some channels can have in a stretch: a bushy cell spikes once a millisecond at most."""
+    return channels * (steps // round(_REFRACTORY_S * steps_per_second) + 2)
 
 
 @compiled
@@ -55,14 +62,69 @@ def fired(ready: int, p: float, u: float) -> int:
         return 0
     if p >= 1.0:
         return ready
+    share, power, left = 1.0, 1.0 - p, ready  # share becomes (1 - p)^ready
+    while left > 0:
+        if left & 1:
+            share *= power
+        power *= power
+        left >>= 1
     odds = p / (1.0 - p)
-    share = math.exp(ready * math.log1p(-p))
     tail = 1.0 - share
     count = 0
     while u < tail and count < ready:
         count += 1
         share *= (ready - count + 1) / count * odds
         tail -= share
+    return count
+
+
+@compiled
+def _release(velocity: Row, dt: float, free: Row, cleft: Row, taken: Row) -> None:
+    """A step of the hair cells."""
+    for i in range(len(free)):
+        driven = velocity[i] + _A
+        k = _G * dt * driven / (driven + _B) if driven > 0.0 else 0.0
+        q, c, w = free[i], cleft[i], taken[i]
+        made = _Y * dt * (_M - q) if q < _M else 0.0
+        out = k * q
+        lost, back, again = (_L + _R) * dt * c, _R * dt * c, _X * dt * w
+        free[i] = max(q + made - out + again, 0.0)
+        cleft[i] = max(c + out - lost, 0.0)
+        taken[i] = max(w + back - again, 0.0)
+
+
+@compiled
+def _fire(uniform: Row, cleft: Row, per_cleft: float, rested: Row, ready: Row, fires: Row) -> None:
+    """A step of the fibres; those that fired a millisecond ago have rested."""
+    for i in range(len(ready)):
+        ready[i] += rested[i]
+    for i in range(len(ready)):
+        p = per_cleft * cleft[i]
+        fires[i] = fired(int(ready[i]), p, uniform[i]) if uniform[i] < ready[i] * p else 0.0
+
+
+@compiled
+def _sum(fires: Row, fade: float, rested: Row, ready: Row, synapse: Row) -> None:
+    """What fired goes to the bushy cells' synapses, and to rest."""
+    for i in range(len(ready)):
+        rested[i] = fires[i]
+        ready[i] -= fires[i]
+        synapse[i] = synapse[i] * fade + fires[i]
+
+
+@compiled
+def _integrate(synapse: Row, fade: float, jump: float, rest: float, voltage: Row, deaf: Row, spiked: Row) -> float:
+    """A step of the bushy cells; returns how many spiked at the end of the last."""
+    count = 0.0
+    for i in range(len(voltage)):
+        spike = voltage[i] >= 1.0
+        left = rest if spike else deaf[i]
+        before = 0.0 if spike else voltage[i]
+        moved = min(before * fade + synapse[i] * jump, 1.0)
+        voltage[i] = moved if left <= 0.0 else before
+        deaf[i] = left - 1.0
+        spiked[i] = 1.0 if spike else 0.0
+        count += spiked[i]
     return count
 
 
@@ -74,12 +136,13 @@ def spikes(
     """Run some channels for some time steps.
 
     Args:
-        velocity, uniform: ``[channel, step]``, whole lanes of channels.
+        velocity, uniform: ``[step, channel]``, C-contiguous.
         fibres: fibres per channel.
         step: number of the first of them.
         state: of these channels, changed in place.
         first: number of the first channel.
-        times, units: where the spikes go, in order of channels and then time.
+        times, units: where the spikes go, in order of times and then channels; :func:`most_spikes` is room enough. A
+            spike at the end of a step is found in the next one, and not before step 1.
 
     Returns:
         How many spikes there were.
@@ -88,42 +151,23 @@ def spikes(
     ring = state.shape[0] - _RING
     fade_membrane, fade_synapse = math.exp(-dt / _TAU_MEMBRANE_S), math.exp(-dt / _TAU_SYNAPSE_S)
     jump = _WEIGHT / fibres * dt
-    probability, fires = np.empty(LANES), np.empty(LANES, np.int64)
+    cells = state.copy()
+    cleft, synapse = cells[_CLEFT], cells[_SYNAPSE]
+    ready = fibres - cells[_BUSY]
+    fires, spiked = np.empty(len(ready)), np.empty(len(ready))
     found = 0
-    for lane in range(0, velocity.shape[0], LANES):
-        cells = state[:, lane : lane + LANES].copy()
-        free, cleft, taken, synapse = cells[_FREE], cells[_CLEFT], cells[_TAKEN], cells[_SYNAPSE]
-        voltage, deaf, ready = cells[_VOLTAGE], cells[_DEAF], fibres - cells[_BUSY]
-        for t in range(velocity.shape[1]):
-            slot = _RING + (step + t) % ring
-            for i in range(LANES):
-                driven = velocity[lane + i, t] + _A
-                k = _G * dt * driven / (driven + _B) if driven > 0.0 else 0.0
-                made = _Y * dt * (_M - free[i]) if free[i] < _M else 0.0
-                out = k * free[i]
-                lost, back, again = (_L + _R) * dt * cleft[i], _R * dt * cleft[i], _X * dt * taken[i]
-                free[i] = max(free[i] + made - out + again, 0.0)
-                cleft[i] = max(cleft[i] + out - lost, 0.0)
-                taken[i] = max(taken[i] + back - again, 0.0)
-                probability[i] = _H * dt * cleft[i]
-                ready[i] += cells[slot, i]  # these fired a millisecond ago and have rested
-            for i in range(LANES):
-                fires[i] = fired(int(ready[i]), probability[i], uniform[lane + i, t])
-            for i in range(LANES):
-                cells[slot, i] = fires[i]
-                ready[i] -= fires[i]
-                synapse[i] = synapse[i] * fade_synapse + fires[i]
-            for i in range(LANES):
-                if voltage[i] >= 1.0:
-                    voltage[i] = 0.0
-                    deaf[i] = ring
-                    if step + t > 0:
-                        times[found] = step + t - 1
-                        units[found] = first + lane + i
-                        found += 1
-                if deaf[i] <= 0.0:
-                    voltage[i] = min(voltage[i] * fade_membrane + synapse[i] * jump, 1.0)
-                deaf[i] -= 1.0
-        cells[_BUSY] = fibres - ready
-        state[:, lane : lane + LANES] = cells
+    for t in range(velocity.shape[0]):
+        rested = cells[_RING + (step + t) % ring]
+        _release(velocity[t], dt, cells[_FREE], cleft, cells[_TAKEN])
+        _fire(uniform[t], cleft, _H * dt, rested, ready, fires)
+        _sum(fires, fade_synapse, rested, ready, synapse)
+        count = _integrate(synapse, fade_membrane, jump, float(ring), cells[_VOLTAGE], cells[_DEAF], spiked)
+        if count > 0.0 and step + t > 0:
+            for i in range(len(spiked)):
+                if spiked[i] > 0.0:
+                    times[found] = step + t - 1
+                    units[found] = first + i
+                    found += 1
+    cells[_BUSY] = fibres - ready
+    state[:] = cells
     return found

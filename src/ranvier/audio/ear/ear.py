@@ -17,7 +17,7 @@ from ranvier.audio.sound import Sound, checked, resampled, without_offset
 from ranvier.data.dataset import DataError
 from ranvier.errors import RuleError
 
-_AT_ONCE = 48  # channels transformed together; whole lanes
+_AT_ONCE = 48  # channels transformed together
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,12 @@ class Ear:
         from ranvier.audio.ear import cells_cpu
 
         rows, length = moved.shape
-        whole = -(-rows // cells_cpu.LANES) * cells_cpu.LANES
-        velocity, uniform = np.empty((whole, length)), np.empty((whole, length))
-        velocity[:rows], velocity[rows:] = moved, 0.0
-        generator.random(out=uniform[:rows])
-        uniform[rows:] = 1.0  # what fills up the lanes never fires
-        # a bushy cell spikes once a millisecond at most
-        most = rows * (length // round(1e-3 * bm.STEPS_PER_SECOND) + 2)
+        uniform = generator.random((rows, length))
+        most = cells_cpu.most_spikes(rows, length, bm.STEPS_PER_SECOND)
         times, units = np.empty(most, np.int64), np.empty(most, np.int64)
         count = cells_cpu.spikes(
-            velocity, uniform, self.fibres, float(bm.STEPS_PER_SECOND), start, state[:, first : first + whole], first,
-            times, units,
+            np.ascontiguousarray(moved.T), np.ascontiguousarray(uniform.T), self.fibres, float(bm.STEPS_PER_SECOND),
+            start, state[:, first : first + rows], first, times, units,
         )  # fmt: skip
         return times[:count], units[:count]
 
