@@ -30,7 +30,7 @@ def test_importing_ranvier_loads_nothing_else() -> None:
         ("import ranvier.models", {"numba", "triton", "h5py", "pydantic", "matplotlib"}),
         ("import ranvier.data", {"torch", "numba", "matplotlib"}),
         ("import ranvier.audio", {"torch", "numba", "scipy", "soundfile", "matplotlib"}),
-        ("import ranvier.analysis", {"torch", "scipy", "matplotlib"}),
+        ("import ranvier.analysis", {"torch", "matplotlib"}),
         ("import ranvier.recipes", {"torch", "numpy", "pydantic", "h5py", "matplotlib"}),
         ("import ranvier.recipes.evaluation", {"torch", "matplotlib"}),
         ("from ranvier.cli import main; main(['ls'])", {"torch", "numba", "matplotlib"}),
