@@ -26,5 +26,5 @@ def console_lines(text: str) -> list[str]:
 
 def commands(text: str) -> list[str]:
     """Every ``ranvier`` command: of blocks, and in backquotes in text and tables; each once, in order."""
-    found = re.findall(r"^(?:.*&& )?(ranvier [^#\n]*)$|`(ranvier [^`]+)`", text, re.MULTILINE)
+    found = re.findall(r"^(?:.*(?:&&|\|) )?(ranvier [^#\n]*)$|`(ranvier [^`]+)`", text, re.MULTILINE)
     return list(dict.fromkeys(" ".join((block or inline).split()) for block, inline in found))

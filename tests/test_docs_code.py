@@ -65,7 +65,10 @@ def test_every_block_says_what_it_is() -> None:
 
 
 def test_every_line_for_a_terminal_is_a_command_that_is_tested() -> None:
-    starts = ("ranvier ", "pip install -c constraints.txt ", *COMPILED)
+    microphone = "arecord -f S16_LE -r 48000 | ranvier run "
+    starts = (
+        "ranvier ", "pip install -c constraints.txt ", microphone, "cat one.wav | ranvier run ", *COMPILED,
+    )  # fmt: skip
     lines = [line for text in PAGES.values() for line in console_lines(text)]
     assert lines
     assert [line for line in lines if not line.startswith(starts)] == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,7 @@ CASES = {
     "eval": "",
     "watch": "",
     "probe": "",
+    "run": "",
     "report": "",
     "export": "",
     "ls": "",
@@ -72,6 +75,8 @@ COMPLETE = {
 PLACEHOLDERS = {
     "NAME": "theo", "RUN": "runs/digits", "OTHER": "runs/coincidence", "START": "runs/digits", "SHARE": "0.5",
     "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd", "NETWORK": "digits", "TARGET": "c",
+    "one.wav": "sounds/0_theo_0.wav",
+    "two.wav": "sounds/1_ann_5.wav",
 }  # fmt: skip
 # What FOLDER is, elsewhere than for commands that take sound.
 FOLDERS = {
@@ -116,7 +121,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         listed = [f"{word}/{who * 8}_nohash_0.wav" for word in ("yes", "no")]
         (tmp_path / "words" / f"{split}_list.txt").write_text("\n".join(listed), encoding="utf-8")
     for name in names:
-        soundfile.write(name, generator.standard_normal(800) / 10, 8_000)
+        soundfile.write(name, generator.standard_normal(4_000) / 10, 8_000)
     published = [f"data/published/shd_{split}.h5" for split in ("train", "test")]
     published += [f"data/ssc/ssc_{split}.h5" for split in ("train", "valid", "test")]
     for name in ("more.h5", "data/shd/shd_train.h5", *published):
@@ -158,6 +163,19 @@ def small_digits(path: Path) -> None:
     )
 
 
+@contextmanager
+def standard_input(file: Path) -> Iterator[None]:
+    """What a microphone would give to a command that follows it."""
+    before = os.dup(0)
+    with file.open("rb") as sound:
+        os.dup2(sound.fileno(), 0)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
 def failure(command: str) -> str | None:
     """Why a command did not run, or None."""
     words = arguments(command)
@@ -166,7 +184,8 @@ def failure(command: str) -> str | None:
     if words[:2] == ["data", "fetch"]:
         shutil.rmtree("data/shd")  # it would be kept
     try:
-        code = main(words)
+        with standard_input(Path("words/yes/aaaaaaaa_nohash_0.wav")):
+            code = main(words)
     except SystemExit as stopped:
         code = int(str(stopped.code))
     return None if code == 0 else f"{command} (run as: {shlex.join(words)}) ended with {code}"

@@ -73,8 +73,9 @@ def run_run(options: argparse.Namespace) -> int:
             _print(said.as_dict(), options.json, f"{said.input} {said.clip}  {said.name}  margin {said.margin:.2f}")
     if sounds:
         form = choose_ear(trained_ear(place), options.ear)
-        _note(f"ear: {form}")
-        for said in classify_sounds(network, sounds, form, seed=options.seed):
+        for number, said in enumerate(classify_sounds(network, sounds, form, seed=options.seed)):
+            if number == 0:
+                _note(f"ear: {form}")
             facts = {**said.as_dict(), "ear": form}
             _print(facts, options.json, f"{said.input}  {said.name}  margin {said.margin:.2f}")
     return 0

@@ -160,7 +160,7 @@ class Live:
 
     def _decide(self) -> list[Decision]:
         """The decision, once it is stable."""
-        if self._decided:
+        if self._decided or self._is_short():
             return []
         leader, margin = self._lead()
         held = leader == self._leader and margin >= self.rule.margin
@@ -170,11 +170,15 @@ class Live:
             return []
         return [self._decision(stable=True)]
 
+    def _is_short(self) -> bool:
+        """Whether it was loud for so short a time only that it is a click."""
+        assert self._begin is not None
+        return self._step - self._begin - self._quiet < self._steps(self.rule.shortest_ms + self.rule.before_ms)
+
     def _end(self) -> list[Decision]:
         assert self._begin is not None
-        short = self._step - self._begin - self._quiet < self._steps(self.rule.shortest_ms + self.rule.before_ms)
         found: list[Decision] = []
-        if not self._decided and not short:
+        if not self._decided and not self._is_short():
             self.stream.finish()
             found = [self._decision(stable=False)]
         self._begin = None

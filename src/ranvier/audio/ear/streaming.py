@@ -181,11 +181,11 @@ class EarStream:
         """
         if self._ended:
             raise ValueError("the sound has been finished already")
-        end = -(-self.samples * bm.RATE // self.rate)
+        heard = self.samples
         silence = np.zeros(math.ceil(self.latency_s * self.rate) + 2)
         times, units = self._hear(silence)
-        self._ended = True
-        kept = times * bm.RATE < end
+        self.samples, self._ended = heard, True
+        kept = times * self.rate < heard
         return times[kept], units[kept]
 
     @property

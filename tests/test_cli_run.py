@@ -1,0 +1,122 @@
+"""``ranvier run`` from outside: files, clips, a pipe; one line and exit code 2 for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ranvier.cli import main
+from ranvier.data import write_clips
+from tests.recipes.test_live import RATE, burst, speech, two_bands
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network, a recording without labels and two sounds."""
+    folder = tmp_path_factory.mktemp("run")
+    two_bands().write(folder / "network.safetensors")
+    clips = [(np.linspace(0, 0.2, 40), np.full(40, unit)) for unit in (3, 60, 5)]
+    write_clips(folder / "x.h5", clips, None, size=3)
+    for name, band in (("high", (3_000, 7_000)), ("low", (150, 600))):
+        soundfile.write(folder / f"{name}.wav", burst(*band), RATE)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _here(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("RANVIER_CACHE", str(work / "cache"))
+
+
+def piped(sound: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "ranvier", "run", "network.safetensors", "-", *options]
+    return subprocess.run(command, input=sound, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("ear", ["streaming", "clip"])
+def test_sound_files(ear: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "network.safetensors", "high.wav", "low.wav", "--ear", ear, "--json"]) == 0
+    out, err = capsys.readouterr()
+    said = [json.loads(line) for line in out.splitlines()]
+    assert [(one["input"], one["name"], one["ear"]) for one in said] == [
+        ("high.wav", "high", ear), ("low.wav", "low", ear),
+    ]  # fmt: skip
+    assert err == f"ranvier: ear: {ear}\n"
+
+
+def test_clips_of_a_recording_without_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "network.safetensors", "x.h5", "--clips", "1-2"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()] == [
+        ["x.h5", "1", "low"], ["x.h5", "2", "high"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["high.wav"], "--ear: nothing says which ear"),
+        (["none.wav", "--ear", "clip"], "none.wav: no such file or folder"),
+        (["x.h5", "--clips", "3"], "--clips: '3' is not allowed"),
+        (["x.h5", "high.wav", "--clips", "1"], "--clips: is for one recording"),
+        (["x.h5", "--rate", "8000"], "--rate: is for sound on standard input"),
+        (["-", "high.wav"], "2 inputs: is not allowed with standard input"),
+        (["-", "--ear", "clip"], "--ear clip: is not allowed"),
+        (["-", "--rate", "100"], "rate: 100 is not allowed (8000 ... 192000"),
+    ],
+)
+def test_what_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "network.safetensors", *words])
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_unlabelled_clips_are_not_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["eval", "network.safetensors", "--data", "x.h5"], ["train", "folder", "--data-root", "x.h5"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+        err = capsys.readouterr().err
+        assert (stopped.value.code, err.count("\n")) == (2, 1)
+        assert "x.h5: has no labels" in err
+
+
+def test_a_pipe() -> None:
+    sound = (speech() * 32767).astype("<i2").tobytes()
+    done = piped(sound, "--rate", str(RATE), "--json")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert [one["name"] for one in said] == ["low", "high", "low"]
+    assert all(one["latency_ms"] > 36 for one in said)
+    assert done.stderr == b"ranvier: ear: streaming, 48 ms, 16000 samples per second\n"
+    cut = piped(sound + b"x", "--rate", str(RATE))
+    assert cut.returncode == 2
+    assert len(cut.stdout.splitlines()) == 3
+    assert b"is cut short within a sample" in cut.stderr.splitlines()[-1]
+
+
+def test_an_endless_pipe_is_followed_until_it_is_stopped() -> None:
+    """A decision is there before the sound ends; an interrupt ends it in one line."""
+    command = [sys.executable, "-m", "ranvier", "run", "network.safetensors", "-", "--rate", str(RATE)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdin.write((speech() * 32767).astype("<i2").tobytes())
+        running.stdin.flush()
+        assert b"low" in running.stdout.readline()
+        time.sleep(0.2)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        assert running.stderr.read().splitlines()[1:] == [b"", b"ranvier: stopped"]
