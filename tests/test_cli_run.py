@@ -90,6 +90,22 @@ def test_unlabelled_clips_are_not_evaluated(capsys: pytest.CaptureFixture[str]) 
         assert "x.h5: has no labels" in err
 
 
+@pytest.mark.parametrize("options", [[], ["--streaming"]])
+def test_one_sound_is_encoded_and_run(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", "low.wav", "--channels", "64", "--force", *options]) == 0
+    assert capsys.readouterr().out.startswith("low.h5 written: 1 clips, ")
+    assert main(["run", "network.safetensors", "low.h5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "low"
+
+
+def test_what_takes_the_whole_clip_is_refused_with_streaming(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (["--ramp-ms", "30"], ["--flatten", "0.7"], ["--emphasis-hz", "300"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["encode", "low.wav", "--streaming", "--out", "no.h5", *option])
+        assert stopped.value.code == 2
+        assert f"{option[0]}: takes the whole clip" in capsys.readouterr().err
+
+
 def test_a_pipe() -> None:
     sound = (speech() * 32767).astype("<i2").tobytes()
     done = piped(sound, "--rate", str(RATE), "--json")

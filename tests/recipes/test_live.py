@@ -32,7 +32,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
 def two_bands(alignment: str = "zero") -> Network:
     """Tells what is high from what is low: the upper half of the channels excites one class, the lower the other."""
     high = (np.arange(CHANNELS) < CHANNELS // 2).astype(np.float32)
-    weight = np.stack([high - 0.5, 0.5 - high])[None] / 4
+    weight = (np.stack([high - 0.5, 0.5 - high])[None] / 4).astype(np.float32)
     layer = dense_layer(
         weight, np.zeros((1, 2, CHANNELS), np.int16), np.zeros(2, np.float32), np.full(2, 0.9, np.float32),
         np.full(2, np.inf, np.float32), 0,

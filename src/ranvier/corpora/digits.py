@@ -7,7 +7,7 @@ import lzma
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def read_digits(path: Path | None = None) -> Digits:
     try:
         with np.load(io.BytesIO(lzma.decompress(source.read_bytes())), allow_pickle=False) as arrays:
             values = {name: arrays[name] for name in ("counts", "lengths", "labels", "voices", "splits")}
-            ear = "streaming" if "ear" in arrays and str(arrays["ear"]) == "streaming" else "clip"
+            ear: EarForm = "streaming" if "ear" in arrays and str(arrays["ear"]) == "streaming" else "clip"
             return Digits(**values, names=tuple(str(name) for name in arrays["names"]), ear=ear)
     except (lzma.LZMAError, ValueError, KeyError, EOFError, OSError) as error:
         raise DataError(f"{source}: is not a file of digits ({error})") from None
@@ -92,16 +92,16 @@ def read_digits(path: Path | None = None) -> Digits:
 def write_digits(digits: Digits, path: Path) -> None:
     """Write the file that :func:`read_digits` reads; the same digits give the same bytes."""
     plain = io.BytesIO()
-    np.savez(
-        plain,
-        counts=digits.counts,
-        lengths=digits.lengths,
-        labels=digits.labels,
-        voices=digits.voices,
-        splits=digits.splits,
-        names=np.array(digits.names),
-        **({} if digits.ear == "clip" else {"ear": np.array(digits.ear)}),
-    )
+    arrays: dict[str, Any] = {
+        "counts": digits.counts,
+        "lengths": digits.lengths,
+        "labels": digits.labels,
+        "voices": digits.voices,
+        "splits": digits.splits,
+        "names": np.array(digits.names),
+        "ear": np.array(digits.ear),
+    }
+    np.savez(plain, allow_pickle=False, **arrays)
     # positions within a step say which channel a count belongs to; literals follow the neighbours
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
     with write_atomically(path) as temporary:

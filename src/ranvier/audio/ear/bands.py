@@ -160,4 +160,5 @@ def _loud(plan: _Plan, table: NDArray[np.complex64]) -> int:
 def _sinc(every: int) -> NDArray[np.float32]:
     distance = np.arange(every) / every - np.arange(1 - _BEYOND, _BEYOND + 1)[:, None]
     weights = np.sinc(distance) * np.i0(_KAISER * np.sqrt(np.maximum(1 - (distance / _BEYOND) ** 2, 0)))
-    return (weights / weights.sum(0)).astype(np.float32)
+    result: NDArray[np.float32] = (weights / weights.sum(0)).astype(np.float32)
+    return result

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from ranvier.compiled import compiled
 
 Row = NDArray[np.float64]  # [channel]
+Velocity = NDArray[np.float64] | NDArray[np.float32]
 
 _Y, _G, _L, _R, _X, _A, _B, _H, _M = 5.05, 2000.0, 2500.0, 6580.0, 66.3, 5.0, 300.0, 50_000.0, 1.0
 _REFRACTORY_S = 1e-3
@@ -79,7 +80,7 @@ def fired(ready: int, p: float, u: float) -> int:
 
 
 @compiled
-def _release(velocity: Row, dt: float, free: Row, cleft: Row, taken: Row) -> None:
+def _release(velocity: Velocity, dt: float, free: Row, cleft: Row, taken: Row) -> None:
     """A step of the hair cells."""
     for i in range(len(free)):
         driven = velocity[i] + _A
@@ -130,7 +131,7 @@ def _integrate(synapse: Row, fade: float, jump: float, rest: float, voltage: Row
 
 @compiled
 def spikes(
-    velocity: NDArray[np.float64], uniform: NDArray[np.float64], fibres: int, steps_per_second: float, step: int,
+    velocity: Velocity, uniform: NDArray[np.float64], fibres: int, steps_per_second: float, step: int,
     state: NDArray[np.float64], first: int, times: NDArray[np.int64], units: NDArray[np.int64],
 ) -> int:  # fmt: skip
     """Run some channels for some time steps.

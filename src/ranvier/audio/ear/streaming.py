@@ -106,9 +106,8 @@ class StreamingEar:
         """
         digest = hashlib.sha256(sound.samples.tobytes() + str(sound.rate).encode()).digest()
         stream = EarStream(self, sound.rate, [seed, *np.frombuffer(digest, ">u4").tolist()], cache)
-        parts = stream.push(checked(sound.samples, "sound")), stream.finish()
-        times, units = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return times, units
+        first, last = stream.push(checked(sound.samples, "sound")), stream.finish()
+        return np.concatenate([first[0], last[0]]), np.concatenate([first[1], last[1]])
 
 
 class EarStream:
