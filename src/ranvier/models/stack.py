@@ -137,9 +137,9 @@ class Stack(WithSettings, nn.Sequential):
         return class_scores(self._run(x, lengths), lengths + self.decoding.steps(0, max(layers, 1) - 1))
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        first = next((module for _, module in self.chain()), None)
-        if isinstance(first, DelayLinear):
-            x = over_time("x", x, first.weight, "source", first.in_features)
+        for first in [module for _, module in self.chain()][:1]:  # torch 2.6 compiles no next(generator, None)
+            if isinstance(first, DelayLinear):
+                x = over_time("x", x, first.weight, "source", first.in_features)
         return x, clip_lengths("lengths", torch.full(x.shape[1:2], len(x)) if lengths is None else lengths, x)
 
     def _run(self, x: Tensor, lengths: Tensor, rasters: list[Tensor] | None = None) -> Tensor:
