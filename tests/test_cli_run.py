@@ -24,7 +24,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, a recording without labels and two sounds."""
     folder = tmp_path_factory.mktemp("run")
     two_bands().write(folder / "network.safetensors")
-    clips = [(np.linspace(0, 0.2, 40), np.full(40, unit)) for unit in (3, 60, 5)]
+    clips = [(np.linspace(0, 0.2, 40), np.full(40, unit)) for unit in (3, 100, 5)]
     write_clips(folder / "x.h5", clips, None, size=3)
     for name, band in (("high", (3_000, 7_000)), ("low", (150, 600))):
         soundfile.write(folder / f"{name}.wav", burst(*band), RATE)
@@ -92,7 +92,7 @@ def test_unlabelled_clips_are_not_evaluated(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("options", [[], ["--streaming"]])
 def test_one_sound_is_encoded_and_run(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["encode", "low.wav", "--channels", "64", "--force", *options]) == 0
+    assert main(["encode", "low.wav", "--channels", "128", "--force", *options]) == 0
     assert capsys.readouterr().out.startswith("low.h5 written: 1 clips, ")
     assert main(["run", "network.safetensors", "low.h5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "low"

@@ -19,7 +19,7 @@ from ranvier.recipes.live import Decision, Live, lead
 from tests.networks import chained, dense_layer
 
 RATE = 16_000
-CHANNELS = 64
+CHANNELS = 128
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,7 +156,7 @@ def test_chosen_clips() -> None:
 
 def test_clips_of_a_recording(tmp_path: Path) -> None:
     times = [np.linspace(0, 0.2, 40)] * 4
-    units = [np.full(40, unit) for unit in (3, 60, 5, 50)]
+    units = [np.full(40, unit) for unit in (3, 100, 5, 120)]
     write_recording(tmp_path / "x.h5", times, units, [0, 0, 0, 0], channels=CHANNELS)
     said = list(classify_clips(two_bands(), tmp_path / "x.h5", "1-2"))
     assert [(one.clip, one.name, one.second) for one in said] == [(1, "low", "high"), (2, "high", "low")]
