@@ -50,6 +50,8 @@ CASES = {
     "run": "",
     "report": "",
     "export": "",
+    "quantize": "",
+    "cost": "--clips 5",
     "ls": "",
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
