@@ -49,7 +49,7 @@ CASES = {
     "probe": "",
     "run": "",
     "report": "",
-    "export": "",
+    "export": "--force",
     "quantize": "",
     "cost": "--clips 5",
     "ls": "",
@@ -69,6 +69,7 @@ CASES = {
 COMPLETE = {
     "ranvier probe": "RUN",
     "ranvier data fetch": "shd",
+    "ranvier quantize --weight-bits 4": "digits",
     "ranvier data make-shd AUDIO": "--out made",
     "ranvier reproduce": "shd --data-root FOLDER",
     "ranvier reproduce TABLE": "--data-root FOLDER",
