@@ -87,7 +87,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         inspect_recording(tmp_path / "nowhere.h5")
 
 
-@pytest.mark.parametrize(("damage", "said"), [pytest.param(*fault, id=name) for name, fault in FAULTS.items()])
+# a recording without labels is none that is damaged, see below
+_TOLD = [pytest.param(*fault, id=name) for name, fault in FAULTS.items() if name != "no labels"]
+
+
+@pytest.mark.parametrize(("damage", "said"), _TOLD)
 def test_whatever_reading_refuses_is_told(recording: Path, damage: Damage, said: list[str]) -> None:
     damage(recording)
     faults = inspected(recording).faults
@@ -143,16 +147,26 @@ def test_faults_of_a_kind_are_counted_not_repeated(recording: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("gone", ["spikes/times", "spikes/units", "labels"])
+def test_a_recording_without_labels_is_looked_at_and_said_to_be_one(recording: Path) -> None:
+    without("labels")(recording)
+    found = inspected(recording)
+    assert (found.clips, found.faults, found.classes) == (4, (), ())
+    assert found.spikes is not None
+    assert sum("no labels" in note for note in found.notes) == 1
+    with pytest.raises(DataError, match="has no labels"):
+        read_recording(recording, GRID, cache=recording.parent / "cache")
+
+
+@pytest.mark.parametrize("gone", ["spikes/times", "spikes/units"])
 def test_what_is_left_without_one_part_is_still_looked_at(recording: Path, gone: str) -> None:
     without(gone)(recording)
     found = inspected(recording)
     assert found.clips == 4
     assert [fault.partition(" is missing")[0] for fault in found.faults] == [f"dataset {gone!r}"]
-    assert bool(found.classes) == (gone != "labels")
+    assert found.classes
     assert (found.duration_s is not None) == (gone != "spikes/times")
     assert (found.channels == 6) == (gone != "spikes/units")
-    assert (found.spikes is not None) == (gone == "labels")
+    assert found.spikes is None
     assert found.speakers == (("0", 1), ("4", 2), ("11", 1))
 
 
