@@ -89,7 +89,6 @@ def test_check_tells_every_fault_and_fails(sounds: Path, capsys: pytest.CaptureF
         (["encode", "sounds", "--out", "x.h5", "--workers", "0"], "whole number (1 or more)"),
         (["encode", "sounds", "--out", "x.h5", "--label-pattern", "("], "not a regular expression"),
         (["encode", "sounds", "--out", "x.h5", "--label-pattern", "q", "--channels", "8"], "the label pattern 'q'"),
-        (["encode", "sounds"], "--out"),
         (["data"], "WHAT"),
         (["data", "fetch", "gsc"], "'gsc' is not known (shd, ssc can be fetched)"),
         (["data", "check", "none.h5"], "none.h5"),

@@ -325,7 +325,8 @@ def test_a_recording_brings_its_own_channels(tmp_path: Path, channels: int) -> N
     assert build_splits(config).train.dataset.sources == inputs
     assert build_input(config).channels == channels
     train(config, tmp_path / "run", Quiet())
-    assert read_config(tmp_path / "run").data == config.data.model_copy(update={"channels": channels})
+    kept = read_config(tmp_path / "run").data
+    assert kept == config.data.model_copy(update={"channels": channels, "ear": "custom"})
     assert Network.read(tmp_path / "run" / "network.safetensors").sources == inputs
     with pytest.raises(DataError, match=rf"{channels} channels .* 700 "):
         build_splits(recipe("folder", root, **{"data.channels": "700"}))
