@@ -127,7 +127,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         soundfile.write(name, generator.standard_normal(4_000) / 10, 8_000)
     published = [f"data/published/shd_{split}.h5" for split in ("train", "test")]
     published += [f"data/ssc/ssc_{split}.h5" for split in ("train", "valid", "test")]
-    for name in ("more.h5", "data/shd/shd_train.h5", *published):
+    for name in ("more.h5", "one.h5", "data/shd/shd_train.h5", *published):
         recording(tmp_path / name)
     small_digits(tmp_path / "digits-small.npz.xz")
     with serving() as served:
