@@ -37,8 +37,8 @@ def add_encode(commands: Any) -> None:
     encode.add_argument(
         "--streaming",
         action="store_true",
-        help="hear sound as it comes, with a running gain in place of the clip's level and a latency below 50 ms, for "
-        "a network that is to run on live sound (ranvier run NETWORK -)",
+        help="encode sound as it comes, with a running gain in place of the clip's level and a latency below 50 ms, "
+        "for a network that is to run on live sound (ranvier run NETWORK -)",
     )
     encode.add_argument("--seed", metavar="N", type=whole, default=0, help="of the nerve fibres (default: 0)")
     encode.add_argument(

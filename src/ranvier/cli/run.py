@@ -95,7 +95,7 @@ def _follow(options: argparse.Namespace, place: Path) -> int:
         (f"{len(options.inputs)} inputs", len(options.inputs) > 1),
     ):
         if wrong:
-            raise ConfigError(f"{flag}: is not allowed with standard input (-), which the streaming ear hears alone")
+            raise ConfigError(f"{flag}: is not allowed with standard input (-), which the streaming ear alone encodes")
     if os.isatty(0):
         raise ConfigError("standard input is a terminal: arecord -f S16_LE -r 48000 | ranvier run NETWORK -")
     network = read_network(place)
@@ -105,11 +105,12 @@ def _follow(options: argparse.Namespace, place: Path) -> int:
     sound = open_pcm(lambda size: os.read(0, size), rate=options.rate)
     _note(f"ear: streaming, {ear.latency_ms(sound.rate):.0f} ms, {sound.rate} samples per second")
     if trained_ear(place) == "clip":
-        _note("the network was trained on whole clips, not on what the streaming ear hears: it will err more")
-    for heard in follow(network, sound, seed=options.seed):
-        said = heard.decision
-        line = f"{said.begin_s:8.2f} s  {said.name}  margin {said.margin:.2f}  latency {heard.latency_ms:.0f} ms"
-        _print(heard.as_dict(), options.json, line)
+        _note("the network was trained on whole clips, not on those of the streaming ear: it will err more")
+    for timed in follow(network, sound, seed=options.seed):
+        decision = timed.decision
+        lead = f"margin {decision.margin:.2f}  latency {timed.latency_ms:.0f} ms"
+        line = f"{decision.begin_s:8.2f} s  {decision.name}  {lead}"
+        _print(timed.as_dict(), options.json, line)
     return 0
 
 

@@ -40,7 +40,7 @@ class Digits:
         voices: ``[clip]`` index into ``names``.
         splits: ``[clip]`` index into ``SPLITS``; a voice is in one of them only.
         names: of the voices.
-        ear: the form of the ear that heard them.
+        ear: the form of the ear that encoded them.
     """
 
     counts: NDArray[np.uint8]
@@ -115,7 +115,7 @@ class SpokenDigits(Corpus):
     file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
 
     ear: EarForm = Field(
-        "clip", description="form of the ear that heard the clips; a run notes what its file says of itself"
+        "clip", description="form of the ear that encoded the clips; a run notes what its file says of itself"
     )
 
     def resolved(self) -> Self:

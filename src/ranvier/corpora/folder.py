@@ -49,7 +49,7 @@ class LabelledFolder(HeldOut):
     )
     ear: EarForm = Field(
         "clip",
-        description="which ear hears a folder of sound: that of whole clips, or streaming, for a network that is to "
+        description="which ear encodes a folder of sound: that of whole clips, or streaming, for a network that is to "
         "run on sound as it comes; a run notes what a recording says of itself (custom: with settings of its own)",
     )
     ear_seed: int = Field(ge=0, description="seed of the ear's nerve fibres")

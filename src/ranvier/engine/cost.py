@@ -99,6 +99,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
             if not isinstance(connection, Dense):
                 raise TypeError(f"layers.{number}.inputs.{place}: the cost of {connection.kind} is not known")
     spikes, operations, waiting = (np.zeros(len(network.layers)) for _ in range(3))
+    traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
     steps, count = 0, 0
     given = list(clips)
     for clip, result in zip(given, Engine(network).run_many(given), strict=True):
@@ -108,9 +109,8 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
         count, steps = count + 1, steps + len(result.voltage)
         for number, layer in enumerate(network.layers):
             spikes[number] += len(sent.get(layer.name, ()))
-            operations[number] += sum(_operations(each, sent[each.source]) for each in layer.inputs)
-            queued = sum(_waiting(each, sent[each.source]) for each in layer.inputs)
-            waiting[number] = max(waiting[number], queued)
+            operations[number] += sum(each.operations(sent[each.source]) for each in traffic[number])
+            waiting[number] = max(waiting[number], sum(each.waiting(sent[each.source]) for each in traffic[number]))
     if not count:
         raise ValueError("clips: none (1 or more)")
     longest = max(int(c.synapses().delay_steps.max(initial=0)) for layer in network.layers for c in layer.inputs)
@@ -155,20 +155,29 @@ def _bytes(bits: int) -> int:
     return -(-bits // 8)
 
 
-def _operations(connection: Connection, sent: NDArray[np.int64]) -> float:
-    fan_out = np.bincount(connection.synapses().source, minlength=connection.sources)
-    return float(fan_out[sent[:, 1]].sum())
+class _Traffic:
+    """What a connection does with events ``[event, 2]``: time step and source, time steps never falling."""
 
+    def __init__(self, connection: Connection) -> None:
+        source, _, _, delay_steps = connection.synapses()
+        self.source, self._max_delay = connection.source, connection.max_delay
+        self._fan_out = np.bincount(source, minlength=connection.sources)
+        # [source]: whether it has a synapse of that delay
+        self._with_delay = {
+            int(delay): np.bincount(source[delay_steps == delay], minlength=connection.sources) > 0
+            for delay in np.unique(delay_steps)
+        }
 
-def _waiting(connection: Connection, sent: NDArray[np.int64]) -> int:
-    """Most events that wait at one time; one waits once for each different delay of its source's synapses."""
-    if not len(sent):
-        return 0
-    source, _, _, delay_steps = connection.synapses()
-    pairs = np.unique(np.stack([source, delay_steps], 1), axis=0)
-    change = np.zeros(int(sent[:, 0].max()) + connection.max_delay + 2, np.int64)
-    for delay in np.unique(pairs[:, 1]):
-        those = np.isin(sent[:, 1], pairs[pairs[:, 1] == delay, 0])
-        np.add.at(change, sent[those, 0], 1)
-        np.add.at(change, sent[those, 0] + delay, -1)
-    return int(change.cumsum().max())
+    def operations(self, sent: NDArray[np.int64]) -> float:
+        return float(self._fan_out[sent[:, 1]].sum())
+
+    def waiting(self, sent: NDArray[np.int64]) -> int:
+        """Most events that wait at one time; one waits once for each different delay of its source's synapses."""
+        if not len(sent):
+            return 0
+        change = np.zeros(int(sent[:, 0].max()) + self._max_delay + 2, np.int64)
+        for delay, sources in self._with_delay.items():
+            step = sent[sources[sent[:, 1]], 0]
+            np.add.at(change, step, 1)
+            np.add.at(change, step + delay, -1)
+        return int(change.cumsum().max())

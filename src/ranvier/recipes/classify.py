@@ -55,7 +55,7 @@ class Classified:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TimedDecision:
     """A decision on live sound.
 
     Attributes:
@@ -108,7 +108,7 @@ def is_recording(place: Path) -> bool:
 
 
 def classify_sounds(network: Network, places: Sequence[Path], form: EarForm, *, seed: int = 0) -> Iterator[Classified]:
-    """Let an ear and then the network hear sound files, one after the other.
+    """Encode sound files and classify them, one after the other.
 
     Args:
         network: what to run.
@@ -134,7 +134,7 @@ def classify_sounds(network: Network, places: Sequence[Path], form: EarForm, *, 
 
 
 def classify_clips(network: Network, path: Path, chosen: str | None = None) -> Iterator[Classified]:
-    """Let the network hear clips of a recording; it needs no labels.
+    """Classify clips of a recording; it needs no labels.
 
     Args:
         network: what to run.
@@ -194,7 +194,7 @@ def warm_up(network: Network) -> None:
     live.finish()
 
 
-def follow(network: Network, sound: PcmStream, *, seed: int = 0) -> Iterator[Heard]:
+def follow(network: Network, sound: PcmStream, *, seed: int = 0) -> Iterator[TimedDecision]:
     """Decisions on sound as it comes, each as soon as it is stable.
 
     Args:
@@ -216,14 +216,14 @@ def follow(network: Network, sound: PcmStream, *, seed: int = 0) -> Iterator[Hea
             piece, fault = None, error
         came = time.monotonic()
         found = live.finish() if piece is None else live.push(piece)
-        heard_s = live.ear.samples / sound.rate
+        encoded_s = live.ear.samples / sound.rate
         for decision in found:
-            yield Heard(decision, 1000 * (max(0.0, heard_s - decision.decided_s) + time.monotonic() - came))
+            yield TimedDecision(decision, 1000 * (max(0.0, encoded_s - decision.decided_s) + time.monotonic() - came))
         if piece is None:
             break
         loud = loud or bool(piece.any())
     if fault is not None:
         raise fault
     if not live.utterances:
-        heard = f"{live.ear.samples / sound.rate:.3g} s of sound"
-        raise DataError(f"{sound.name}: {heard}, {'no utterance in it' if loud else 'all of it silent'}")
+        length = f"{live.ear.samples / sound.rate:.3g} s of sound"
+        raise DataError(f"{sound.name}: {length}, {'no utterance in it' if loud else 'all of it silent'}")

@@ -24,8 +24,8 @@ class Rule:
     utterances (a mean over 1 s). An utterance begins where r > 2 b + ``onset``; it ends where r stays below
     1.5 b + ``onset`` / 2 for ``pause_ms``, or after ``longest_ms``. It is decided when one class has led for
     ``hold_ms`` by ``margin`` or more, and at its end at the latest. The lead is the difference between the two highest
-    scores, as a share of all. The network hears an utterance from ``before_ms`` before its beginning to ``after_ms``
-    after it was last loud, from silence on, and then the silence that its decoding asks for, as it hears a clip. One of
+    scores, as a share of all. The network receives an utterance from ``before_ms`` before its beginning to ``after_ms``
+    after it was last loud, from silence on, and then the silence that its decoding asks for, as for a clip. One of
     less than ``shortest_ms`` is a click, not an utterance.
 
     The numbers are those that decided best on the validation clips of the package's digits, half a second of faint
@@ -50,7 +50,7 @@ class Decision:
         name: of the class.
         index: of the class.
         begin_s: where the utterance begins in the sound.
-        decided_s: up to where the network had heard the sound.
+        decided_s: up to where the network had received the sound.
         margin: by how much its score leads, as a share of all scores, in [0, 1].
         stable: decided while the utterance went on; else at its end.
     """
@@ -102,22 +102,22 @@ class Live:
         return max(1, math.ceil(ms / self.network.dt_ms))
 
     def push(self, samples: ArrayLike) -> list[Decision]:
-        """Hear on; what has been decided by it.
+        """Take the next samples; returns what has been decided by them.
 
         Args:
             samples: as :meth:`ranvier.audio.ear.EarStream.push` takes them.
         """
-        return self._hear(*self.ear.push(samples), self.ear.seconds)
+        return self._receive(*self.ear.push(samples), self.ear.seconds)
 
     def finish(self) -> list[Decision]:
         """The sound is over; what goes on is decided."""
         times, units = self.ear.finish()
-        found = self._hear(times, units, self.ear.samples / self.ear.rate)
+        found = self._receive(times, units, self.ear.samples / self.ear.rate)
         if self._begin is not None:
             found += self._end()
         return found
 
-    def _hear(self, times: NDArray[np.float64], units: NDArray[np.uint16], until_s: float) -> list[Decision]:
+    def _receive(self, times: NDArray[np.float64], units: NDArray[np.uint16], until_s: float) -> list[Decision]:
         self._times, self._units = np.concatenate([self._times, times]), np.concatenate([self._units, units])
         step_s = self.network.dt_ms / 1000
         ready = int(time_to_steps(np.array([until_s]), step_s)[0])
@@ -144,7 +144,7 @@ class Live:
                 return []
             return self._start()
         self._quiet = self._quiet + 1 if rate < 1.5 * self._background + self.rule.onset / 2 else 0
-        self._tell(events)
+        self._send(events)
         found = self._decide()
         if self._step - self._begin >= self._steps(self.rule.longest_ms):
             self._background = rate  # what never pauses is background
@@ -156,11 +156,11 @@ class Live:
         self._begin = self._step - len(self._before)
         self._quiet, self._decided, self._leader, self._led = 0, False, -1, 0
         for events in self._before:
-            self._tell(events)
+            self._send(events)
         self._before.clear()
         return []
 
-    def _tell(self, events: NDArray[np.int64]) -> None:
+    def _send(self, events: NDArray[np.int64]) -> None:
         source, count = np.unique(events, return_counts=True)
         self.stream.step(source, count)
         if self._quiet <= self._steps(self.rule.after_ms):

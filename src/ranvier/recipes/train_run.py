@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ranvier.analysis.intervals import clip_accuracy, speaker_interval
 from ranvier.corpora.splits import Splits
 from ranvier.data import SpikeDataset, Subset, write_dataset
 from ranvier.models import Stack, freeze
 from ranvier.network import Network
+from ranvier.recipes.accuracies import split_accuracies
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.diverged import DivergedError
-from ranvier.recipes.evaluation import Evaluation, evaluate
+from ranvier.recipes.evaluation import evaluate
 from ranvier.recipes.fit import FitResult, ProgressCallback, Silent, fit
 from ranvier.recipes.initialise import check_init
 from ranvier.recipes.observe import observe
-from ranvier.recipes.predict import predict
 from ranvier.recipes.pretrained import find_run, is_pretrained
 from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.rounding import accuracy_before_rounding
@@ -47,8 +46,6 @@ from ranvier.runs import (
     write_result,
 )
 from ranvier.runs.provenance import git_commit, machine, versions
-
-_MOST_SPEAKERS = 20  # up to so many have an accuracy each
 
 
 def train(config: Config, folder: Path, progress: ProgressCallback | None = None, *, force: bool = False) -> RunResult:
@@ -133,7 +130,11 @@ def _resume(config: Config, folder: Path, progress: ProgressCallback, splits: Sp
             result = _train_one(config, folder, progress, config.name, splits)
         for delays, other in compared.items():
             check_same_data(folder, result.data, folder / delays, other.data)
-        result = result.model_copy(update={"comparison": {name: _compared(other) for name, other in compared.items()}})
+        kept = {
+            name: ComparedTraining(accuracy=one.accuracy, parameters=one.parameters, seconds=one.seconds)
+            for name, one in compared.items()
+        }
+        result = result.model_copy(update={"comparison": kept})
     write_result(folder, result)
     write_report([folder])
     return result
@@ -224,9 +225,9 @@ def _finish(
     draw_figures(folder, splits, network, before)
     if splits.example and test is not None and isinstance(test.dataset, SpikeDataset):
         write_dataset(folder / "test.h5", test.dataset, test.clips, pool=network.input.pool)
-    shown = next((part, name) for name, part in _parts(splits, test).items() if name != "seen" and part is not None)
-    write_record(folder, observe(network, *shown, evaluation=tested, progress=progress.clips), OWN)
     parts = _parts(splits, test)
+    shown = next((part, name) for name, part in parts.items() if name != "seen" and part is not None)
+    write_record(folder, observe(network, *shown, evaluation=tested, progress=progress.clips), OWN)
     chosen_on: Literal["validation", "test", "nothing"]
     chosen_on = "nothing" if splits.validation is None else "test" if config.protocol == "paper" else "validation"
     return RunResult(
@@ -235,7 +236,7 @@ def _finish(
         delays=config.model.delays,
         protocol=config.protocol,
         epoch_chosen_on=chosen_on,
-        accuracy=_accuracies(splits, fitted.model, test, tested, config.train.padded_batch),
+        accuracy=split_accuracies(splits, fitted.model, test, tested, config.train.padded_batch),
         before_rounding=accuracy_before_rounding(fitted.model, splits, config.train.padded_batch),
         clips={name: 0 if (part := parts[name]) is None else len(part) for name in parts},
         left_out=tuple(splits.left_out),
@@ -258,31 +259,6 @@ def _finish(
 
 def _parts(splits: Splits, test: Subset | None) -> dict[str, Subset | None]:
     return {"test": test, "validation": splits.validation, "seen": splits.seen, "train": splits.train}
-
-
-def _accuracies(
-    splits: Splits, model: Stack, test: Subset | None, tested: Evaluation | None, padded_batch: int | None
-) -> dict[str, SplitAccuracy]:
-    """Accuracy of the chosen epoch on every split that is there, by speaker too, and over speakers that are unseen."""
-    accuracies: dict[str, SplitAccuracy] = {}
-    for name, part in (("validation", splits.validation), ("seen", splits.seen)):
-        if part is not None:
-            right = predict(model, part, padded_batch=padded_batch) == part.dataset.labels[part.clips]
-            accuracies[name] = _accuracy(splits, part, right)
-    if test is not None and tested is not None:
-        right = tested.predictions == test.dataset.labels[test.clips]
-        accuracies["test"] = _accuracy(splits, test, right, [round(rate, 4) for rate in tested.spikes_per_neuron])
-    return accuracies
-
-
-def _accuracy(splits: Splits, part: Subset, right: NDArray[np.bool_], rates: Sequence[float] = ()) -> SplitAccuracy:
-    speakers = {name: clip_accuracy(right[theirs]) for name, theirs in part.by_speaker().items()}
-    return SplitAccuracy(
-        **clip_accuracy(right).model_dump(),
-        speakers=speakers if len(speakers) <= _MOST_SPEAKERS else {},
-        over_speakers=speaker_interval(one.value for one in speakers.values()) if splits.unseen(part) else None,
-        spikes_per_neuron_and_clip=tuple(rates),
-    )
 
 
 def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
@@ -313,10 +289,6 @@ def _compare(config: Config, folder: Path, progress: ProgressCallback, splits: S
         variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
         results[delays] = _part_run(variant, folder / delays, progress, f"{config.name}, delays {delays}", splits)
     return results
-
-
-def _compared(result: RunResult) -> ComparedTraining:
-    return ComparedTraining(accuracy=result.accuracy, parameters=result.parameters, seconds=result.seconds)
 
 
 def _leave_one_speaker_out(config: Config, folder: Path, progress: ProgressCallback) -> RunResult:

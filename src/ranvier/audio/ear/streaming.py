@@ -76,7 +76,7 @@ class StreamingEar:
         return 1000 * (filtered + (_DELAY + 1) / bm.RATE + (HOP + AHEAD + 1) / bm.STEPS_PER_SECOND)
 
     def stream(self, rate: int = bm.RATE, *, seed: int = 0, cache: str | os.PathLike[str] | None = None) -> EarStream:
-        """An ear that has heard nothing yet.
+        """An ear at rest.
 
         Args:
             rate: of the sound, samples per second, 8000 ... 192000.
@@ -95,7 +95,7 @@ class StreamingEar:
 
         Args:
             sound: of any rate that :meth:`stream` takes.
-            seed: of the nerve fibres, >= 0; what is drawn hangs on it and on the sound's own samples.
+            seed: of the nerve fibres, >= 0; what is drawn depends on it and on the sound's own samples.
             cache: as in :meth:`stream`.
 
         Returns:
@@ -111,12 +111,12 @@ class StreamingEar:
 
 
 class EarStream:
-    """An ear that hears as sound comes; :meth:`StreamingEar.stream` makes one.
+    """Encodes sound as it comes; :meth:`StreamingEar.stream` makes one.
 
     Attributes:
         ear: its settings.
         rate: of the sound, samples per second.
-        samples: heard so far.
+        samples: encoded so far.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class EarStream:
         self._room = np.empty((2, cells_cpu.most_spikes(ear.channels, HOP, bm.STEPS_PER_SECOND)), np.int64)
 
     def push(self, samples: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
-        """Hear on.
+        """Encode the next samples.
 
         Args:
             samples: ``[sample]``, any number of them, finite; full scale is 1.
@@ -159,15 +159,15 @@ class EarStream:
         Raises:
             ValueError: another shape or value, or :meth:`finish` has been called.
         """
-        heard = np.asarray(samples, np.float64)
-        if heard.ndim != 1:
-            raise ValueError(f"samples: has shape {heard.shape} (one list allowed)")
-        if not np.isfinite(heard).all():
-            at = int(np.argmin(np.isfinite(heard)))
-            raise ValueError(f"samples[{at}]: {heard[at]} is not allowed (finite numbers)")
+        waveform = np.asarray(samples, np.float64)
+        if waveform.ndim != 1:
+            raise ValueError(f"samples: has shape {waveform.shape} (one list allowed)")
+        if not np.isfinite(waveform).all():
+            at = int(np.argmin(np.isfinite(waveform)))
+            raise ValueError(f"samples[{at}]: {waveform[at]} is not allowed (finite numbers)")
         if self._ended:
             raise ValueError("samples: the sound has been finished (a new stream)")
-        return self._hear(heard)
+        return self._encode(waveform)
 
     def finish(self) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
         """The sound is over: the spikes that are still to come, up to its end.
@@ -180,11 +180,11 @@ class EarStream:
         """
         if self._ended:
             raise ValueError("the sound has been finished already")
-        heard = self.samples
+        encoded = self.samples
         silence = np.zeros(math.ceil(self.latency_s * self.rate) + 2)
-        times, units = self._hear(silence)
-        self.samples, self._ended = heard, True
-        kept = times * self.rate < heard
+        times, units = self._encode(silence)
+        self.samples, self._ended = encoded, True
+        kept = times * self.rate < encoded
         return times[kept], units[kept]
 
     @property
@@ -222,7 +222,7 @@ class EarStream:
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {"raw": self._raw, "level": self._level, "sound": self._sound, "cells": self._cells}
 
-    def _hear(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
+    def _encode(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
         from ranvier.audio.ear import stream_cpu
 
         found: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -230,11 +230,11 @@ class EarStream:
             piece = samples[start : start + _AT_ONCE]
             if self.samples == 0:
                 self._level[stream_cpu.BEFORE] = piece[0]  # an offset from the beginning on is no click
-            heard = self._at_ears_rate(piece)
+            waveform = self._at_ears_rate(piece)
             self.samples += len(piece)
             at = 0
-            while at < len(heard):
-                part = heard[at : at + len(self._sound) - self._filled]
+            while at < len(waveform):
+                part = waveform[at : at + len(self._sound) - self._filled]
                 stream_cpu.follow(
                     part, *_GAIN, self.ear.level, self.ear.floor, self._level,
                     self._sound[self._filled : self._filled + len(part)],
@@ -255,9 +255,9 @@ class EarStream:
             return piece
         reach = len(self._raw) // 2
         known = np.concatenate([self._raw, piece])
-        heard = self.samples + len(piece)
+        given = self.samples + len(piece)
         # sample m needs those up to m down / up + reach
-        last = max(0, -(-(heard - reach) * self._up // self._down))
+        last = max(0, -(-(given - reach) * self._up // self._down))
         out = np.empty(last - self._resampled)
         first = self.samples - len(self._raw)
         stream_cpu.resample(known, self._phases, self._up, self._down, self._resampled, first, len(out), out)
