@@ -50,7 +50,8 @@ class Page:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}  # so that no click meets a page that scrolls
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme, still]})
         self.driver.get(file.as_uri())
         self.until(
             "return [...document.querySelectorAll('.drawing')]"
