@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from ranvier.files import write_text
 from ranvier.models import Stack
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.device import describe_device, find_device
 from ranvier.recipes.diverged import DivergedError, diverged_file, read_diverged
 from ranvier.recipes.initialise import initial_state
 from ranvier.recipes.memory import disable_malloc_trim
@@ -66,11 +67,12 @@ class FitResult:
     """A finished training.
 
     Attributes:
-        model: of the best epoch, in ``eval()``.
+        model: of the best epoch, in ``eval()``, on the CPU.
         best_epoch: when that was.
         seconds: of training.
         delays_before: of every synapse ``[synapse]`` of each layer, in whole time steps, where training started.
         init_from: the network that it started from; None: at random.
+        device: name of the card that it was trained on; None: the processor.
     """
 
     model: Stack
@@ -78,6 +80,7 @@ class FitResult:
     seconds: float
     delays_before: list[NDArray[Any]]
     init_from: InitFrom | None
+    device: str | None
 
 
 def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback, title: str, log: Log) -> FitResult:
@@ -89,6 +92,7 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
     as it was.
 
     Raises:
+        ConfigError: the checkpoint cannot be continued here, or a batch does not fit into the device's memory.
         DivergedError: the loss or the weights became NaN or infinite, now or when this run was trained before. The
             checkpoint is that of the last finite epoch, and ``diverged.json`` says where it was.
     """
@@ -96,7 +100,12 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
         raise before
     disable_malloc_trim()
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), ExitStack() as at_end:
+    device = find_device(config.train.device)
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        _out_of_memory(config),
+        ExitStack() as at_end,
+    ):
         torch.manual_seed(config.train.seed)
         start = initial_state(config, splits, folder)
         training = Training(config, splits, None if start is None else start["model"])
@@ -125,12 +134,25 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
             progress.epoch(row)
         training.model.load_state_dict(training.best["model"])
     return FitResult(
-        training.model.eval(),
+        training.model.cpu().eval(),
         training.best["epoch"],
         training.seconds,
         training.delays_before,
         None if start is None else _init_from(start["about"], config.train.init_interpolation),
+        None if device.type == "cpu" else describe_device(device),
     )
+
+
+@contextmanager
+def _out_of_memory(config: Config) -> Iterator[None]:
+    """Say which setting to lower where a device's memory does not suffice."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(
+            f"train.batch_size: {config.train.batch_size} clips at once need more memory than is free on "
+            f"train.device = {config.train.device} (lower train.batch_size)"
+        ) from None
 
 
 def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
@@ -149,12 +171,16 @@ def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
 def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -> EpochRow:
     started = time.perf_counter()
     training.model.train()
-    losses, correct = [], []
+    losses, sizes, correct = [], [], []
     for clips in _batches(training, splits.train):
-        loss, right = training.update(*splits.train.dataset.batch(clips))
-        losses.append(loss * len(clips))
+        loss, right = training.update(*training.batches(clips))
+        losses.append(loss)
+        sizes.append(len(clips))
         correct.append(right)
         progress.step(training.step / training.steps)
+    for iteration, found in enumerate(torch.stack(losses).tolist(), 1):
+        training.check_loss(found, iteration)
+    weighted = [loss * size for loss, size in zip(losses, sizes, strict=True)]
     training.check_finite()
     training.epoch += 1
     outcome = training.outcome()
@@ -169,7 +195,7 @@ def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -
     training.seconds += time.perf_counter() - started
     row = EpochRow(
         epoch=training.epoch,
-        loss=float(torch.stack(losses).sum()) / len(splits.train),
+        loss=float(torch.stack(weighted).sum()) / len(splits.train),
         train_accuracy=int(torch.stack(correct).sum()) / len(splits.train),
         validation_accuracy=accuracy.get("validation"),
         seen_accuracy=accuracy.get("seen"),
@@ -188,7 +214,7 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
     """Fields of :class:`EpochRow` where delays are learned."""
     dt_ms = training.config.data.dt_ms
     moved_ms = [
-        round(float(np.median(np.abs((now - first).numpy()))) * dt_ms, 4)
+        round(float(np.median(np.abs((now.cpu() - first).numpy()))) * dt_ms, 4)
         for now, first in zip(learned_delays(outcome), training.first_delays, strict=True)
     ]
     return {

@@ -29,12 +29,13 @@ def predict(
     Modules of ``as_trained`` compute as in training: delays of theirs are not rounded.
     """
     model.eval()
+    device = next(model.parameters()).device
     for module in as_trained:
         module.train()
     batch_size = padded_batch or batch_size
     predictions = []
     for start in range(0, len(part), batch_size):
         x, lengths, _ = part.dataset.batch(part.clips[start : start + batch_size])
-        predictions.append(model.scores(x, lengths if padded_batch is None else None).argmax(1))
+        predictions.append(model.scores(x.to(device), lengths if padded_batch is None else None).argmax(1))
     model.eval()
-    return torch.cat(predictions).numpy()
+    return torch.cat(predictions).cpu().numpy()

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field
 from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalText, Section, Sizes
 from ranvier.recipes.neurons import check_neuron
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+
 
 class _Delayed(Section):
     """What every network with delays has."""
@@ -93,6 +95,16 @@ class TrainConfig(Section):
         lt=1,
         description="share of the start in the finished network: weights, delays and batch norm are averaged with it, "
         "0.5 where the test is unlike the training clips",
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]+)?|mps)$",
+        description="where it is trained: auto (CUDA where it works, else the CPU), cpu, cuda, cuda:N or mps",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="format of the factors in matrix products while training, where the device has it; voltages, "
+        "sums and evaluation stay in float32",
     )
     epochs: int = Field(ge=1, le=100_000, description="passes over the training clips")
     batch_size: int = Field(ge=1, le=65536, description="clips per step")

@@ -21,6 +21,7 @@ from ranvier.recipes.accuracies import split_accuracies
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.device import find_device
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.evaluation import evaluate
 from ranvier.recipes.fit import FitResult, ProgressCallback, Silent, fit
@@ -143,6 +144,7 @@ def _resume(config: Config, folder: Path, progress: ProgressCallback, splits: Sp
 def _check_data(config: Config, folder: Path, progress: ProgressCallback) -> Splits | None:
     """Refuse data that the run could not be trained on; returns them, but not those of a series of trainings."""
     check_tracker(config)
+    find_device(config.train.device)
     if config.leaves_each_speaker_out:
         splits = _whole(config, progress)
         _speakers(splits.train)
@@ -252,6 +254,7 @@ def _finish(
         git_commit=git_commit(),
         machine=machine(),
         threads=torch.get_num_threads(),
+        device=fitted.device,
         init_from=fitted.init_from,
         delays_found=count_found_delays(network, before, splits.offsets),
     )

@@ -19,8 +19,17 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from ranvier.corpora.splits import Splits
 from ranvier.models import Stack
 from ranvier.nn import LIF, Integrator
+from ranvier.recipes.batches import Batches
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
 from ranvier.recipes.config import Config, ConfigError, sigma_steps
+from ranvier.recipes.device import (
+    describe_device,
+    find_device,
+    matmul_precision,
+    random_state,
+    set_random_state,
+    to_cpu,
+)
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.run_config import upgrade_values
 
@@ -32,18 +41,22 @@ class Training:
 
     def __init__(self, config: Config, splits: Splits, start: Mapping[str, Tensor] | None = None) -> None:
         self.config = config
+        self.device = find_device(config.train.device)
         self.order = torch.Generator().manual_seed(config.train.seed)
         self.model = build_model(config, splits, self.order)
-        self.start = start
         if start is not None:
             self.model.load_state_dict(start)
+        self.start = None if start is None else {name: tensor.to(self.device) for name, tensor in start.items()}
         # where they begin follows from seed and start, so a continued training knows it too
         self.delays_before = [layer.synapse_delays().numpy() for layer in self.model.delay_layers]
         self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
+        self.model.to(self.device)
         self.augmentation = build_augmentation(config)
+        self.batches = Batches(splits.train.dataset, self.device, augmented=self.augmentation is not None)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
-        self.class_weights = build_class_weights(config, splits.train)
+        class_weights = build_class_weights(config, splits.train)
+        self.class_weights = None if class_weights is None else class_weights.to(self.device)
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
@@ -79,7 +92,8 @@ class Training:
         """One step on one batch; returns its loss and how many clips it got right, before the step.
 
         Raises:
-            DivergedError: the loss is NaN or infinite; the step has not been taken.
+            DivergedError: the loss is NaN or infinite; the step has not been taken. On a GPU, :meth:`check_loss` is
+                for the caller, when the epoch ends.
         """
         if self.config.model.delays == "learned":
             done = self.step - self.step % self.steps_per_schedule
@@ -89,14 +103,17 @@ class Training:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
         if self.config.train.padding == "counted":
             lengths = torch.full_like(lengths, len(x))
-        scores = self.model.scores(x, lengths)
-        loss = F.cross_entropy(scores, target, weight=self.class_weights)
+        x, labels, target = (tensor.to(self.device) for tensor in (x, labels, target))
         iteration = self.step % self.steps_per_epoch + 1
-        if not math.isfinite(loss.detach()):
-            raise self.diverged(f"the loss is {float(loss.detach()):g}", iteration)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        with matmul_precision(self.config.train.precision):
+            scores = self.model.scores(x, lengths)
+            loss = F.cross_entropy(scores, target, weight=self.class_weights)
+            # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses
+            if self.device.type == "cpu":
+                self.check_loss(float(loss.detach()), iteration)
+            loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
             try:
                 optimiser.step()
@@ -109,6 +126,15 @@ class Training:
             for schedule in self.schedules:
                 schedule.step()
         return loss.detach(), (scores.argmax(1) == labels).sum()
+
+    def check_loss(self, loss: float, iteration: int) -> None:
+        """Refuse the loss of an iteration of this epoch, counted from 1, that is no finite number.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        if not math.isfinite(loss):
+            raise self.diverged(f"the loss is {loss:g}", iteration)
 
     def check_finite(self) -> None:
         """Refuse a model at the end of an epoch that has NaN or infinite numbers.
@@ -150,19 +176,21 @@ class Training:
     def state(self) -> dict[str, Any]:
         """All of it, as :meth:`load_state` takes it."""
         return {
-            "model": self.model.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "model": to_cpu(self.model.state_dict()),
+            "optimisers": [to_cpu(optimiser.state_dict()) for optimiser in self.optimisers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "order": self.order.get_state(),
-            "dropout": torch.get_rng_state(),
+            "dropout": random_state(self.device),
             "changes": self.changes.bit_generator.state,
             "step": self.step,
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "best": self.best,
+            "best": to_cpu(self.best),
             "config": _settings(self.config),
             "data": self.data,
             "threads": torch.get_num_threads(),
+            "device": self.device.type,
+            "device_name": describe_device(self.device),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -178,6 +206,12 @@ class Training:
             raise ConfigError("its recipe is not one of this Ranvier's") from None
         if before != _settings(self.config):
             raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
+        # sums are added in another order there; a run of before there were devices was trained on the CPU
+        if (trained_on := state.get("device", "cpu")) != self.device.type:
+            raise ConfigError(
+                f"its epochs so far were trained on {trained_on} ({state.get('device_name', 'a CPU')}); on "
+                f"{self.device.type} they cannot be continued bit-exactly (train.device = {trained_on} allowed)"
+            )
         if state["data"] != self.data:
             raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
         self.model.load_state_dict(state["model"])
@@ -186,7 +220,7 @@ class Training:
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(saved)
         self.order.set_state(state["order"])
-        torch.set_rng_state(state["dropout"])
+        set_random_state(self.device, state["dropout"])
         self.changes.bit_generator.state = state["changes"]
         _check_progress(state)
         for name in ("step", "epoch", "seconds", "best"):
@@ -205,8 +239,10 @@ def _check_progress(state: dict[str, Any]) -> None:
 
 
 def _settings(config: Config) -> str:
-    # the recording may have moved, and who looks on changes nothing; everything else must be as it was
-    return config.model_dump_json(exclude={"data": {"root"}, "compare": True, "tracker": True})
+    # the recording may have moved, and who looks on changes nothing; everything else must be as it was. The device is
+    # compared by itself: "auto" does not name it, and another card of the same kind will do.
+    exclude: Any = {"data": {"root"}, "train": {"device"}, "compare": True, "tracker": True}
+    return config.model_dump_json(exclude=exclude)
 
 
 def _membrane_taus(model: Stack) -> list[nn.Parameter]:

@@ -79,6 +79,7 @@ class RunResult(Record):
         wall_seconds: with reading, testing and drawing.
         finished: when, in UTC.
         versions, git_commit, machine, threads: what it was made with.
+        device: the card that it was trained on; None: the processor.
         init_from: what the training started from; None: at random.
         delays_found: for tasks whose best delays are known.
         comparison: trainings with other kinds of delays, by kind.
@@ -107,6 +108,7 @@ class RunResult(Record):
     git_commit: str | None = None
     machine: str
     threads: Count | None = None
+    device: str | None = None
     init_from: InitFrom | None = None
     delays_found: DelaysFound | None = None
     comparison: dict[str, ComparedTraining] = Field(default_factory=dict)

@@ -34,7 +34,7 @@ def sequence_norm(
     padding, which that code counts.
     """
     x = over_time("x", x, weight, "neuron")
-    steps = clip_lengths("steps", steps, x, look=x.device.type == "cpu")
+    steps = clip_lengths("steps", steps, x)
     for name, value in (("weight", weight), ("bias", bias)):
         if value.shape != x.shape[2:]:
             raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")

@@ -47,7 +47,7 @@ def normed_lif(
     """
     current = over_time("current", current, weight, "neuron")
     batch, neurons = current.shape[1:]
-    steps = clip_lengths("steps", steps, current, look=current.device.type == "cpu")
+    steps = clip_lengths("steps", steps, current)
     if gain.shape != (batch, neurons):
         raise ValueError(f"gain: shape {tuple(gain.shape)} is not [{batch}, {neurons}]")
     for name, value in (("weight", weight), ("bias", bias)):

@@ -1,0 +1,100 @@
+"""Where a network is trained, and how exactly its products are computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.recipes.config import ConfigError
+from ranvier.recipes.sections import Precision
+from ranvier.runs.provenance import machine
+
+# torch's names for the number formats that a product of float32 matrices may be computed in
+_PRECISION: dict[Precision, str] = {"float32": "highest", "tf32": "high", "bfloat16": "medium"}
+
+
+def find_device(name: str, field: str = "train.device") -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: ``auto`` (CUDA where there is a device that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N``, ``mps``.
+        field: that the name was given in, for the message.
+
+    Raises:
+        ConfigError: this machine has no such device, or it does not work.
+    """
+    if name == "auto":
+        return torch.device("cuda", torch.cuda.current_device()) if _cuda_fault() is None else torch.device("cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise ConfigError(f"{field}: {name!r} is not allowed (auto, cpu, cuda, cuda:N, mps)")
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        if (fault := _cuda_fault()) is not None:
+            raise ConfigError(f"{field}: {name!r} is not available here ({fault}; auto and cpu always are)")
+        place = int(number) if number else torch.cuda.current_device()
+        if place >= torch.cuda.device_count():
+            raise ConfigError(f"{field}: {name!r} is not available here (cuda:0 ... {torch.cuda.device_count() - 1})")
+        return torch.device("cuda", place)
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"{field}: 'mps' is not available here (Apple's GPUs only; auto and cpu always are)")
+    return torch.device(kind)
+
+
+def _cuda_fault() -> str | None:
+    """Why CUDA cannot be used; None if it can."""
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device"
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as error:  # a driver too old, a card that this torch was not built for
+        return str(error).partition("\n")[0]
+    return None
+
+
+def describe_device(device: torch.device) -> str:
+    """The card's name, or the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
+
+
+@contextmanager
+def matmul_precision(precision: Precision) -> Iterator[None]:
+    """Compute products of float32 matrices in that format; sums, and whatever is no matrix product, stay in float32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(_PRECISION[precision])
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def to_cpu(value: Any) -> Any:
+    """The same dictionaries, lists and tuples with every tensor on the CPU."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {name: to_cpu(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(to_cpu, value))
+    return value
+
+
+def random_state(device: torch.device) -> Tensor:
+    """State of torch's own generator on a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else torch.get_rng_state()
+
+
+def set_random_state(device: torch.device, state: Tensor) -> None:
+    """Restore what :func:`random_state` returned."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state)
+    else:
+        torch.set_rng_state(state)
