@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# as many test processes as cores: more threads each, also of the processes that tests start, get in one another's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
@@ -13,7 +16,7 @@ DATA = Path(os.environ.get("RANVIER_TEST_DATA", Path(__file__).parents[2] / "sha
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """Several test processes share the cores; more threads each only get in one another's way."""
+    """Whatever a test before has set."""
     torch.set_num_threads(1)
 
 

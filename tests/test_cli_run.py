@@ -124,7 +124,13 @@ def test_an_endless_pipe_is_followed_until_it_is_stopped() -> None:
     """A decision is there before the sound ends; an interrupt ends it in one line."""
     command = [sys.executable, "-m", "ranvier", "run", "network.safetensors", "-", "--rate", str(RATE)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+        # a shell's background job ignores it, and so do the processes that it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as running:
         assert running.stdin is not None
         assert running.stdout is not None

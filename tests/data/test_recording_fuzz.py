@@ -1,11 +1,10 @@
 """Thousands of damaged recordings: each is read or refused in bounded time and memory, and inspection agrees.
 
-The cases follow from a seed, so that one that fails can be made again: ``RANVIER_FUZZ`` asks for more of them.
+The cases follow from a seed, so that one that fails can be made again; see tests/fuzzing.py for how many.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +17,9 @@ import pytest
 from ranvier.data import DataError, Grid, hdf5_process, read_recording
 from ranvier.data.inspection import inspect_recording
 from tests.data.recordings import put
+from tests.fuzzing import SHARE
 
-CASES = int(os.environ.get("RANVIER_FUZZ", "120"))  # of each kind of damage to each HDF5 file; five times of others
+CASES = round(160 * SHARE)  # of each kind of damage to each HDF5 file; five times of others
 GRID = Grid(8, 2, 10.0)
 LONGEST_S = 20.0
 MOST_BYTES = 1 << 30  # above the input's size

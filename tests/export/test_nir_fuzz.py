@@ -19,9 +19,11 @@ from ranvier.export.nir_file import read_file, unpack
 from ranvier.export.nir_worker import parse
 from ranvier.network import Decoding, Input, Network, NetworkError
 from tests.export.generated import connection, layer
-from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process
+from tests.fuzzing import SHARE, changed_fields, damaged, fuzz, in_own_process
 
-FILES = {"bytes": 400, "fields": 800, "numbers": 800, "edges": 800}
+FILES = {
+    kind: round(files * SHARE) for kind, files in (("bytes", 400), ("fields", 800), ("numbers", 800), ("edges", 800))
+}
 NUMBERS = np.array([np.nan, np.inf, -1.0, 0.0, 1e-320, 1e308, 1e-3, 4097.0])
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from ranvier.engine import Engine
 from ranvier.network import Network, NetworkError
-from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process, json_text
+from tests.fuzzing import SHARE, changed_fields, damaged, fuzz, in_own_process, json_text
 from tests.network.test_file import make
 
-FILES = 1500
+FILES = round(1500 * SHARE)
 
 
 def fuzz_network(folder: str, kind: str) -> None:

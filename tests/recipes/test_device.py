@@ -111,7 +111,9 @@ def test_a_step_stays_on_its_device(small: Make, changes: dict[str, str]) -> Non
     training = Training(config, build_splits(config))
     model = training.model.to("meta")
     optimisers, _ = training._optimisers()
-    x, lengths, labels = (tensor[:, :8] if tensor.ndim == 3 else tensor[:8] for tensor in training.batches(np.arange(8)))
+    x, lengths, labels = (
+        tensor[:, :8] if tensor.ndim == 3 else tensor[:8] for tensor in training.batches(np.arange(8))
+    )
     weights = None if training.class_weights is None else training.class_weights.to("meta")
     model.set_sigma(3.0)
     loss = F.cross_entropy(model.scores(x.to("meta"), lengths), labels.to("meta"), weight=weights)
@@ -159,9 +161,7 @@ def test_a_run_of_another_device_is_not_continued(small: Make, tmp_path: Path) -
     assert resume(folder, Quiet()).epochs == 2
 
 
-def test_out_of_memory_names_the_setting_to_lower(
-    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_of_memory_names_the_setting_to_lower(small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,21 +30,25 @@ from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import train
 from ranvier.recipes.training import Training
 from ranvier.runs import read_metrics, read_record, read_result
-from tests.fuzzing import changed_fields, damaged, fuzz, in_own_process, json_text
+from tests.fuzzing import SHARE, changed_fields, damaged, fuzz, in_own_process, json_text
 from tests.recipes.conftest import SMALL, Quiet, write_small_recording
 
 REFUSED = (RuleError, NetworkError)
-FILES = {"config.toml": 600, "result.json": 1000, "metrics.jsonl": 1000, "observed.npz": 600, "last.pt": 500}
-USED = 60  # of those that are read, go through report, watch and the tables as well: these are slower
+ALL = {"config.toml": 600, "result.json": 1000, "metrics.jsonl": 1000, "observed.npz": 600, "last.pt": 500}
+FILES = {name: round(files * SHARE) for name, files in ALL.items()}
+USED = 20  # of those that are read, go through report, watch and the tables as well: these are slower
 
 
-def small_run(work: Path) -> Path:
-    """A trained run of two epochs."""
-    os.environ["RANVIER_CACHE"] = str(work / "cache")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a recording and ``run``, a training of two epochs on it."""
+    work = tmp_path_factory.mktemp("trained")
     write_small_recording(work / "shd_train.h5", 30, 0)
     overrides = {**SMALL, "data.root": str(work), "train.epochs": "2"}
-    train(build_config(load_values("shd"), overrides), work / "run", Quiet())
-    return work / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANVIER_CACHE", str(work / "cache"))
+        train(build_config(load_values("shd"), overrides), work / "run", Quiet())
+    return work
 
 
 class Reader:
@@ -114,8 +119,9 @@ def toml_fields(values: dict[str, Any], generator: np.random.Generator) -> bytes
         return damaged(tomli_w.dumps(values).encode(), generator)
 
 
-def fuzz_run(where: str, name: str) -> None:
-    folder = small_run(Path(where))
+def fuzz_run(trained: str, where: str, name: str) -> None:
+    os.environ["RANVIER_CACHE"] = str(Path(trained) / "cache")
+    folder = Path(shutil.copytree(Path(trained) / "run", Path(where) / "run"))
     reader = Reader(folder)
     reader.everything()
     file = checkpoint_file(folder) if name == "last.pt" else folder / name
@@ -163,8 +169,8 @@ def fuzz_run(where: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_damaged_file_of_a_run_is_read_or_refused(name: str, tmp_path: Path) -> None:
-    counts = in_own_process("tests.recipes.test_run_files_fuzz", "fuzz_run", str(tmp_path), name)
+def test_a_damaged_file_of_a_run_is_read_or_refused(name: str, trained: Path, tmp_path: Path) -> None:
+    counts = in_own_process("tests.recipes.test_run_files_fuzz", "fuzz_run", str(trained), str(tmp_path), name)
     assert sum(counts.values()) == FILES[name]
     assert counts["refused"] > 0.2 * FILES[name]
     assert counts["read"] > 0
