@@ -26,7 +26,7 @@ from tests.corpora.server import serving
 from tests.documents import PAGES, commands
 
 TEXT = "\n".join(PAGES.values())
-SMALL_NETWORK = "--train.epochs 1 --train.batch-size 32 --model.hidden 12"
+SMALL_NETWORK = "--train.device cpu --train.epochs 1 --train.batch-size 32 --model.hidden 12"
 SMALL_TABLE = "--seeds 1 --set train.epochs=1 --set train.batch_size=32 --set model.hidden=12"
 ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
 

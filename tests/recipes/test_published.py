@@ -28,7 +28,7 @@ from ranvier.corpora import Splits
 from ranvier.data import DataError, SpikeDataset, Subset
 from ranvier.models import Stack
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
-from ranvier.recipes.fit import _run_epoch
+from ranvier.recipes.fit import run_epoch
 from ranvier.recipes.predict import predict
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
@@ -334,7 +334,7 @@ def test_twenty_steps_equal_the_official_codes(
 
     monkeypatch.setattr(training, "update", both)
     for epoch in range(TRAINED_EPOCHS):
-        row = _run_epoch(training, Splits(training_part, validation, None, lambda: None), Quiet())
+        row = run_epoch(training, Splits(training_part, validation, None, lambda: None), Quiet())
         official.end_epoch(epoch)
         predicted = assert_same_evaluation(official, model, held_out)
         right = np.mean(predicted == held_out_labels)

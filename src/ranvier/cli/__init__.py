@@ -201,7 +201,20 @@ def _train(given: list[str]) -> int:
     from ranvier.runs import free_folder
 
     folder = options.out or free_folder(config.name)
-    return _show_training(folder, lambda progress: train(config, folder, progress, force=options.force))
+    return _lead(folder, lambda progress: train(config, folder, progress, force=options.force))
+
+
+def _lead(folder: Path, function: Callable[[TrainingProgress], RunResult]) -> int:
+    """Train, or take part in what the process of rank 0 trains."""
+    from ranvier.recipes.distributed import joined
+
+    with joined() as processes:
+        if processes.rank == 0:
+            return _show_training(folder, function)
+        from ranvier.recipes.follow import follow
+
+        follow()
+        return 0
 
 
 _RESUMED = "--resume takes the run as it is: no recipe and no other option but --data-root goes with it"
@@ -218,7 +231,7 @@ def _resume(given: list[str]) -> int:
     from ranvier.recipes.train_run import resume
 
     folder = options.resume
-    return _show_training(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
+    return _lead(folder, lambda progress: resume(folder, progress, data_root=options.data_root))
 
 
 def _show_training(folder: Path, work: Callable[[TrainingProgress], RunResult]) -> int:

@@ -28,11 +28,12 @@ class DeviceClips:
         self.dataset, self.device = dataset, device
         self._columns = [torch.from_numpy(np.ascontiguousarray(column)).to(device) for column in _columns(dataset)]
 
-    def batch(self, clips: NDArray[Any]) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, clips: NDArray[Any], *, steps: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Dense tensors of some clips.
 
         Args:
             clips: ``[batch]`` indices.
+            steps: time to pad to; None means the longest of these clips.
 
         Returns:
             x float32 ``[time, batch, source]`` on the device; lengths int64 ``[batch]`` in steps on the CPU; labels
@@ -42,7 +43,7 @@ class DeviceClips:
         lengths, starts = data.lengths[clips], data.offsets[clips]
         sizes = data.offsets[clips + 1] - starts
         rows, place = self._rows(starts, sizes)
-        x = torch.zeros(int(lengths.max()), len(clips), data.sources, device=self.device)
+        x = torch.zeros(int(lengths.max()) if steps is None else steps, len(clips), data.sources, device=self.device)
         if isinstance(data, SpikeDataset):
             step, source, count = (column[rows] for column in self._columns)
             x[step.long(), place, source.long()] = count.float()

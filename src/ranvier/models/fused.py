@@ -32,6 +32,8 @@ def run_fused(modules: Sequence[nn.Module], current: Tensor, steps: Tensor) -> t
         return None
     if not (isinstance(neuron, LIF) and computes_as(neuron, LIF) and norm.training and norm.affine):
         return None
+    if norm.synchronised:
+        return None
     if not (isinstance(dropout, ClipDropout) and computes_as(dropout, ClipDropout)):
         dropout = None
     spikes, mean, variance = normed_lif(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ranvier.nn.settings import Settings, WithSettings
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.norm import sequence_norm
+from ranvier.ops.norm.synchronised import synchronised_norm
 
 
 class SequenceBatchNorm(WithSettings, nn.BatchNorm1d):
@@ -17,8 +18,13 @@ class SequenceBatchNorm(WithSettings, nn.BatchNorm1d):
 
     In training the statistics are those of the steps that belong to a clip, not of the padding that a batch adds,
     so that a clip's batch-mates do not change it by being longer. Args as :class:`torch.nn.BatchNorm1d`.
+
+    Attributes:
+        synchronised: in training, statistics are those of all processes of torch's default group, as
+            :class:`torch.nn.SyncBatchNorm` has it.
     """
 
+    synchronised: bool = False
     defined_by: ClassVar[Settings] = {"eps": ()}
 
     def forward(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
@@ -30,8 +36,11 @@ class SequenceBatchNorm(WithSettings, nn.BatchNorm1d):
             return super().forward(x.flatten(0, 1)).view_as(x)
         weight = self.weight if self.affine else x.new_ones(self.num_features)
         bias = self.bias if self.affine else x.new_zeros(self.num_features)
-        y, mean, variance = sequence_norm(x, steps, weight, bias, eps=self.eps)
-        self.follow(mean, variance, steps.sum())
+        if self.synchronised:
+            y, mean, variance, count = synchronised_norm(x, steps, weight, bias, self.eps)
+        else:
+            (y, mean, variance), count = sequence_norm(x, steps, weight, bias, eps=self.eps), steps.sum()
+        self.follow(mean, variance, count)
         return y
 
     def fold(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

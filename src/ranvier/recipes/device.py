@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,15 +29,16 @@ def find_device(name: str, field: str = "train.device") -> torch.device:
     Raises:
         ConfigError: this machine has no such device, or it does not work.
     """
+    own = int(os.environ.get("LOCAL_RANK", "0"))  # torchrun gives each process of a machine its card
     if name == "auto":
-        return torch.device("cuda", torch.cuda.current_device()) if _cuda_fault() is None else torch.device("cpu")
+        return torch.device("cuda", own) if _cuda_fault() is None else torch.device("cpu")
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise ConfigError(f"{field}: {name!r} is not allowed (auto, cpu, cuda, cuda:N, mps)")
     kind, _, number = name.partition(":")
     if kind == "cuda":
         if (fault := _cuda_fault()) is not None:
             raise ConfigError(f"{field}: {name!r} is not available here ({fault}; auto and cpu always are)")
-        place = int(number) if number else torch.cuda.current_device()
+        place = int(number) if number else own
         if place >= torch.cuda.device_count():
             raise ConfigError(f"{field}: {name!r} is not available here (cuda:0 ... {torch.cuda.device_count() - 1})")
         return torch.device("cuda", place)

@@ -20,7 +20,8 @@ from ranvier.files import write_text
 from ranvier.models import Stack
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.device import describe_device, find_device
+from ranvier.recipes.device import describe_device, find_device, random_state
+from ranvier.recipes.distributed import Job, at_work, join_rows, send
 from ranvier.recipes.diverged import DivergedError, diverged_file, read_diverged
 from ranvier.recipes.initialise import initial_state
 from ranvier.recipes.memory import disable_malloc_trim
@@ -117,13 +118,17 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
                 at_end.callback(torch.set_num_threads, threads)
             except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError) as error:
                 raise ConfigError(f"{checkpoint_file(folder)}: cannot be continued ({error})") from None
+        given = None if start is None else start["model"]
+        send(Job(config, given, saved, training.data, random_state(device)))
+        at_end.enter_context(at_work())
+        training.share()
         progress.begin(title, config.train.epochs)
         keep_metrics(folder, training.epoch)
         for row in read_metrics(folder):
             log(row)
         while training.epoch < config.train.epochs:
             try:
-                row = _run_epoch(training, splits, progress)
+                row = run_epoch(training, splits, progress)
             except DivergedError as error:
                 names = ("what", "epoch", "iteration", "last_epoch", "remedy")
                 write_text(diverged_file(folder), json.dumps(dict(zip(names, error.facts, strict=True))) + "\n")
@@ -168,12 +173,17 @@ def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
     )
 
 
-def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -> EpochRow:
+def run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -> EpochRow:
+    """Train on every clip once, in this process's share; returns the epoch's metrics, which all processes have.
+
+    Raises:
+        DivergedError: see :func:`fit`.
+    """
     started = time.perf_counter()
     training.model.train()
     losses, sizes, correct = [], [], []
     for clips in _batches(training, splits.train):
-        loss, right = training.update(*training.batches(clips))
+        loss, right = training.iterate(clips)
         losses.append(loss)
         sizes.append(len(clips))
         correct.append(right)
@@ -187,7 +197,7 @@ def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -
     accuracy: dict[str, float] = {}
     for name, part in (("validation", splits.validation), ("seen", splits.seen)):
         if part is not None:
-            predicted = predict(outcome, part, padded_batch=training.config.train.padded_batch)
+            predicted = _predict(training, outcome, part)
             accuracy[name] = float(np.mean(predicted == part.dataset.labels[part.clips]))
     delays: dict[str, Any] = {}
     if training.config.model.delays == "learned":
@@ -208,6 +218,15 @@ def _run_epoch(training: Training, splits: Splits, progress: ProgressCallback) -
         model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
     return row
+
+
+def _predict(training: Training, outcome: Stack, part: Subset) -> NDArray[np.int64]:
+    """What the model says of every clip; each process runs its share where a prediction is the clip's alone."""
+    padded_batch = training.config.train.padded_batch
+    if training.processes.count == 1 or padded_batch is not None:
+        return predict(outcome, part, padded_batch=padded_batch)
+    own = part.clips[training.processes.rows(len(part))]
+    return join_rows(predict(outcome, Subset(part.dataset, own)) if len(own) else own)
 
 
 def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -30,6 +31,7 @@ from ranvier.recipes.device import (
     set_random_state,
     to_cpu,
 )
+from ranvier.recipes.distributed import add_over_processes, distribute, processes, set_dropout_rows
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.run_config import upgrade_values
 
@@ -52,6 +54,8 @@ class Training:
         self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
         self.model.to(self.device)
         self.augmentation = build_augmentation(config)
+        self.processes = processes()
+        self.scores: Callable[[Tensor, Tensor], Tensor] = self.model.scores
         self.batches = Batches(splits.train.dataset, self.device, augmented=self.augmentation is not None)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
@@ -88,8 +92,30 @@ class Training:
             schedules.append(CosineAnnealingLR(optimisers[1], total))
         return optimisers, schedules
 
-    def update(self, x: Tensor, lengths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def share(self) -> None:
+        """Share every batch from now on with the other processes, which have to call this at the same time."""
+        if self.processes.count > 1:
+            self.scores = distribute(self.model)
+
+    def iterate(self, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """:meth:`update` on clips of the training set, of which each process takes its share."""
+        if self.processes.count == 1:
+            return self.update(*self.batches(clips))
+        rows = self.processes.rows(len(clips))
+        # what is drawn for a clip must not depend on the share that it is in, so every process augments the whole batch
+        taken = clips[rows] if self.augmentation is None else clips
+        longest = int(self.batches.lengths[clips].max())
+        set_dropout_rows(self.model, rows, len(clips))
+        return self.update(*self.batches(taken, steps=longest), whole=self.batches.labels[clips])
+
+    def update(
+        self, x: Tensor, lengths: Tensor, labels: Tensor, whole: NDArray[np.int64] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One step on one batch; returns its loss and how many clips it got right, before the step.
+
+        Args:
+            x, lengths, labels: the batch, before augmentation.
+            whole: labels of the batch that all processes share; None: the batch is this process's alone.
 
         Raises:
             DivergedError: the loss is NaN or infinite; the step has not been taken. On a GPU, :meth:`check_loss` is
@@ -101,6 +127,9 @@ class Training:
         target = labels
         if self.augmentation is not None:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
+        if whole is not None and len(labels) == len(whole):
+            rows = self.processes.rows(len(whole))
+            x, lengths, labels, target = x[:, rows], lengths[rows], labels[rows], target[rows]
         if self.config.train.padding == "counted":
             lengths = torch.full_like(lengths, len(x))
         x, labels, target = (tensor.to(self.device) for tensor in (x, labels, target))
@@ -108,12 +137,13 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
-            scores = self.model.scores(x, lengths)
-            loss = F.cross_entropy(scores, target, weight=self.class_weights)
+            scores = self.scores(x, lengths)
+            loss, right = self._loss(scores, target, labels, whole)
             # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses
             if self.device.type == "cpu":
-                self.check_loss(float(loss.detach()), iteration)
-            loss.backward()  # type: ignore[no-untyped-call]
+                self.check_loss(float(add_over_processes(loss.detach().clone())), iteration)
+            # DistributedDataParallel takes the mean over processes, where the sum is wanted
+            (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
             try:
                 optimiser.step()
@@ -125,7 +155,20 @@ class Training:
         if self.step < self.steps and self.step % self.steps_per_schedule == 0:
             for schedule in self.schedules:
                 schedule.step()
-        return loss.detach(), (scores.argmax(1) == labels).sum()
+        return add_over_processes(loss.detach()), add_over_processes(right)
+
+    def _loss(
+        self, scores: Tensor, target: Tensor, labels: Tensor, whole: NDArray[np.int64] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Cross entropy, of which the processes' sum is that of the whole batch; and how many clips are right."""
+        right = (scores.argmax(1) == labels).sum()
+        weights = self.class_weights
+        if whole is None:
+            return F.cross_entropy(scores, target, weight=weights), right
+        of_all: float | Tensor = len(whole)
+        if weights is not None and not target.is_floating_point():
+            of_all = weights[torch.from_numpy(whole).to(self.device)].sum()
+        return F.cross_entropy(scores, target, weight=weights, reduction="sum") / of_all, right
 
     def check_loss(self, loss: float, iteration: int) -> None:
         """Refuse the loss of an iteration of this epoch, counted from 1, that is no finite number.
@@ -189,6 +232,7 @@ class Training:
             "config": _settings(self.config),
             "data": self.data,
             "threads": torch.get_num_threads(),
+            "processes": self.processes.count,
             "device": self.device.type,
             "device_name": describe_device(self.device),
         }
@@ -211,6 +255,11 @@ class Training:
             raise ConfigError(
                 f"its epochs so far were trained on {trained_on} ({state.get('device_name', 'a CPU')}); on "
                 f"{self.device.type} they cannot be continued bit-exactly (train.device = {trained_on} allowed)"
+            )
+        if (count := state.get("processes", 1)) != self.processes.count:
+            raise ConfigError(
+                f"its epochs so far were trained by {count} processes, these are {self.processes.count}, which would "
+                f"not continue them bit-exactly ({count} allowed)"
             )
         if state["data"] != self.data:
             raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
