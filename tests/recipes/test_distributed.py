@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor, multiprocessing
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
@@ -71,14 +72,14 @@ def test_several_processes_train_what_one_alone_does(
 ) -> None:
     config = small(**changes)
     alone, losses, right = steps(config)
-    multiprocessing.spawn(one_of_several, (count, config, str(tmp_path)), nprocs=count)  # type: ignore[no-untyped-call]
+    spawn(one_of_several, (count, config, str(tmp_path)), nprocs=count)
     for rank in range(count):
         state, their_losses, their_right = torch.load(tmp_path / f"{rank}.pt")
         np.testing.assert_allclose(their_losses, losses, rtol=1e-10)
         assert their_right == right
         assert state.keys() == alone.keys()
         for name, tensor in alone.items():
-            torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-10, msg=lambda text, n=name: f"{n}: {text}")
+            torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-10)
 
 
 def test_shares_are_whole_and_alike() -> None:
