@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
+from ranvier.data.counted_file import map_columns, write_counted
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.file_kind import file_kind
@@ -26,8 +27,8 @@ from ranvier.data.unpack import unpack, unpacked_size
 from ranvier.files import free_bytes, write_atomically
 from ranvier.locks import NoLockError, file_lock
 
-_CACHE_VERSION = 3  # of how events are counted too
-_ARRAYS = ("step", "source", "count", "offsets", "lengths", "labels", "speakers")
+_CACHE_VERSION = 4  # of how events are counted too
+_PER_CLIP = ("offsets", "lengths", "labels", "speakers")
 
 
 def cache_folder(cache: str | os.PathLike[str] | None) -> Path:
@@ -155,12 +156,13 @@ def _cache_file(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[
 
 
 def load_cached(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None) -> SpikeDataset | None:
-    """The counted data set of an earlier reading, or None."""
+    """The counted data set of an earlier reading, its cells mapped into memory; None if there is none."""
     file = _cache_file(path, grid, settings, cache)
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return SpikeDataset(
-                **{name: arrays[name] for name in _ARRAYS},
+                **map_columns(file),
+                **{name: arrays[name] for name in _PER_CLIP},
                 classes=tuple(str(name) for name in arrays["classes"]),
                 speaker_names=tuple(str(name) for name in arrays["speaker_names"]),
                 sources=grid.sources,
@@ -171,12 +173,24 @@ def load_cached(path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[
 
 
 def store_cached(
-    dataset: SpikeDataset, path: Path, grid: Grid, settings: Any, cache: str | os.PathLike[str] | None
+    clips: Iterable[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
+    path: Path,
+    grid: Grid,
+    settings: Any,
+    cache: str | os.PathLike[str] | None,
+    **about: NDArray[Any],
 ) -> None:
-    """Keep a counted data set for the next reading; where the cache cannot be written, it is counted again then."""
+    """Keep counted clips for :func:`load_cached`.
+
+    Args:
+        clips: step, source and count of each, sorted by step.
+        path, grid, settings: what they depend on.
+        cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).
+        about: ``labels``, ``speakers``, ``classes`` and ``speaker_names``.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
     file = _cache_file(path, grid, settings, cache)
-    names = {"classes": np.array(dataset.classes), "speaker_names": np.array(dataset.speaker_names, np.str_)}
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(file) as temporary, temporary.open("wb") as out:
-            np.savez(out, allow_pickle=False, **names, **{name: getattr(dataset, name) for name in _ARRAYS})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_counted(file, clips, **about)

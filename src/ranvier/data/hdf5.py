@@ -7,8 +7,13 @@ present ``extra/keys`` (class names) and ``extra/speaker``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ranvier.data.cache import load_cached, store_cached
 from ranvier.data.dataset import DataError, SpikeDataset
@@ -82,10 +87,24 @@ def read_recording(
         return _read(path, grid, classes, time_unit, cache, progress)
     settings = [classes, time_unit]
     dataset = load_cached(path, grid, settings, cache)
-    if dataset is None:
-        dataset = _read(path, grid, classes, time_unit, cache, progress)
-        store_cached(dataset, path, grid, settings, cache)
-    return dataset
+    if dataset is not None:
+        return dataset
+    recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+    labels, speakers = recording.labelled(), recording.speakers
+    with suppress(OSError):  # a cache that cannot be written: the clips are counted in memory
+        store_cached(
+            _counted(recording, grid, progress),
+            path,
+            grid,
+            settings,
+            cache,
+            labels=np.asarray(labels, np.int64),
+            speakers=np.full(len(labels), -1, np.int64) if speakers is None else np.asarray(speakers, np.int64),
+            classes=np.array(recording.classes),
+            speaker_names=np.array(recording.speaker_names, np.str_),
+        )
+    dataset = load_cached(path, grid, settings, cache)
+    return _read(path, grid, classes, time_unit, cache, progress) if dataset is None else dataset
 
 
 def _read(
@@ -97,16 +116,9 @@ def _read(
     progress: Callable[[int, int], None] | None,
 ) -> SpikeDataset:
     recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
-    labels, clips = recording.labelled(), []
-    for times, units in recording.events():
-        try:
-            clips.append(grid.count(times, units, per_second=recording.per_second))
-        except ValueError as error:
-            raise DataError(f"{path}: clip {len(clips)}: {error}") from None
-        if progress is not None and (len(clips) % _CLIPS_AT_ONCE == 0 or len(clips) == recording.size):
-            progress(len(clips), recording.size)
+    labels = recording.labelled()
     return SpikeDataset.pack(
-        clips,
+        list(_counted(recording, grid, progress)),
         labels=labels,
         speakers=recording.speakers,
         classes=recording.classes,
@@ -114,6 +126,19 @@ def _read(
         dt_ms=grid.dt_ms,
         speaker_names=recording.speaker_names,
     )
+
+
+def _counted(
+    recording: Recording, grid: Grid, progress: Callable[[int, int], None] | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Step, source and count of every clip."""
+    for number, (times, units) in enumerate(recording.events()):
+        try:
+            yield grid.count(times, units, per_second=recording.per_second)
+        except ValueError as error:
+            raise DataError(f"{recording.path}: clip {number}: {error}") from None
+        if progress is not None and ((number + 1) % _CLIPS_AT_ONCE == 0 or number + 1 == recording.size):
+            progress(number + 1, recording.size)
 
 
 def read_files(path: str | os.PathLike[str]) -> list[str]:
