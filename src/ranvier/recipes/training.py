@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Training:
         self.model.to(self.device)
         self.augmentation = build_augmentation(config)
         self.processes = processes()
-        self.scores: Callable[[Tensor, Tensor], Tensor] = self.model.scores
+        self.shared: nn.Module | None = None
         self.batches = Batches(splits.train.dataset, self.device, augmented=self.augmentation is not None)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
@@ -95,7 +95,7 @@ class Training:
     def share(self) -> None:
         """Share every batch from now on with the other processes, which have to call this at the same time."""
         if self.processes.count > 1:
-            self.scores = distribute(self.model)
+            self.shared = distribute(self.model)
 
     def iterate(self, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """:meth:`update` on clips of the training set, of which each process takes its share."""
@@ -114,7 +114,8 @@ class Training:
         """One step on one batch; returns its loss and how many clips it got right, before the step.
 
         Args:
-            x, lengths, labels: the batch, before augmentation.
+            x, lengths, labels: the batch before augmentation; where processes share it, the whole batch if clips are
+                augmented, else this process's share.
             whole: labels of the batch that all processes share; None: the batch is this process's alone.
 
         Raises:
@@ -127,9 +128,9 @@ class Training:
         target = labels
         if self.augmentation is not None:
             x, lengths, target = self.augmentation.apply(x, lengths, labels, self.classes, self.changes)
-        if whole is not None and len(labels) == len(whole):
-            rows = self.processes.rows(len(whole))
-            x, lengths, labels, target = x[:, rows], lengths[rows], labels[rows], target[rows]
+            if whole is not None:
+                rows = self.processes.rows(len(whole))
+                x, lengths, labels, target = x[:, rows], lengths[rows], labels[rows], target[rows]
         if self.config.train.padding == "counted":
             lengths = torch.full_like(lengths, len(x))
         x, labels, target = (tensor.to(self.device) for tensor in (x, labels, target))
@@ -137,7 +138,7 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
-            scores = self.scores(x, lengths)
+            scores = self.model.scores(x, lengths) if self.shared is None else self.shared(x, lengths)
             loss, right = self._loss(scores, target, labels, whole)
             # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses
             if self.device.type == "cpu":
