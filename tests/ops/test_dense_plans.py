@@ -12,7 +12,7 @@ from ranvier.ops.dense import delayed_current, op, reference, spectral
 from ranvier.ops.dense.events import frozen_current
 from ranvier.ops.dense.op import Plan, plan
 from ranvier.ops.dense.taps import weighted_taps, weighted_taps_backward
-from tests.ops.twins import assert_twins, poisoned_memory
+from tests.ops.twins import KERNELS, assert_twins, kernels_of, poisoned_memory
 
 SIZES = [  # time, batch, sources, targets, synapses_per_pair, max_delay
     (1, 1, 1, 1, 1, 0),
@@ -86,6 +86,30 @@ def test_spectral_is_the_reference(
         del inputs["history"]
     with poisoned_memory():
         twins(inputs, sigma, size[-1], "gaussian", TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("kernel", ["gaussian", "triangle"])
+@pytest.mark.parametrize("sigma", [12.27, 3.0, 0.5, 0.12, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("size", "kept"), [((1, 1, 1, 0), 1), ((2, 7, 25, 24), 25), ((1, 33, 5, 40), 17)])
+def test_weighted_taps_are_the_reference(
+    size: tuple[int, ...], kept: int, dtype: torch.dtype, sigma: float | None, kernel: str, kernels: str
+) -> None:
+    """Synapses per pair, targets, sources and the longest delay; ``kept`` is less where a clip is shorter."""
+    synapses_per_pair, targets, sources, max_delay = size
+    inputs = draw((1, 1, sources, targets, synapses_per_pair, max_delay), dtype, "real")
+
+    def fast(weight: Tensor, delay: Tensor) -> Tensor:
+        width = None if sigma is None else torch.tensor(sigma, dtype=torch.float64)
+        return weighted_taps(weight, delay, width, kernel, max_delay, kept)
+
+    def slow(weight: Tensor, delay: Tensor) -> Tensor:
+        g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
+        return (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+
+    with poisoned_memory(), kernels_of(kernels):
+        assert_twins(fast, slow, {name: inputs[name] for name in ("weight", "delay")}, tolerance=TOLERANCE[dtype])
 
 
 @pytest.mark.usefixtures("spectral_way")

@@ -36,8 +36,12 @@ def uses_onednn(a: Tensor) -> bool:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b.t()`` for ``a [rows, inner]`` and ``b [columns, inner]``, each dense, by rows or by columns.
 
-    As exact as torch's settings for float32 products say, which is exact unless they were changed.
+    As exact as torch's settings for float32 products say, which is exact unless they were changed; under autocast too,
+    which would round a transform to half precision.
     """
     if uses_onednn(a) and a.numel() and b.numel():
         return _linear(a, b)
+    if torch.is_autocast_enabled(a.device.type):
+        with torch.autocast(a.device.type, enabled=False):
+            return a @ b.t()
     return a @ b.t()

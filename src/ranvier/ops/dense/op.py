@@ -11,6 +11,7 @@ from torch import Tensor
 from ranvier.ops.dense import events, reference, spectral
 from ranvier.ops.dense.taps import weighted_taps
 from ranvier.ops.inputs import of_type, over_time
+from ranvier.ops.scans import has_kernels
 
 Kernel = Literal["gaussian", "triangle"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
@@ -122,9 +123,8 @@ def _spectral(
     chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
     whole = chunk == time
     kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
-    if x.device.type == "cpu":
-        width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
-        taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
+    if has_kernels(x.device):
+        taps = weighted_taps(weight, delay, _width(sigma, x.device), kernel, max_delay, kept)
     else:
         g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
         taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
@@ -139,6 +139,13 @@ def _spectral(
     beside = torch.cat([padded_input[start : start + max_delay + chunk] for start in starts], 1)
     current, *_ = spectral.convolution(beside, taps, max_delay)
     return current.view(chunk, chunks, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
+
+
+def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:
+    """``sigma`` in double precision on a device, without waiting for it."""
+    if isinstance(sigma, Tensor):
+        return sigma.detach().to(device, torch.float64)
+    return None if sigma is None else torch.full((), float(sigma), dtype=torch.float64, device=device)
 
 
 def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
