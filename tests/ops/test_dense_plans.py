@@ -102,11 +102,13 @@ def test_weighted_taps_are_the_reference(
 
     def fast(weight: Tensor, delay: Tensor) -> Tensor:
         width = None if sigma is None else torch.tensor(sigma, dtype=torch.float64)
-        return weighted_taps(weight, delay, width, kernel, max_delay, kept)
+        taps: Tensor = weighted_taps(weight, delay, width, kernel, max_delay, kept)
+        return taps
 
     def slow(weight: Tensor, delay: Tensor) -> Tensor:
         g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
-        return (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+        summed: Tensor = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+        return summed
 
     with poisoned_memory(), kernels_of(kernels):
         assert_twins(fast, slow, {name: inputs[name] for name in ("weight", "delay")}, tolerance=TOLERANCE[dtype])
@@ -162,8 +164,9 @@ def test_spectral_in_stretches_of_time_is_the_reference(
 
 
 def test_a_long_clip_is_taken_in_stretches_and_a_short_one_is_not() -> None:
-    assert op._chunk(100, 256, 256, 256, 24, False) == 100
-    assert 50 <= op._chunk(1000, 32, 256, 256, 24, False) <= 250
+    for beside in (op._PER_FREQUENCY, 0.0):
+        assert op._chunk(100, 256, 256, 256, 24, False, beside) == 100
+        assert 50 <= op._chunk(1000, 32, 256, 256, 24, False, beside) <= 250
 
 
 @pytest.mark.usefixtures("spectral_way")
@@ -354,6 +357,9 @@ def test_the_way_follows_its_rule() -> None:
     assert way(100, 256, 256, 256, 250) == "spectral"
     assert way(100, 256, 256, 256, 24, device="meta") == "spectral"
     assert way(100, 256, 256, 256, 0) == "dense"  # no delays: one matrix product
+    # what a frequency costs beside its multiply-adds was measured on CPUs, and counts there alone
+    assert way(100, 32, 16, 16, 24) == "dense"
+    assert way(100, 32, 16, 16, 24, device="meta") == "spectral"
     assert way(20, 8, 10, 4, 6) == "dense"
     assert way(100, 256, 256, 256, 24, None) == "spectral"
     assert way(100, 256, 256, 256, 24, None, gradient=False) == "events"

@@ -41,7 +41,8 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """
     if uses_onednn(a) and a.numel() and b.numel():
         return _linear(a, b)
-    if torch.is_autocast_enabled(a.device.type):
-        with torch.autocast(a.device.type, enabled=False):
+    device = a.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
             return a @ b.t()
     return a @ b.t()

@@ -120,7 +120,7 @@ def _spectral(
 ) -> Tensor:
     """The spectral algorithm, in one piece or, where that is less work, in chunks of time beside one another."""
     (time, batch, sources), targets = x.shape, weight.shape[1]
-    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None, _beside(x.device))
     whole = chunk == time
     kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
     if has_kernels(x.device):
@@ -148,7 +148,7 @@ def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:
     return None if sigma is None else torch.full((), float(sigma), dtype=torch.float64, device=device)
 
 
-def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
+def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool, beside: float) -> int:
     """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of chunks less.
 
     Stretches are copied with the steps before them, so they must save a good part of the work.
@@ -159,7 +159,7 @@ def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, wi
         chunks = -(-time // chunk)
         whole = chunks == 1 and not with_history
         taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
-        cost = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
+        cost = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset, beside)
         if whole:
             cost *= _WHOLE
         if cost < lowest:
@@ -167,10 +167,14 @@ def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, wi
     return best
 
 
-def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int, offset: int) -> float:
+def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int, offset: int, beside: float) -> float:
     pairs = sources * targets
-    each = 4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + _PER_FREQUENCY
+    each = 4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + beside
     return spectral.frequencies(time, taps, offset) * each
+
+
+def _beside(device: torch.device) -> float:
+    return _PER_FREQUENCY if device.type == "cpu" else 0.0
 
 
 class Plan(NamedTuple):
@@ -180,7 +184,7 @@ class Plan(NamedTuple):
     why: str
 
 
-# What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time.
+# What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time; measured on CPUs.
 _PER_FREQUENCY = 5e6
 # What a whole clip counts against chunks of it, which take twice its memory.
 _WHOLE = 0.7
@@ -204,6 +208,9 @@ def plan(
       2 K source target), against batch source target K time of the dense convolution; a long clip counts as several
       chunks of time beside one another, as many as cost least.
     - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
+
+    On a GPU multiply-adds alone are counted, for what a frequency costs beside them was measured on CPUs. The plan
+    follows from shapes and types, never from values.
     """
     (time, batch, sources), targets = x.shape, weight.shape[1]
     if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
@@ -217,11 +224,12 @@ def plan(
     )
     if sigma is None and not wants_gradient and x.device.type == "cpu":
         return Plan("events", "frozen delays without gradients are summed directly")
-    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    beside = _beside(x.device)
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None, beside)
     chunks = -(-time // chunk)
     whole = chunks == 1 and history is None
     taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
     dense = batch * sources * targets * (max_delay + 1) * time
-    spectral_ = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
+    spectral_ = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset, beside)
     counted = f"{spectral_ / 1e9:.3g} against {dense / 1e9:.3g} billion multiply-adds"
     return Plan("spectral", counted) if spectral_ < dense else Plan("dense", counted)
