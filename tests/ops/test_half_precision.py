@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.ops import delayed_current, lif
+from ranvier.ops.dense import op as dense_op
+from ranvier.ops.dense.op import Plan
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import op as integrator_op
 from ranvier.ops.lif import op as lif_op
@@ -104,9 +106,11 @@ def test_a_stream_in_half_precision_keeps_its_voltages_in_float32() -> None:
     assert torch.equal(last, end)
 
 
+@pytest.mark.parametrize("plan", ["spectral", "dense"])
 @pytest.mark.parametrize("onednn", [True, False])
-def test_autocast_rounds_no_transform(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_autocast_rounds_no_delayed_current(plan: str, onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", onednn)
+    monkeypatch.setattr(dense_op, "plan", lambda *_, **__: Plan(plan, "this test says so"))
     x = torch.rand(50, 32, 64)
     weight, delay = torch.rand(1, 64, 64, requires_grad=True), torch.rand(1, 64, 64) * 24
 

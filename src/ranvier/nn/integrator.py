@@ -61,7 +61,7 @@ def class_scores(voltage: Tensor, steps: Tensor | None = None) -> Tensor:
     """
     share = over_time("voltage", voltage, voltage, "class").softmax(-1)
     if steps is not None:
-        steps = clip_lengths("steps", steps, voltage, look=voltage.device.type == "cpu")
+        steps = clip_lengths("steps", steps, voltage)
         time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
         share = share * (time < steps).unsqueeze(-1)
     return share.sum(0)

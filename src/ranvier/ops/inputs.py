@@ -77,14 +77,14 @@ def of_type(name: str, x: Tensor, parameter: Tensor) -> Tensor:
     return converted
 
 
-def clip_lengths(name: str, lengths: object, x: Tensor, *, look: bool = True) -> Tensor:
+def clip_lengths(name: str, lengths: object, x: Tensor) -> Tensor:
     """Steps of each clip of ``x [time, batch, ...]`` as int64 ``[batch]``.
 
     Args:
         name: of the argument, for the message.
-        lengths: whole numbers in [0, time], one for each clip.
+        lengths: whole numbers in [0, time], one for each clip; on a GPU not compared with the time, which would be to
+            wait for them.
         x: holds the clips.
-        look: compare the values with the time, which on a GPU is to wait for them.
 
     Raises:
         ValueError: they are not such numbers; the message names their type, shape or range.
@@ -98,7 +98,7 @@ def clip_lengths(name: str, lengths: object, x: Tensor, *, look: bool = True) ->
         raise ValueError(f"{name}: {steps.dtype} is not allowed (whole numbers of steps)")
     if steps.shape != (batch,):
         raise ValueError(f"{name}: shape {tuple(steps.shape)} is not [{batch}], the clips of the batch")
-    if look and batch and not torch.compiler.is_compiling():
+    if steps.device.type == "cpu" and batch and not torch.compiler.is_compiling():
         shortest, longest = (int(end) for end in steps.aminmax())
         if shortest < 0 or longest > time:
             raise ValueError(f"{name}: {shortest} ... {longest} is not allowed (0 ... {time} steps)")

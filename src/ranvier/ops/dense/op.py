@@ -11,6 +11,7 @@ from torch import Tensor
 from ranvier.ops.dense import events, reference, spectral
 from ranvier.ops.dense.taps import weighted_taps
 from ranvier.ops.inputs import of_type, over_time
+from ranvier.ops.product import without_autocast
 from ranvier.ops.scans import has_kernels
 
 Kernel = Literal["gaussian", "triangle"]
@@ -67,7 +68,8 @@ def delayed_current(
         history: the ``max_delay`` steps before ``x``, ``[max_delay, batch, source]``; None means silence.
 
     Returns:
-        Current ``[time, batch, target]``. NaN or infinite weights, delays and inputs make it NaN or infinite.
+        Current ``[time, batch, target]``, in the weight's type under autocast too. NaN or infinite weights, delays and
+        inputs make it NaN or infinite.
 
     Raises:
         ValueError: a shape, a type or a name does not fit, or sigma is too narrow.
@@ -96,9 +98,10 @@ def delayed_current(
     delay = delay.clamp(0, max_delay)
     chosen = plan(x, weight, delay, sigma, max_delay=max_delay, history=history)
     if chosen.name == "dense":
-        return reference.delayed_current(
-            x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
-        )
+        with without_autocast(x.device):
+            return reference.delayed_current(
+                x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
+            )
     delay = delay.expand_as(weight)
     if chosen.name == "events":
         padded_input = x if history is None else torch.cat([history, x])

@@ -39,7 +39,7 @@ def sequence_norm(
     dtype = weight.dtype
     x, weight, bias = widened(x, weight, bias)
     x = over_time("x", x, weight, "neuron")
-    steps = clip_lengths("steps", steps, x, look=x.device.type == "cpu")
+    steps = clip_lengths("steps", steps, x)
     for name, value in (("weight", weight), ("bias", bias)):
         if value.shape != x.shape[2:]:
             raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")

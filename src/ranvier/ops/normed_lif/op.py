@@ -51,7 +51,7 @@ def normed_lif(
     current, weight, bias, decay, threshold, gain = widened(current, weight, bias, decay, threshold, gain)
     current = over_time("current", current, weight, "neuron")
     batch, neurons = current.shape[1:]
-    steps = clip_lengths("steps", steps, current, look=current.device.type == "cpu")
+    steps = clip_lengths("steps", steps, current)
     if gain.shape != (batch, neurons):
         raise ValueError(f"gain: shape {tuple(gain.shape)} is not [{batch}, {neurons}]")
     for name, value in (("weight", weight), ("bias", bias)):
