@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch._library.custom_ops import OPDEFS
 
-from ranvier.ops import launch_cuda
+from ranvier.ops import delayed_current, launch_cuda, lif
 from ranvier.ops.dense import op
 from ranvier.ops.dense.op import Plan
+from ranvier.ops.trace import trace
 from tests.ops.cases import CASES
 from tests.ops.twins import INTERPRETED
 
@@ -76,3 +77,16 @@ def test_every_op_keeps_its_device(
         launched.clear()
     assert found == outputs_and_gradients(name, "cpu")
     assert not launched
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float64])
+def test_a_conversion_reads_no_value(dtype: torch.dtype) -> None:
+    """Which a CPU's values are checked in: counts are 8-bit in a data set, and a GPU would be waited for."""
+    x = torch.empty(7, 2, 3, dtype=dtype, device="meta")
+    weight, delay = (torch.empty(1, 4, 3, device="meta", requires_grad=True) for _ in range(2))
+    sigma, decay = torch.empty((), device="meta"), torch.empty((), device="meta")
+    current = delayed_current(x, weight, delay, sigma, max_delay=5)
+    spikes, _ = lif(current, decay, decay)
+    traced, state = trace(x, decay)
+    assert {result.dtype for result in (current, spikes, traced, state)} == {torch.float32}
+    assert {result.device.type for result in (current, spikes, traced, state)} == {"meta"}
