@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ranvier.ops import delayed_current
 from ranvier.ops.dense import Kernel
-from ranvier.ops.dense.reference import tap_kernel
+from ranvier.ops.dense.reference import convolve_by_products, tap_kernel
 
 
 def by_hand(x: Tensor, weight: Tensor, delay: Tensor, sigma: float | None, max_delay: int, kernel: str) -> Tensor:
@@ -177,3 +177,19 @@ def test_errors_name_the_argument(name: str, change: dict[str, object]) -> None:
     }
     with pytest.raises(ValueError, match=f"^{name}: "):
         delayed_current(**{**good, **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(23, 2, 3, 4, 2, 5), (1, 1, 1, 1, 1, 0), (3, 2, 5, 4, 1, 9)])
+def test_a_product_for_each_tap_is_the_convolution(size: tuple[int, ...]) -> None:
+    """As the dense algorithm runs on a GPU; outputs and gradients."""
+    x, weight, delay = draw(*size)
+    *_, max_delay = size
+    padded = torch.cat([x.new_zeros(max_delay, *x.shape[1:]), x]).requires_grad_()
+    dense = (weight.unsqueeze(-1) * tap_kernel(delay, 2.0, max_delay=max_delay, kernel="gaussian")).sum(0).detach()
+    dense.requires_grad_()
+    ours = convolve_by_products(padded, dense)
+    theirs = torch.nn.functional.conv1d(padded.permute(1, 2, 0), dense.flip(-1)).permute(2, 0, 1)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    probe = torch.randn(ours.shape, dtype=ours.dtype)
+    for mine, peer in zip(*(torch.autograd.grad(y, (padded, dense), probe) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(mine, peer, rtol=1e-12, atol=1e-12)

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-os.environ.setdefault("TRITON_INTERPRET", "1")  # before triton is first imported: its kernels then run on a CPU
-pytest.importorskip("triton", reason="triton is made for Linux")
-
-from ranvier.ops.integrator import leaky_integrator, reference, scan, scan_cuda
+from ranvier.ops.integrator import leaky_integrator, reference, scan
 from tests.ops.test_scan import SIZES, draw
-from tests.ops.twins import assert_twins, poisoned_memory
-
-
-class IntegratorOnGpuKernels(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Any:
-        voltage = scan_cuda.integrate(*inputs)
-        ctx.save_for_backward(voltage, *inputs[1:])
-        return voltage
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return scan_cuda.integrate_backward(*grads, *ctx.saved_tensors)
-
-
-INTEGRATORS: dict[str, Callable[..., Any]] = {"cpu": scan.integrator_scan, "gpu": IntegratorOnGpuKernels.apply}
+from tests.ops.twins import KERNELS, assert_twins, kernels_of, poisoned_memory
 
 
 def test_decay_is_the_share_kept_per_step() -> None:
@@ -48,20 +28,20 @@ def test_readout_gradient() -> None:
     assert torch.autograd.gradcheck(voltages, (current,))
 
 
-@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("kind", ["mixed", "silent"])
 @pytest.mark.parametrize("size", SIZES)
-def test_integrator_is_the_reference(size: tuple[int, int, int], kind: str, device: str) -> None:
+def test_integrator_is_the_reference(size: tuple[int, int, int], kind: str, kernels: str) -> None:
     inputs = draw(size, kind)
     del inputs["threshold"]
 
     def fast(current: Tensor, decay: Tensor, state: Tensor) -> Any:
-        return INTEGRATORS[device](current, decay, state)
+        return scan.integrator_scan(current, decay, state)
 
     def slow(current: Tensor, decay: Tensor, state: Tensor) -> Any:
         return reference.leaky_integrator(current, decay, state)[0]
 
-    with poisoned_memory():
+    with poisoned_memory(), kernels_of(kernels):
         assert_twins(fast, slow, inputs, tolerance=1e-5, exact=["output 0"])
 
 

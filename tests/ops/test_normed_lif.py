@@ -12,9 +12,9 @@ from ranvier.ops.lif.scan import lif_scan
 from ranvier.ops.norm import sequence_norm
 from ranvier.ops.normed_lif import normed_lif, op, reference, scan
 from ranvier.ops.surrogate import Surrogate
-from tests.ops.twins import assert_twins, poisoned_memory
+from tests.ops.twins import INTERPRETED, KERNELS, assert_twins, kernels_of, poisoned_memory
 
-SIZES = [(5, 1, 1), (63, 1, 500), (63, 7, 3), (1, 9, 2), (20, 3, 17)]
+SIZES = [(5, 1, 1), (63, 1, 150), (63, 7, 3), (1, 9, 2), (20, 3, 17)]
 
 
 def draw(size: tuple[int, int, int], dtype: torch.dtype = torch.float32, spread: float = 2.0) -> dict[str, Tensor]:
@@ -37,28 +37,32 @@ def draw(size: tuple[int, int, int], dtype: torch.dtype = torch.float32, spread:
     }
 
 
-def check(inputs: dict[str, Tensor], surrogate: Surrogate, alpha: float, tolerance: float) -> None:
+def check(
+    inputs: dict[str, Tensor], surrogate: Surrogate, alpha: float, tolerance: float, kernels: str = "cpu"
+) -> None:
     def fast(**tensors: Tensor) -> Any:
         return scan.normed_lif_scan(*tensors.values(), 1e-5, surrogate, alpha)
 
     def slow(**tensors: Tensor) -> Any:
         return reference.normed_lif(**tensors, eps=1e-5, surrogate=surrogate, alpha=alpha)
 
-    with poisoned_memory():
+    with poisoned_memory(), kernels_of(kernels):
         assert_twins(fast, slow, inputs, tolerance=tolerance)
 
 
-@pytest.mark.parametrize(("surrogate", "alpha"), [("arctan", 5.0), ("fast_sigmoid", 25.0), ("triangle", 2.0)])
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize(("surrogate", "alpha"), [("arctan", 5.1), ("fast_sigmoid", 25.1), ("triangle", 2.1)])
 @pytest.mark.parametrize("size", SIZES)
-def test_scan_is_the_reference(size: tuple[int, int, int], surrogate: Surrogate, alpha: float) -> None:
+def test_scan_is_the_reference(size: tuple[int, int, int], surrogate: Surrogate, alpha: float, kernels: str) -> None:
     # in double precision: in single a voltage within rounding of its threshold may spike in one and not in the other
-    check(draw(size, torch.float64), surrogate, alpha, 1e-11)
+    check(draw(size, torch.float64), surrogate, alpha, 1e-11, kernels)
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize(("surrogate", "alpha"), [("arctan", 5.0), ("fast_sigmoid", 25.0), ("triangle", 2.0)])
 @pytest.mark.parametrize("size", SIZES)
 def test_scan_is_its_two_parts_in_single_precision(
-    size: tuple[int, int, int], surrogate: Surrogate, alpha: float
+    size: tuple[int, int, int], surrogate: Surrogate, alpha: float, kernels: str
 ) -> None:
     """Which are the references themselves within 1e-5 (test_norm.py, test_scan.py); spikes equal to the bit."""
 
@@ -73,33 +77,42 @@ def test_scan_is_its_two_parts_in_single_precision(
         return lif_scan(y, decay, threshold, rest, surrogate, alpha, True)[0] * gain
 
     inputs = draw(size)
-    with poisoned_memory():
-        ours, theirs = fast(**inputs), parts(**inputs)
-    assert torch.equal(ours, theirs)
     learned = [inputs[name] for name in ("current", "weight", "bias")]
     probe = torch.randn(size, generator=torch.Generator().manual_seed(0))
-    for mine, other in zip(*(torch.autograd.grad(y, learned, probe) for y in (ours, theirs)), strict=True):
+    theirs = parts(**inputs)
+    with poisoned_memory(), kernels_of(kernels):
+        ours = fast(**inputs)
+        gradients = torch.autograd.grad(ours, learned, probe)
+    assert torch.equal(ours, theirs)
+    for mine, other in zip(gradients, torch.autograd.grad(theirs, learned, probe), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5 * float(other.abs().max()) + 1e-12)
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("bias", [-50.0, 50.0])
-def test_scan_with_neurons_that_never_or_always_spike(bias: float) -> None:
+def test_scan_with_neurons_that_never_or_always_spike(bias: float, kernels: str) -> None:
     inputs = draw((20, 3, 17))
     inputs["bias"] = torch.full_like(inputs["bias"], bias).requires_grad_()
     # far from the threshold the gradients are small numbers, and the sums over them differ in their last digits
-    check(inputs, "arctan", 5.0, 1e-4)
-    spikes = scan.normed_lif_scan(*inputs.values(), 1e-5, "arctan", 5.0)[0]
+    check(inputs, "arctan", 5.0, 1e-4, kernels)
+    with kernels_of(kernels):
+        spikes = scan.normed_lif_scan(*inputs.values(), 1e-5, "arctan", 5.0)[0]
     belongs = torch.arange(20).view(-1, 1, 1) < inputs["steps"].view(1, -1, 1)
     assert torch.equal(spikes, (inputs["gain"] * belongs).expand_as(spikes) if bias > 0 else torch.zeros_like(spikes))
 
 
-def test_scan_takes_tensors_in_any_order_of_memory() -> None:
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_scan_takes_tensors_in_any_order_of_memory(kernels: str) -> None:
     inputs = draw((20, 3, 17), torch.float64)
     for name in ("current", "gain"):
         value = inputs[name].detach().mT.contiguous().mT
         inputs[name] = value.requires_grad_(name == "current")
     assert not inputs["current"].is_contiguous()
-    check(inputs, "arctan", 5.0, 1e-5)
+    check(inputs, "arctan", 5.0, 1e-5, kernels)
+
+
+def whole_reference(*inputs: Any) -> Any:
+    return reference.normed_lif(*inputs[:-3], eps=inputs[-3], surrogate=inputs[-2], alpha=inputs[-1])
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -111,11 +124,9 @@ def test_what_is_not_finite_shows(name: str, bad: float) -> None:
     (inputs[name][4, 1] if name == "current" else inputs[name])[2] = bad
     inputs["current"].requires_grad_()
     results = []
-    for function in (
-        scan.normed_lif_scan,
-        lambda *a: reference.normed_lif(*a[:-3], eps=a[-3], surrogate=a[-2], alpha=a[-1]),
-    ):
-        with poisoned_memory():
+    for kernels in (*(["cpu", "gpu"] if INTERPRETED else ["cpu"]), None):
+        function = scan.normed_lif_scan if kernels else whole_reference
+        with poisoned_memory(), kernels_of(kernels or "cpu"):
             spikes, _, _ = function(*inputs.values(), 1e-5, "triangle", 2.0)
             (gradient,) = torch.autograd.grad(spikes.sum(), inputs["current"])
         assert spikes[-1, :, 2].isnan().all()
@@ -123,7 +134,8 @@ def test_what_is_not_finite_shows(name: str, bad: float) -> None:
         assert gradient[..., [0, 1, 3, 4]].isfinite().all()
         assert not gradient[..., 2].isfinite().all() or name == "bias"
         results.append(spikes.detach())
-    torch.testing.assert_close(*results, rtol=0, atol=0, equal_nan=True)
+    for result in results[:-1]:
+        torch.testing.assert_close(result, results[-1], rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
-from ranvier.ops.trace import trace
+from ranvier.ops.trace import op, reference, scan, trace
+from tests.ops.test_scan import SIZES
+from tests.ops.twins import KERNELS, assert_twins, kernels_of, poisoned_memory
 
 
 def by_hand(spikes: list[float], decay: float) -> list[float]:
@@ -65,6 +70,56 @@ def test_every_gradient(shape: tuple[int, ...]) -> None:
     decay = torch.full(shape, 0.7, dtype=torch.double, requires_grad=True)
     state = torch.rand(2, 3, dtype=torch.double, generator=generator, requires_grad=True)
     assert torch.autograd.gradcheck(trace, (spikes, decay, state))
+
+
+SHARES = {"mixed": 0.4, "silent": 0.0, "all spike": 1.0}
+
+
+def draw(size: tuple[int, int, int], kind: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(sum(size))
+    inputs = {
+        "spikes": (torch.rand(size, generator=generator) < SHARES[kind]).to(dtype),
+        "decay": torch.rand(size[2], generator=generator, dtype=dtype),
+        "state": torch.rand(size[1:], generator=generator, dtype=dtype),
+    }
+    return {name: value.requires_grad_() for name, value in inputs.items()}
+
+
+def check(kernels: str, inputs: dict[str, Tensor], tolerance: float = 1e-5) -> None:
+    def slow(spikes: Tensor, decay: Tensor, state: Tensor) -> Any:
+        return reference.trace(spikes, decay, state)
+
+    with poisoned_memory(), kernels_of(kernels):
+        assert_twins(trace, slow, inputs, tolerance=tolerance, exact=["output 0", "output 1"])
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("kind", list(SHARES))
+@pytest.mark.parametrize("size", SIZES)
+def test_scan_is_the_reference(size: tuple[int, int, int], kind: str, kernels: str) -> None:
+    check(kernels, draw(size, kind))
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_scan_in_double_precision_and_in_any_order_of_memory(kernels: str) -> None:
+    inputs = {
+        name: value.detach().mT.contiguous().mT.requires_grad_() if value.ndim > 1 else value
+        for name, value in draw((17, 5, 3), "mixed", torch.float64).items()
+    }
+    assert not inputs["spikes"].is_contiguous()
+    check(kernels, inputs, 1e-12)
+
+
+def test_the_public_function_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(op, "reference", None)
+    trace(torch.ones(3, 2, 4), torch.tensor(0.5))
+
+
+def test_operators_keep_torchs_rules() -> None:
+    inputs = draw((5, 2, 3), "mixed")
+    torch.library.opcheck(scan.trace_scan, tuple(inputs.values()))
+    plain = [value.detach() for value in inputs.values()]
+    torch.library.opcheck(scan.trace_scan_backward, (torch.rand(5, 2, 3), plain[0], torch.rand(5, 2, 3), *plain[1:]))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,36 @@
-"""A faster way against its reference: same outputs, same final state and every gradient."""
+"""A faster way against its reference: same outputs, same final state and every gradient.
+
+Imported before triton is, which then runs its kernels in an interpreter on a CPU, unless there is a GPU.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
+from torch._library.custom_ops import OPDEFS
+
+INTERPRETED = not torch.cuda.is_available() and find_spec("triton") is not None
+if INTERPRETED:
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+KERNELS = [
+    "cpu",
+    pytest.param(
+        "gpu",
+        marks=[
+            pytest.mark.skipif(find_spec("triton") is None, reason="triton is made for Linux"),
+            pytest.mark.skipif(torch.cuda.is_available(), reason="test_cuda.py runs the kernels on the GPU"),
+        ],
+    ),
+]
+"""Whose kernels a test runs on a CPU: its own, or through triton's interpreter those for a GPU."""
 
 Function = Callable[..., Tensor | Sequence[Tensor]]
 
@@ -66,3 +90,20 @@ def poisoned_memory() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(False)
         torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+
+
+@contextmanager
+def kernels_of(device: str) -> Iterator[None]:
+    """Operators on CPU tensors take the kernels of ``KERNELS``."""
+    operators = [one for name, one in OPDEFS.items() if name.startswith("ranvier::") and "cuda" in one._backend_fns]
+    own = [one._backend_fns["cpu"] for one in operators]
+    assert len(operators) > 3
+    if device == "gpu":
+        for one in operators:
+            one._backend_fns["cpu"] = one._backend_fns["cuda"]
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):  # the interpreter computes with NumPy, which would warn
+            yield
+    finally:
+        for one, kernel in zip(operators, own, strict=True):
+            one._backend_fns["cpu"] = kernel

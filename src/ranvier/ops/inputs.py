@@ -9,7 +9,8 @@ from torch import Tensor
 def over_time(name: str, x: object, parameter: Tensor, axis: str, size: int | None = None) -> Tensor:
     """``x [time, batch, axis]`` in the type of the parameter that it meets.
 
-    Another type is converted where that loses nothing but digits, as ``x.float()`` does for NumPy's float64.
+    Another type is converted where that loses nothing but digits, as ``x.float()`` does for NumPy's float64; on a GPU
+    values are not looked at.
 
     Args:
         name: of the argument, for the message.
@@ -62,10 +63,12 @@ def of_type(name: str, x: Tensor, parameter: Tensor) -> Tensor:
     if x.is_complex():
         raise ValueError(f"{name}: {x.dtype} is not allowed (real numbers that {wanted} can hold)")
     converted = x.to(parameter.dtype)
-    # a compiled graph cannot look at values
-    if torch.promote_types(x.dtype, parameter.dtype) != parameter.dtype and not torch.compiler.is_compiling():
+    # a compiled graph cannot look at values, and to look at those on a GPU is to wait for them
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return converted
+    if torch.promote_types(x.dtype, parameter.dtype) != parameter.dtype:
         held = converted.isfinite()
-    elif not x.is_floating_point() and x.dtype != torch.bool and not torch.compiler.is_compiling():
+    elif not x.is_floating_point() and x.dtype != torch.bool:
         held = converted.to(x.dtype) == x
     else:
         return converted
@@ -79,8 +82,8 @@ def clip_lengths(name: str, lengths: object, x: Tensor) -> Tensor:
 
     Args:
         name: of the argument, for the message.
-        lengths: whole numbers in [0, time], one for each clip; those on a GPU are not looked at, which would be to wait
-            for them.
+        lengths: whole numbers in [0, time], one for each clip; on a GPU not compared with the time, which would be to
+            wait for them.
         x: holds the clips.
 
     Raises:

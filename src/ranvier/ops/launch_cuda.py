@@ -1,4 +1,4 @@
-"""Launching a kernel whose programs each take some neurons through all time steps."""
+"""Launching kernels whose programs each take some elements of a range, or some neurons through all time steps."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import triton
 from torch import Tensor
 
 _BLOCK = 128
+SIZES = ("time", "width", "neurons")
+"""What :func:`launch` adds to a kernel's arguments; not compiled in, for they vary from batch to batch."""
 
 
 def launch(kernel: Any, current: Tensor, *arguments: Any, **constants: Any) -> None:
     """Run ``kernel`` on ``arguments``, with programs for all neurons of ``current [time, batch, neuron]``."""
     time, batch, neurons = current.shape
-    width = batch * neurons
+    launch_range(kernel, current, batch * neurons, *arguments, time, batch * neurons, neurons, **constants)
+
+
+def launch_range(kernel: Any, like: Tensor, total: int, *arguments: Any, **constants: Any) -> None:
+    """Run ``kernel`` on ``arguments``, with programs for 0 ... total, on the GPU of ``like``."""
     # triton launches on the current GPU, which need not be the tensors'
-    with torch.cuda.device_of(current):
-        kernel[(triton.cdiv(width, _BLOCK),)](
-            *arguments, time, width, neurons, **constants, BLOCK=_BLOCK, enable_fp_fusion=False
-        )
+    with torch.cuda.device_of(like):
+        # products and sums are not fused, so that numbers are those of the reference and of a CPU
+        kernel[(triton.cdiv(total, _BLOCK),)](*arguments, **constants, BLOCK=_BLOCK, enable_fp_fusion=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import torch
@@ -36,8 +37,18 @@ def uses_onednn(a: Tensor) -> bool:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b.t()`` for ``a [rows, inner]`` and ``b [columns, inner]``, each dense, by rows or by columns.
 
-    As exact as torch's settings for float32 products say, which is exact unless they were changed.
+    As exact as torch's settings for float32 products say, which is exact unless they were changed; under autocast too,
+    which would round a transform to half precision.
     """
     if uses_onednn(a) and a.numel() and b.numel():
         return _linear(a, b)
-    return a @ b.t()
+    with without_autocast(a.device):
+        return a @ b.t()
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Products within are as exact as outside autocast: taps in half precision would flip spikes."""
+    kind = device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,15 +12,25 @@ from torch import Tensor
 
 def is_scanned(current: Tensor, *others: Tensor | None) -> bool:
     """Whether a compiled scan takes these: real numbers of one type on one device, and something to compute."""
-    compiled = current.device.type == "cpu" or (current.device.type == "cuda" and _has_triton())
     real = current.dtype in (torch.float32, torch.float64)
     alike = all(t is None or (t.device, t.dtype) == (current.device, current.dtype) for t in others)
-    return compiled and real and alike and current.numel() > 0
+    return has_kernels(current.device) and real and alike and current.numel() > 0
+
+
+def has_kernels(device: torch.device) -> bool:
+    """Whether compiled loops or kernels run on a device; on "meta" they give shapes, types and devices alone."""
+    return device.type in ("cpu", "meta") or (device.type == "cuda" and _has_triton())
 
 
 @cache
 def _has_triton() -> bool:
     return find_spec("triton") is not None  # comes with torch's CUDA builds for Linux
+
+
+def widened(*inputs: Any) -> list[Any]:
+    """Half precision (float16, bfloat16) as float32, in which scans and sums compute; all else as it is."""
+    half = (torch.float16, torch.bfloat16)
+    return [x.float() if isinstance(x, Tensor) and x.dtype in half else x for x in inputs]
 
 
 def per_neuron(current: Tensor, *values: Tensor) -> list[Tensor]:

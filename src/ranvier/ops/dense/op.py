@@ -11,6 +11,8 @@ from torch import Tensor
 from ranvier.ops.dense import events, reference, spectral
 from ranvier.ops.dense.taps import weighted_taps
 from ranvier.ops.inputs import of_type, over_time
+from ranvier.ops.product import without_autocast
+from ranvier.ops.scans import has_kernels
 
 Kernel = Literal["gaussian", "triangle"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
@@ -66,7 +68,8 @@ def delayed_current(
         history: the ``max_delay`` steps before ``x``, ``[max_delay, batch, source]``; None means silence.
 
     Returns:
-        Current ``[time, batch, target]``. NaN or infinite weights, delays and inputs make it NaN or infinite.
+        Current ``[time, batch, target]``, in the weight's type under autocast too. NaN or infinite weights, delays and
+        inputs make it NaN or infinite.
 
     Raises:
         ValueError: a shape, a type or a name does not fit, or sigma is too narrow.
@@ -95,9 +98,10 @@ def delayed_current(
     delay = delay.clamp(0, max_delay)
     chosen = plan(x, weight, delay, sigma, max_delay=max_delay, history=history)
     if chosen.name == "dense":
-        return reference.delayed_current(
-            x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
-        )
+        with without_autocast(x.device):
+            return reference.delayed_current(
+                x, weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=history
+            )
     delay = delay.expand_as(weight)
     if chosen.name == "events":
         padded_input = x if history is None else torch.cat([history, x])
@@ -119,12 +123,11 @@ def _spectral(
 ) -> Tensor:
     """The spectral algorithm, in one piece or, where that is less work, in chunks of time beside one another."""
     (time, batch, sources), targets = x.shape, weight.shape[1]
-    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None, _beside(x.device))
     whole = chunk == time
     kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
-    if x.device.type == "cpu":
-        width = None if sigma is None else torch.as_tensor(sigma, dtype=torch.float64)
-        taps = weighted_taps(weight, delay, width, kernel, max_delay, kept)
+    if has_kernels(x.device):
+        taps = weighted_taps(weight, delay, _width(sigma, x.device), kernel, max_delay, kept)
     else:
         g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
         taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
@@ -141,7 +144,14 @@ def _spectral(
     return current.view(chunk, chunks, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
 
 
-def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool) -> int:
+def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:
+    """``sigma`` in double precision on a device, without waiting for it."""
+    if isinstance(sigma, Tensor):
+        return sigma.detach().to(device, torch.float64)
+    return None if sigma is None else torch.full((), float(sigma), dtype=torch.float64, device=device)
+
+
+def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool, beside: float) -> int:
     """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of chunks less.
 
     Stretches are copied with the steps before them, so they must save a good part of the work.
@@ -152,7 +162,7 @@ def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, wi
         chunks = -(-time // chunk)
         whole = chunks == 1 and not with_history
         taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
-        cost = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
+        cost = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset, beside)
         if whole:
             cost *= _WHOLE
         if cost < lowest:
@@ -160,10 +170,14 @@ def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, wi
     return best
 
 
-def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int, offset: int) -> float:
+def _spectral_cost(time: int, batch: int, sources: int, targets: int, taps: int, offset: int, beside: float) -> float:
     pairs = sources * targets
-    each = 4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + _PER_FREQUENCY
+    each = 4 * batch * pairs + 2 * time * batch * (sources + targets) + 2 * taps * pairs + beside
     return spectral.frequencies(time, taps, offset) * each
+
+
+def _beside(device: torch.device) -> float:
+    return _PER_FREQUENCY if device.type == "cpu" else 0.0
 
 
 class Plan(NamedTuple):
@@ -173,7 +187,7 @@ class Plan(NamedTuple):
     why: str
 
 
-# What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time.
+# What a frequency costs beside its multiply-adds (calls, copies), in multiply-adds of the same time; measured on CPUs.
 _PER_FREQUENCY = 5e6
 # What a whole clip counts against chunks of it, which take twice its memory.
 _WHOLE = 0.7
@@ -197,6 +211,9 @@ def plan(
       2 K source target), against batch source target K time of the dense convolution; a long clip counts as several
       chunks of time beside one another, as many as cost least.
     - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
+
+    On a GPU multiply-adds alone are counted, for what a frequency costs beside them was measured on CPUs. The plan
+    follows from shapes and types, never from values.
     """
     (time, batch, sources), targets = x.shape, weight.shape[1]
     if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
@@ -210,11 +227,12 @@ def plan(
     )
     if sigma is None and not wants_gradient and x.device.type == "cpu":
         return Plan("events", "frozen delays without gradients are summed directly")
-    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None)
+    beside = _beside(x.device)
+    chunk = _chunk(time, batch, sources, targets, max_delay, history is not None, beside)
     chunks = -(-time // chunk)
     whole = chunks == 1 and history is None
     taps, offset = (min(max_delay + 1, time), 0) if whole else (max_delay + 1, max_delay)
     dense = batch * sources * targets * (max_delay + 1) * time
-    spectral_ = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset)
+    spectral_ = _spectral_cost(chunk + offset, chunks * batch, sources, targets, taps, offset, beside)
     counted = f"{spectral_ / 1e9:.3g} against {dense / 1e9:.3g} billion multiply-adds"
     return Plan("spectral", counted) if spectral_ < dense else Plan("dense", counted)

@@ -37,6 +37,24 @@ def delayed_current(
         return x @ dense.sum(-1).mT
     if history is None:
         history = x.new_zeros(max_delay, *x.shape[1:])
-    padded = torch.cat([history, x]).permute(1, 2, 0)
+    padded = torch.cat([history, x])
+    if x.device.type == "cuda":
+        current = convolve_by_products(padded, dense)
+        return current if bias is None else current + bias
     # conv1d correlates, so the longest delay comes first
-    return F.conv1d(padded, dense.flip(-1), bias).permute(2, 0, 1)
+    return F.conv1d(padded.permute(1, 2, 0), dense.flip(-1), bias).permute(2, 0, 1)
+
+
+def convolve_by_products(padded: Tensor, dense: Tensor) -> Tensor:
+    """The convolution as a matrix product for each tap: cuDNN's would round float32 to TF32 without being asked.
+
+    Matrix products do as torch's settings say (``torch.backends.cuda.matmul``): exactly, unless they were changed.
+
+    Args:
+        padded: ``[max_delay + time, batch, source]``.
+        dense: ``[target, source, max_delay + 1]``.
+    """
+    longest = dense.shape[2] - 1
+    time = len(padded) - longest
+    shifted = (padded[longest - m : longest - m + time] @ tap.mT for m, tap in enumerate(dense.unbind(2)))
+    return sum(shifted, start=padded.new_zeros(()))

@@ -18,7 +18,7 @@ def weighted_taps(
 
     Args:
         weight, delay: ``[synapse, target, source]``.
-        sigma: width in steps; None takes one tap at the rounded delay.
+        sigma: width in steps, a single number on the device of ``weight``; None takes one tap at the rounded delay.
         kernel: ``gaussian`` or ``triangle``.
         max_delay: longest delay in steps.
         kept: taps wanted, <= max_delay + 1.
@@ -40,6 +40,13 @@ def weighted_taps(
         *arrays(out.view(-1, kept)),
     )
     return out
+
+
+@weighted_taps.register_kernel("cuda")
+def _(weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int, kept: int) -> Tensor:
+    from ranvier.ops.dense import taps_cuda
+
+    return taps_cuda.weighted_taps(weight, delay, sigma, kernel, max_delay, kept)
 
 
 @weighted_taps.register_fake
@@ -68,6 +75,15 @@ def weighted_taps_backward(
         *arrays(to_weight.flatten(1), to_delay.flatten(1)),
     )
     return to_weight, to_delay
+
+
+@weighted_taps_backward.register_kernel("cuda")
+def _(
+    grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int
+) -> tuple[Tensor, Tensor]:
+    from ranvier.ops.dense import taps_cuda
+
+    return taps_cuda.weighted_taps_backward(grad, weight, delay, sigma, kernel, max_delay)
 
 
 @weighted_taps_backward.register_fake

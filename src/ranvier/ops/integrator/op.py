@@ -7,11 +7,13 @@ from torch import Tensor
 from ranvier.ops.inputs import neuron_inputs
 from ranvier.ops.integrator import reference
 from ranvier.ops.integrator.scan import integrator_scan
-from ranvier.ops.scans import is_scanned, per_neuron, start
+from ranvier.ops.scans import is_scanned, per_neuron, start, widened
 
 
 def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """A leaky membrane that never spikes: v[t] = decay * v[t-1] + current[t].
+
+    With a decay in half precision it is computed in float32, which the state keeps.
 
     Args:
         current: ``[time, batch, neuron]``.
@@ -26,8 +28,12 @@ def leaky_integrator(current: Tensor, decay: Tensor, state: Tensor | None = None
 
     Source: arXiv 2306.17670, section 3.3.
     """
+    dtype = decay.dtype
+    current, decay, state = widened(current, decay, state)
     current, state = neuron_inputs("current", current, state, decay=decay)
     if is_scanned(current, decay, state):
         voltage = integrator_scan(current, *per_neuron(current, decay), start(current, state))
-        return voltage, voltage[-1].clone()
-    return reference.leaky_integrator(current, decay, state)
+        end = voltage[-1].clone()
+    else:
+        voltage, end = reference.leaky_integrator(current, decay, state)
+    return voltage.to(dtype), end

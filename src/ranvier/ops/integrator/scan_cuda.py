@@ -7,10 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ranvier.ops.launch_cuda import launch
+from ranvier.ops.launch_cuda import SIZES, launch
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _integrate(current, decay, state, voltage, time, width, neurons, BLOCK: tl.constexpr):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
@@ -23,7 +23,7 @@ def _integrate(current, decay, state, voltage, time, width, neurons, BLOCK: tl.c
         tl.store(voltage + row, v, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _integrate_backward(
     grad, voltage, decay, state, grad_current, grad_decay, grad_state, time, width, neurons, BLOCK: tl.constexpr
 ):

@@ -8,7 +8,7 @@ from torch import Tensor
 from ranvier.ops.inputs import neuron_inputs
 from ranvier.ops.lif import reference
 from ranvier.ops.lif.scan import lif_scan
-from ranvier.ops.scans import is_scanned, per_neuron, start
+from ranvier.ops.scans import is_scanned, per_neuron, start, widened
 from ranvier.ops.surrogate import Surrogate, check_surrogate
 
 
@@ -25,7 +25,8 @@ def lif(
 
         v[t] = decay * v[t-1] * (1 - s[t-1]) + current[t]        s[t] = 1 if v[t] >= threshold else 0
 
-    A voltage that is NaN or infinite makes s and every later v NaN: comparisons alone would hide it.
+    A voltage that is NaN or infinite makes s and every later v NaN: comparisons alone would hide it. With a decay in
+    half precision voltages and the state are float32, and spikes have the decay's type.
 
     Args:
         current: ``[time, batch, neuron]``.
@@ -43,6 +44,8 @@ def lif(
 
     Source: arXiv 2306.17670, equations 1 to 3; as SpikingJelly's LIFNode with decay_input=False, detach_reset=True.
     """
+    dtype = decay.dtype
+    current, decay, threshold, state = widened(current, decay, threshold, state)
     current, state = neuron_inputs("current", current, state, decay=decay, threshold=threshold)
     check_surrogate(surrogate, alpha)
     if is_scanned(current, decay, threshold, state):
@@ -51,5 +54,6 @@ def lif(
         spikes, end, _ = lif_scan(
             current, *per_neuron(current, decay, threshold), start(current, state), surrogate, alpha, keep
         )
-        return spikes, end
-    return reference.lif(current, decay, threshold, state, surrogate=surrogate, alpha=alpha)
+    else:
+        spikes, end = reference.lif(current, decay, threshold, state, surrogate=surrogate, alpha=alpha)
+    return spikes.to(dtype), end

@@ -10,13 +10,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ranvier.ops.launch_cuda import launch
+from ranvier.ops.launch_cuda import SIZES, launch
 
-SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as _slope takes them
+SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as surrogate_slope takes them
 _HALF_PI = tl.constexpr(1.5707963267948966)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _lif(
     current,
     decay,
@@ -49,24 +49,25 @@ def _lif(
 
 
 @triton.jit
-def _slope(u, alpha, KIND: tl.constexpr):
+def surrogate_slope(u, ALPHA: tl.constexpr, KIND: tl.constexpr):
+    """The derivative of the step at ``u``; a constant ALPHA has the precision of ``u``, an argument is float32."""
     if KIND == 0:
-        a = _HALF_PI * alpha * u
-        slope = 0.5 * alpha / (1 + a * a)
+        a = _HALF_PI * ALPHA * u
+        slope = 0.5 * ALPHA / (1 + a * a)
     elif KIND == 1:
-        a = 1 + alpha * tl.abs(u)
+        a = 1 + ALPHA * tl.abs(u)
         slope = 1 / (a * a)
     else:
-        a = 1 - alpha * tl.abs(u)
-        slope = alpha * tl.where(a < 0, 0.0, a)  # NaN stays NaN
+        a = 1 - ALPHA * tl.abs(u)
+        slope = ALPHA * tl.where(a < 0, 0.0, a)  # NaN stays NaN
     return slope
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _lif_backward(
     grad_spikes, grad_end, voltage, decay, threshold, state,
-    grad_current, grad_decay, grad_threshold, grad_state, alpha, time, width, neurons,
-    KIND: tl.constexpr, PARAMETERS: tl.constexpr, BLOCK: tl.constexpr,
+    grad_current, grad_decay, grad_threshold, grad_state, time, width, neurons,
+    ALPHA: tl.constexpr, KIND: tl.constexpr, PARAMETERS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
@@ -81,7 +82,7 @@ def _lif_backward(
         t = time - 1 - back
         row = place + row_length * t
         v = tl.load(voltage + row, mask=inside, other=0.0)
-        through = tl.load(grad_spikes + row, mask=inside, other=0.0) * _slope(v - limit, alpha, KIND)
+        through = tl.load(grad_spikes + row, mask=inside, other=0.0) * surrogate_slope(v - limit, ALPHA, KIND)
         grad_v = through + tl.where(v >= limit, 0.0, carry)
         tl.store(grad_current + row, grad_v, mask=inside)
         if PARAMETERS:
@@ -124,5 +125,5 @@ def lif_backward(
     to_decay, to_threshold, to_state = (torch.empty_like(inputs[5]) for _ in range(3))
     outputs = (to_current, to_decay, to_threshold, to_state)
     kind = SURROGATES.index(surrogate)
-    launch(_lif_backward, voltage, *inputs, *outputs, alpha, KIND=kind, PARAMETERS=parameters)
+    launch(_lif_backward, voltage, *inputs, *outputs, ALPHA=alpha, KIND=kind, PARAMETERS=parameters)
     return to_current, to_decay.sum(0), to_threshold.sum(0), to_state

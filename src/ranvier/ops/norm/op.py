@@ -8,6 +8,7 @@ from torch import Tensor
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.norm import reference
 from ranvier.ops.norm.passes import normalise
+from ranvier.ops.scans import has_kernels, widened
 
 
 def sequence_norm(
@@ -17,6 +18,8 @@ def sequence_norm(
 
         mean, variance: over all t < steps[clip], biased
         y[t] = weight * (x[t] - mean) / sqrt(variance + eps) + bias    where t < steps[clip], else 0
+
+    With a weight in half precision it is computed in float32.
 
     Args:
         x: ``[time, batch, neuron]``.
@@ -33,13 +36,16 @@ def sequence_norm(
     Source: Ioffe & Szegedy 2015 (arXiv 1502.03167), over sequences as the official DCLS-Delays code does, but for the
     padding, which that code counts.
     """
+    dtype = weight.dtype
+    x, weight, bias = widened(x, weight, bias)
     x = over_time("x", x, weight, "neuron")
     steps = clip_lengths("steps", steps, x)
     for name, value in (("weight", weight), ("bias", bias)):
         if value.shape != x.shape[2:]:
             raise ValueError(f"{name}: shape {tuple(value.shape)} is not [{x.shape[2]}]")
     real = x.dtype in (torch.float32, torch.float64) and x.dtype == weight.dtype == bias.dtype
-    if x.device.type == "cpu" and real and x.numel():
+    if has_kernels(x.device) and real and x.numel():
         y, mean, variance = normalise(x, steps, weight, bias, eps)
-        return y, mean, variance
-    return reference.sequence_norm(x, steps, weight, bias, eps)
+    else:
+        y, mean, variance = reference.sequence_norm(x, steps, weight, bias, eps)
+    return y.to(dtype), mean.to(dtype), variance.to(dtype)

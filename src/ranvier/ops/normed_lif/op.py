@@ -9,6 +9,7 @@ from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.lif import lif
 from ranvier.ops.norm import sequence_norm
 from ranvier.ops.normed_lif.scan import normed_lif_scan
+from ranvier.ops.scans import has_kernels, widened
 from ranvier.ops.surrogate import Surrogate, check_surrogate
 
 
@@ -27,7 +28,8 @@ def normed_lif(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`ranvier.ops.norm.sequence_norm`, then :func:`ranvier.ops.lif.lif` from rest, then each neuron's gain.
 
-    In one pass over memory after the statistics, and with nothing but ``current`` kept for backward.
+    In one pass over memory after the statistics, and with nothing but ``current`` kept for backward. With a weight in
+    half precision it is computed in float32.
 
     Args:
         current: ``[time, batch, neuron]``.
@@ -45,6 +47,8 @@ def normed_lif(
     Raises:
         ValueError: a shape, a type, a number of steps or a name does not fit.
     """
+    dtype = weight.dtype
+    current, weight, bias, decay, threshold, gain = widened(current, weight, bias, decay, threshold, gain)
     current = over_time("current", current, weight, "neuron")
     batch, neurons = current.shape[1:]
     steps = clip_lengths("steps", steps, current)
@@ -60,7 +64,7 @@ def normed_lif(
     others = (weight, bias, decay, threshold, gain)
     real = current.dtype in (torch.float32, torch.float64) and all(t.dtype == current.dtype for t in others)
     learned = torch.is_grad_enabled() and any(t.requires_grad for t in (decay, threshold, gain))
-    if current.device.type == "cpu" and real and not learned and current.numel():
+    if has_kernels(current.device) and real and not learned and current.numel():
         per_neuron = (decay.expand(neurons), threshold.expand(neurons))
         spikes, mean, variance = normed_lif_scan(
             current,
@@ -73,8 +77,7 @@ def normed_lif(
             surrogate,
             alpha,
         )
-        return spikes, mean, variance
-    # each part by its own rule: on a GPU that is the scan there
-    y, mean, variance = sequence_norm(current, steps, weight, bias, eps=eps)
-    spikes, _ = lif(y, decay, threshold, surrogate=surrogate, alpha=alpha)
-    return spikes * gain, mean, variance
+    else:  # each part by its own rule
+        y, mean, variance = sequence_norm(current, steps, weight, bias, eps=eps)
+        spikes = lif(y, decay, threshold, surrogate=surrogate, alpha=alpha)[0] * gain
+    return spikes.to(dtype), mean.to(dtype), variance.to(dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ranvier.ops.norm.passes import gradient_parts, statistics
+from ranvier.ops.norm.passes import backward_sums, gradient_parts, scale_of, statistics, sums
 from ranvier.ops.parallel import arrays, in_parallel, scalar
 
 
@@ -28,18 +28,34 @@ def normed_lif_scan(
     """:func:`ranvier.ops.normed_lif.normed_lif` with decay and threshold ``[neuron]``."""
     from ranvier.ops.normed_lif import scan_cpu
 
-    mean, variance = statistics(current, steps)
     # rounded before the scale is taken from them: backward has only these, and must find the same voltages
-    mean, variance = mean.to(current.dtype), variance.to(current.dtype)
-    scale = _scale(weight, variance, eps)
+    mean, variance = (part.to(current.dtype) for part in statistics(*sums(current, steps), steps))
+    scale = scale_of(weight, variance, eps)
     kept, out = torch.empty(gain.shape, dtype=gain.dtype), torch.empty(current.shape, dtype=current.dtype)
     inputs = arrays(current, steps, mean, scale, bias, decay, threshold, gain)
     in_parallel(scan_cpu.spikes, current.shape[1], *inputs, *arrays(kept, out))
     return out, mean, variance
 
 
-def _scale(weight: Tensor, variance: Tensor, eps: float) -> Tensor:
-    return (weight.detach() / torch.sqrt(variance.double() + eps)).to(weight.dtype)
+@normed_lif_scan.register_kernel("cuda")
+def _(
+    current: Tensor,
+    steps: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    gain: Tensor,
+    eps: float,
+    surrogate: str,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from ranvier.ops.norm import passes_cuda
+    from ranvier.ops.normed_lif import scan_cuda
+
+    mean, variance = (part.to(current.dtype) for part in statistics(*passes_cuda.sums(current, steps), steps))
+    scale = scale_of(weight, variance, eps)
+    return scan_cuda.spikes(current, steps, mean, scale, bias, decay, threshold, gain), mean, variance
 
 
 @normed_lif_scan.register_fake
@@ -81,14 +97,41 @@ def normed_lif_scan_backward(
     batch = current.shape[1]
     kept, buffer = torch.empty(gain.shape, dtype=gain.dtype), torch.empty(current.shape, dtype=current.dtype)
     x, own, middle, buffer_, kept_ = arrays(current, steps, mean, buffer, kept)
-    scale_bias = arrays(_scale(weight, variance, eps), bias)
+    scale_bias = arrays(scale_of(weight, variance, eps), bias)
     leak = arrays(decay, threshold)
     in_parallel(scan_cpu.voltages, batch, x, own, middle, *scale_bias, *leak, kept_, buffer_)
     shape = (SURROGATES.index(surrogate), scalar(current, alpha), scalar(current, math.pi / 2 * alpha))
     in_parallel(normed_lif_backward, batch, *arrays(grad, gain), buffer_, *leak, *shape, kept_)
-    parts, to_weight, to_bias = gradient_parts(buffer, current, steps, weight, mean, variance, eps)
+    total, along = backward_sums(buffer, current, steps, mean)
+    parts, to_weight, to_bias = gradient_parts(total, along, steps, weight, variance, eps)
     in_parallel(scan_cpu.norm_backward, batch, buffer_, x, own, middle, *arrays(*parts))
     return buffer, to_weight, to_bias
+
+
+@normed_lif_scan_backward.register_kernel("cuda")
+def _(
+    grad: Tensor,
+    current: Tensor,
+    steps: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    gain: Tensor,
+    eps: float,
+    surrogate: str,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from ranvier.ops.norm import passes_cuda
+    from ranvier.ops.normed_lif import scan_cuda
+
+    scale = scale_of(weight, variance, eps)
+    inputs = (current, steps, mean, scale, bias, decay, threshold, gain)
+    buffer, total, along = scan_cuda.backward(grad, *inputs, surrogate, alpha)
+    parts, to_weight, to_bias = gradient_parts(total, along, steps, weight, variance, eps)
+    return passes_cuda.combine(buffer, current, steps, mean, parts, in_place=True), to_weight, to_bias
 
 
 @normed_lif_scan_backward.register_fake

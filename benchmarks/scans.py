@@ -1,0 +1,66 @@
+"""How much faster than the Python loop of its reference is each compiled scan over time?
+
+    python benchmarks/scans.py [--batch 64]
+
+Forward and backward at 100 steps of 256 neurons; medians of pairs, the two in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.cli.threads import set_omp_spincount
+
+set_omp_spincount()  # as the command does, before torch is loaded
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.integrator import leaky_integrator
+from ranvier.ops.integrator import reference as integrator
+from ranvier.ops.lif import lif
+from ranvier.ops.lif import reference as lif_reference
+from ranvier.ops.trace import reference as trace_reference
+from ranvier.ops.trace import trace
+from ranvier.recipes.memory import disable_malloc_trim
+from ranvier.runs.provenance import machine, versions
+
+ONE = torch.tensor(1.0)
+SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "lif": (
+        lambda x, decay: lif(x, decay, ONE),
+        lambda x, decay: lif_reference.lif(x, decay, ONE, None, surrogate="arctan", alpha=5.0),
+    ),
+    "integrator": (leaky_integrator, lambda x, decay: integrator.leaky_integrator(x, decay, None)),
+    "trace": (trace, lambda x, decay: trace_reference.trace(x, decay, None)),
+}
+
+
+def seconds(function: Callable[..., Any], inputs: tuple[Tensor, ...], probe: Tensor) -> float:
+    started = time.perf_counter()
+    function(*inputs)[0].backward(probe)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=11)
+    options = parser.parse_args()
+    disable_malloc_trim()
+    print(f"{machine()}, {torch.get_num_threads()} threads, torch {versions()['torch']}, float32")
+    x = (torch.rand(100, options.batch, 256) < 0.1).float().requires_grad_()
+    inputs, probe = (x, torch.tensor(0.8, requires_grad=True)), torch.randn(x.shape)
+    for name, (fast, slow) in SCANS.items():
+        pairs = [[seconds(function, inputs, probe) for function in (fast, slow)] for _ in range(options.pairs + 1)][1:]
+        ratio = statistics.median(loop / scan for scan, loop in pairs)
+        scan, loop = (1e3 * statistics.median(times) for times in zip(*pairs, strict=True))
+        print(f"{name}: scan {scan:.1f} ms, loop {loop:.1f} ms, ratio {ratio:.1f}")
+
+
+if __name__ == "__main__":
+    main()
