@@ -64,6 +64,7 @@ CASES = {
     "data make-shd": "",
     "reproduce": f"{SMALL_TABLE} --row 2L-1KC",
     "reproduce shd": SMALL_TABLE,
+    "reproduce shd --data-root FOLDER --seeds 10 --slurm": f"--row 2L-1KC {SMALL_TABLE} --slurm cluster=local",
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
     "sweep digits": f"--trials 1 {SMALL_SWEEP} --set model.hidden=12 --set data.file=digits-small.npz.xz",
     "sweep RECIPE": f"--trials 1 {SMALL_SWEEP} --set data.train_clips=32 --set data.validation_clips=16",
@@ -89,7 +90,7 @@ PLACEHOLDERS = {
 FOLDERS = {
     "train shd": "data/shd", "train shd-sparse": "data/shd", "train shd-published": "data/published",
     "train gsc-published": "words", "reproduce": "data/shd", "reproduce shd": "data/shd",
-    "reproduce ablation": "data/shd",
+    "reproduce ablation": "data/shd", "reproduce shd --data-root FOLDER --seeds 10 --slurm": "data/shd",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from ranvier.recipes.run_config import config_values
 from ranvier.recipes.search_space import Dimension
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
-from ranvier.runs import BusyError, Claim, EpochRow, RunError, claim, read_metrics
+from ranvier.runs import BusyError, Claim, EpochRow, LostClaimError, RunError, claim, read_metrics
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -163,7 +163,7 @@ def run_sweep(sweep: Sweep, trials: int, progress: ProgressCallback) -> list[Tri
                     if not _is_finished(study, number):
                         _run_trial(sweep, study, held, progress)
                     worked = True
-            except (BlockingIOError, BusyError):
+            except (BlockingIOError, BusyError, LostClaimError):
                 busy = True
         if not busy:
             return [_result(sweep, trial) for number in range(trials) if (trial := _find(study, number)) is not None]

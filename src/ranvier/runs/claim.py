@@ -112,6 +112,8 @@ def _file(place: Path, number: int) -> Path:
 def _newest(place: Path) -> int:
     """Number of the highest claim, 0 where there is none."""
     name = re.compile(re.escape(place.name) + r"\.claim-(\d+)")
+    if not place.parent.is_dir():
+        return 0
     found = (name.fullmatch(entry.name) for entry in place.parent.iterdir())
     return max((int(match[1]) for match in found if match), default=0)
 
