@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from ranvier.data import DataError
+from ranvier.locks import DEAD_AFTER_S, HEARTBEAT_S, Claim, LostClaimError, claim, is_claimed
 from ranvier.recipes.cluster import Cluster, Told, run_jobs
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.fit import ProgressCallback, Silent
 from ranvier.recipes.reproduce import Run
 from ranvier.recipes.train_run import resume, train
-from ranvier.runs import BusyError, Claim, EpochRow, LostClaimError, claim, is_claimed
-from ranvier.runs.claim import DEAD_AFTER_S, HEARTBEAT_S
+from ranvier.runs import BusyError, EpochRow
 
 _LOOK_AGAIN_S = 2.0
 

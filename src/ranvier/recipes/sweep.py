@@ -1,6 +1,6 @@
 """A search over a recipe's fields, by validation accuracy: any number of processes and machines share its folder.
 
-A trial is an ordinary run, ``trials/N``. Its process claims it (:mod:`ranvier.runs.claim`); a trial whose process has
+A trial is an ordinary run, ``trials/N``. Its process claims it (:mod:`ranvier.locks`); a trial whose process has
 died is continued by another one, from its checkpoint. The test split is never read.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import tomli_w
 
 from ranvier.files import write_new
+from ranvier.locks import Claim, LostClaimError, claim
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.fit import ProgressCallback
@@ -24,7 +25,7 @@ from ranvier.recipes.run_config import config_values
 from ranvier.recipes.search_space import Dimension
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
-from ranvier.runs import BusyError, Claim, EpochRow, LostClaimError, RunError, claim, read_metrics
+from ranvier.runs import BusyError, EpochRow, RunError, read_metrics
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

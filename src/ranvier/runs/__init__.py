@@ -1,7 +1,6 @@
 """Run folders: configuration, metrics, typed results, locks. Knows networks, and never torch."""
 
 from ranvier.runs.accuracy import Accuracy, OverSpeakers, SplitAccuracy
-from ranvier.runs.claim import Claim, LostClaimError, claim, is_claimed
 from ranvier.runs.evaluation_record import EvaluationRecord, Example, read_record, write_record
 from ranvier.runs.folder import BusyError, check_folder, free_folder, make_folder, read_values, run_lock, write_values
 from ranvier.runs.metrics import EpochRow, append_metrics, keep_metrics, read_metrics
@@ -13,14 +12,12 @@ from ranvier.runs.versioned import RunError
 __all__ = [
     "Accuracy",
     "BusyError",
-    "Claim",
     "ComparedTraining",
     "DelaysFound",
     "EpochRow",
     "EvaluationRecord",
     "Example",
     "InitFrom",
-    "LostClaimError",
     "OverSpeakers",
     "ProbeRecord",
     "ProbeResult",
@@ -30,9 +27,7 @@ __all__ = [
     "SplitAccuracy",
     "append_metrics",
     "check_folder",
-    "claim",
     "free_folder",
-    "is_claimed",
     "keep_metrics",
     "make_folder",
     "network_hash",

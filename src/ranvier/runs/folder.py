@@ -16,8 +16,7 @@ from typing import Any
 import tomli_w
 
 from ranvier.files import write_text
-from ranvier.locks import NoLockError, file_lock
-from ranvier.runs.claim import claim
+from ranvier.locks import NoLockError, claim, file_lock
 from ranvier.runs.versioned import RunError
 
 _SECTIONS = ("data", "model", "train")
@@ -95,7 +94,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """No other process trains in this run's folder meanwhile; one that was killed does not count.
 
     A folder that cannot be written to needs no lock: a finished run in it can be read. Where the file system has no
-    locks, a claim beside the folder takes their place (:mod:`ranvier.runs.claim`).
+    locks, a claim beside the folder takes their place (:mod:`ranvier.locks`).
 
     Raises:
         BusyError: another process is training in it.

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ranvier.runs import LostClaimError, claim, is_claimed
-from ranvier.runs.claim import DEAD_AFTER_S
+from ranvier.locks import DEAD_AFTER_S, LostClaimError, claim, is_claimed
 
 HOLDER = """
 import sys
 from pathlib import Path
-from ranvier.runs import claim
+from ranvier.locks import claim
 with claim(Path(sys.argv[1])):
     print("in", flush=True)
     sys.stdin.readline()
