@@ -57,6 +57,7 @@ CASES = {
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
     "encode": "",
+    "encode FOLDER --out spikes.h5 --slurm": "--slurm cluster=local --shards 2 --jobs 2",
     "data cache": "",
     "data check": "",
     "data join": "",

@@ -16,6 +16,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ HEARTBEAT_S = 10.0
 DEAD_AFTER_S = 120.0
 """Without a heartbeat for so long the owner is taken for dead. On its own machine only the process counts."""
 
+_LOOK_AGAIN_S = 1.0
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
@@ -152,6 +154,19 @@ def claim(place: Path) -> Iterator[Claim]:
         beat.join()
         if not _claim_file(place, mine.number + 1).exists():
             mine.file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def wait_claim(place: Path) -> Iterator[Claim]:
+    """:func:`claim`, which waits for a living process that holds it."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                mine = held.enter_context(claim(place))
+                break
+            except BlockingIOError:
+                time.sleep(_LOOK_AGAIN_S)
+        yield mine
 
 
 def is_claimed(place: Path) -> bool:

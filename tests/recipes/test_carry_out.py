@@ -150,7 +150,7 @@ def test_slurm_is_asked_for_what_was_given(
     cluster = read_cluster("partition=gpu,gpus_per_node=1,cpus_per_task=4,timeout_min=90,slurm_account=me,mem_gb=2.5")
     assert cluster.cpus == 4
     calls = [(json.loads, "[1]"), (json.loads, "[2]")]
-    assert run_jobs(cluster, tmp_path / "out", calls, at_once=None, told=lambda _: None) == {}
+    assert run_jobs(cluster, tmp_path / "out" / "jobs", calls, at_once=None, told=lambda _: None) == {}
     asked = set((tmp_path / "asked").read_text().splitlines())
     options = (
         "partition=gpu",

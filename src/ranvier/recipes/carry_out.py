@@ -76,7 +76,7 @@ def carry_out_on(
         free = [run for run in waiting if not is_claimed(run.folder)]
         if free:
             calls = [(TrainJob(), run, threads) for run in free]
-            ended = run_jobs(cluster, folder, calls, at_once=at_once, told=told)
+            ended = run_jobs(cluster, folder / "jobs", calls, at_once=at_once, told=told)
             faults.update((free[number].folder, f"{free[number].folder}: {fault}") for number, fault in ended.items())
         else:
             time.sleep(_LOOK_AGAIN_S)

@@ -89,7 +89,7 @@ def run_jobs(
 
     Args:
         cluster: where.
-        folder: gets ``jobs/...`` with a folder for each job's log; those of a call without faults are removed.
+        folder: for the logs, with a folder for this call and each job in it; those of a call without faults go.
         calls: function or object to call, and its arguments; all can be pickled.
         at_once: jobs that are queued or run at a time; None for all.
         told: gets a line for the user where something begins.
@@ -97,7 +97,7 @@ def run_jobs(
     Returns:
         By place in ``calls``, why a job ended without a result, and where its log is.
     """
-    logs = folder / "jobs" / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}"
+    logs = folder / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}"
     executor = _executor(cluster, logs / "%j")
     waiting, faults = deque(enumerate(calls)), {}
     running: dict[int, submitit.Job[Any]] = {}
@@ -123,7 +123,7 @@ def run_jobs(
     if not faults:
         shutil.rmtree(logs, ignore_errors=True)
         with suppress(OSError):
-            logs.parent.rmdir()
+            folder.rmdir()
     return faults
 
 
