@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,7 @@ def check_whole(table: Path, out: Path) -> None:
     assert not [*out.glob("**/*.claim-*"), *out.glob("**/*.lock")]
 
 
-def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(
-    table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(table: Path, tmp_path: Path) -> None:
     out, deadline = tmp_path / "out", time.monotonic() + 100
     command = [sys.executable, "-m", "ranvier", *words(table, out, *LOCAL, "--jobs", "2")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -79,7 +78,8 @@ def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(
         time.sleep(0.01)
     owner = json.loads(claims[0].read_text())
     time.sleep(random.uniform(0, 1.5))
-    os.kill(owner["pid"], signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it was quick
+        os.kill(owner["pid"], signal.SIGKILL)
     said = process.communicate()[1]
     done = {path: path.stat().st_mtime_ns for path in out.glob("*/*/result.json")}
     if first / "result.json" not in done:
@@ -89,8 +89,6 @@ def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(
     assert main(words(table, out, *LOCAL)) == 0
     assert {path: path.stat().st_mtime_ns for path in done} == done
     check_whole(table, out)
-    assert main(words(table, out, *LOCAL)) == 0
-    assert "jobs (local)" in capfd.readouterr().err.split("alone")[0]
 
 
 def test_a_job_that_fails_says_why_and_where_its_log_is(table: Path, tmp_path: Path) -> None:
@@ -135,9 +133,7 @@ exec "$@"
 """
 
 
-def test_slurm_is_asked_for_what_was_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_slurm_is_asked_for_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands are replaced by ones that run the jobs here."""
     tools = tmp_path / "bin"
     tools.mkdir()
