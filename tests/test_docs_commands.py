@@ -28,6 +28,7 @@ from tests.documents import PAGES, commands
 TEXT = "\n".join(PAGES.values())
 SMALL_NETWORK = "--train.device cpu --train.epochs 1 --train.batch-size 32 --model.hidden 12"
 SMALL_TABLE = "--seeds 1 --set train.epochs=1 --set train.batch_size=32 --set model.hidden=12"
+SMALL_SWEEP = "--set train.epochs=1 --set train.batch_size=32"
 ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
 
 # What makes a command small, or complete where the text names only its first words; later options win. By the words
@@ -56,6 +57,7 @@ CASES = {
     "cp": "",
     "bench step": "--hidden 8 --max-delay 5 --time 12 --batch 4 --repeats 1",
     "encode": "",
+    "encode FOLDER --out spikes.h5 --slurm": "--slurm cluster=local --shards 2 --jobs 2",
     "data cache": "",
     "data check": "",
     "data join": "",
@@ -63,7 +65,10 @@ CASES = {
     "data make-shd": "",
     "reproduce": f"{SMALL_TABLE} --row 2L-1KC",
     "reproduce shd": SMALL_TABLE,
+    "reproduce shd --data-root FOLDER --seeds 10 --slurm": f"--row 2L-1KC {SMALL_TABLE} --slurm cluster=local",
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
+    "sweep digits": f"--trials 1 {SMALL_SWEEP} --set model.hidden=12 --set data.file=digits-small.npz.xz",
+    "sweep RECIPE": f"--trials 1 {SMALL_SWEEP} --set data.train_clips=32 --set data.validation_clips=16",
 }
 # Commands that the text names without the words that they need.
 COMPLETE = {
@@ -78,6 +83,7 @@ COMPLETE = {
 PLACEHOLDERS = {
     "NAME": "theo", "RUN": "runs/digits", "OTHER": "runs/coincidence", "START": "runs/digits", "SHARE": "0.5",
     "FSDD": "sounds", "AUDIO": "audio", "TABLE": "shd", "NETWORK": "digits", "TARGET": "c",
+    "RECIPE": "coincidence", "N": "1", "FIELD=RANGE": "train.weight_lr=log:1e-4:1e-2",
     "one.wav": "sounds/0_theo_0.wav",
     "two.wav": "sounds/1_ann_5.wav",
 }  # fmt: skip
@@ -85,7 +91,7 @@ PLACEHOLDERS = {
 FOLDERS = {
     "train shd": "data/shd", "train shd-sparse": "data/shd", "train shd-published": "data/published",
     "train gsc-published": "words", "reproduce": "data/shd", "reproduce shd": "data/shd",
-    "reproduce ablation": "data/shd",
+    "reproduce ablation": "data/shd", "reproduce shd --data-root FOLDER --seeds 10 --slurm": "data/shd",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ranvier.files import write_atomically, write_text
+from ranvier.files import write_atomically, write_new, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -155,3 +155,18 @@ def test_errors_name_the_file_and_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full") as full, write_atomically(tmp_path / "a"):
         raise OSError("Can't write data (errno = 28, error message = 'No space left on device')")
     assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "a"))
+
+
+def test_a_new_file_is_made_by_one_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a"
+    assert write_new(file, "σ\n")
+    assert not write_new(file, "other")
+    assert file.read_bytes() == "σ\n".encode()
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert not write_new(file, "other")
+    assert write_new(tmp_path / "b", "b")
+    assert [(path.name, path.read_text()) for path in sorted(tmp_path.iterdir())] == [("a", "σ\n"), ("b", "b")]

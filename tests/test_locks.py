@@ -17,7 +17,7 @@ import pytest
 from ranvier.data import DataError, Grid, read_recording, write_recording
 from ranvier.data.cache import cache_lock
 from ranvier.locks import NoLockError, file_lock
-from ranvier.runs import run_lock
+from ranvier.runs import BusyError, run_lock
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -87,10 +87,19 @@ def test_nobody_enters_where_there_are_no_locks(tmp_path: Path) -> None:
     with pytest.raises(NoLockError, match="no file locks") as refused, file_lock(tmp_path / "a.lock"):
         pytest.fail("entered")
     assert str(tmp_path) in str(refused.value)
-    with pytest.raises(NoLockError), run_lock(tmp_path):
-        pytest.fail("entered")
     with pytest.raises(DataError, match="RANVIER_CACHE"), cache_lock(tmp_path / "a.h5", "spikes"):
         pytest.fail("entered")
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_a_run_is_claimed_where_there_are_no_locks(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with run_lock(run), pytest.raises(BusyError), run_lock(run):
+        pytest.fail("entered")
+    with run_lock(run):
+        assert [path.name for path in tmp_path.iterdir() if path != run] == ["run.training.claim-1"]
+    assert list(tmp_path.iterdir()) == [run]
 
 
 @pytest.mark.usefixtures("no_locks")

@@ -56,6 +56,30 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_new(path: Path, text: str) -> bool:
+    """Write UTF-8 text to a file that does not exist yet; of several processes, one succeeds. False: it is there.
+
+    Needs no locks of the file system: a hard link fails where the name is taken, on shared disks too. Where there are
+    no hard links the file is made by ``O_EXCL``, and readers may see it before its text is whole.
+    """
+    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}-{next(_NUMBERS)}.tmp")
+    try:
+        with name_errors(path, temporary):
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return temporary.stat().st_nlink == 2  # a shared disk's answer was lost, and the call repeated
+            except OSError:
+                with path.open("x", encoding="utf-8", newline="\n") as file:
+                    file.write(text)
+            return True
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def free_bytes(folder: Path) -> int:
     """How many bytes are free on a folder's disk."""
     return shutil.disk_usage(folder).free
@@ -73,7 +97,7 @@ def name_errors(path: str | os.PathLike[str], temporary: str | os.PathLike[str] 
 def is_abandoned(temporary: Path) -> bool:
     """Whether a file is what a process of this machine that has ended left of :func:`write_atomically`."""
     match = _TEMPORARY.fullmatch(temporary.name)
-    return match is not None and match["host"] == _HOST and not _is_running(int(match["pid"]))
+    return match is not None and match["host"] == _HOST and not is_running(int(match["pid"]))
 
 
 def is_temporary(path: Path) -> bool:
@@ -88,7 +112,8 @@ def _remove_abandoned(path: Path) -> None:
                 temporary.unlink(missing_ok=True)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process of that number runs on this machine; True where that cannot be asked."""
     if os.name == "nt":
         return True  # os.kill would end the process there
     try:

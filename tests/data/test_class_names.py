@@ -59,7 +59,7 @@ def test_numerals_are_digits_only_where_that_is_asked_for() -> None:
 
 
 def test_classes_that_are_numbers_come_in_their_order() -> None:
-    from ranvier.audio.encode import _names
+    from ranvier.audio.write_encoded import _names
 
     assert _names(["10", "b", "2", "a", "1", "2"]) == ("1", "2", "10", "a", "b")
 

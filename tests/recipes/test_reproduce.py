@@ -22,9 +22,10 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
 from ranvier.models import feedforward
+from ranvier.recipes.carry_out import carry_out
 from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.recipe_files import load_values
-from ranvier.recipes.reproduce import RowResult, Run, carry_out, collect, find_missing, plan
+from ranvier.recipes.reproduce import RowResult, Run, collect, find_missing, plan
 from ranvier.recipes.run_config import config_values
 from ranvier.recipes.sections import FeedforwardModel
 from ranvier.recipes.table_text import cells, comparisons, remarks, write_tables
@@ -135,7 +136,7 @@ def test_two_processes_share_a_table_and_do_nothing_twice(
         assert len(re.findall(r"coincidence: 3 epochs", "".join(said))) == 4
     for run in (tmp_path / "out").glob("*/seed-?"):
         assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
-    assert not list((tmp_path / "out").glob("**/*.lock"))
+    assert not [*(tmp_path / "out").glob("**/*.lock"), *(tmp_path / "out").glob("**/*.claim-*")]
 
 
 def test_other_settings_need_another_folder(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,6 +221,10 @@ def test_seen_speakers_have_a_column(
         (["ablation", "--set", "train.epocs=3"], "train.epocs"),
         (["ablation", "--seeds", "0"], "seeds: 0 is not allowed (1 or more)"),
         (["ablation", "--jobs", "0"], "--jobs: 0 is not allowed (1 or more)"),
+        (["ablation", "--slurm", "cluster"], "--slurm cluster: is not allowed (KEY=VALUE,..."),
+        (["ablation", "--slurm", "cluster=pbs,partition=a"], "--slurm cluster=pbs: is not allowed (slurm, local)"),
+        (["ablation", "--slurm", "cluster=local,nodes=two"], "--slurm nodes=two: is not allowed (a whole number)"),
+        (["ablation", "--slurm", "cluster=local,color=red"], "Unknown argument 'color'"),
     ],
 )
 def test_a_wrong_call_is_told_in_a_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

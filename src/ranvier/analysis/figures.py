@@ -182,6 +182,36 @@ def plot_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def plot_sweep(fields: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracy over what was drawn: a panel for each field, a disc for each finished trial and a ring for a pruned one.
+
+    Args:
+        fields: mappings with ``name``, ``share`` of the accuracy that it decides (None where that is not known),
+            ``values [trial]``, ``choices`` (all values that there are, as text; empty for numbers), ``log``,
+            ``accuracies [trial]`` in %, ``finished [trial]``.
+    """
+    columns = min(3, len(fields))
+    rows = -(-len(fields) // columns)
+    figure, axes = _figure(rows, columns, 3.7 * columns, 3.2 * rows, sharey=True)
+    for ax in axes.flat[len(fields) :]:
+        ax.set_visible(False)
+    for ax, field in zip(axes.flat, fields, strict=False):
+        places = field["values"]
+        if choices := list(field["choices"]):
+            places = [choices.index(str(value)) for value in places]
+            ax.set_xticks(range(len(choices)), [textwrap.fill(_name(one), 14) for one in choices], fontsize=8)
+            ax.set_xlim(-0.5, len(choices) - 0.5)
+        elif field["log"]:
+            ax.set_xscale("log")
+        colours = [_AFTER if finished else "none" for finished in field["finished"]]
+        ax.scatter(places, field["accuracies"], s=26, facecolors=colours, edgecolors=_AFTER, linewidths=1)
+        share = "" if field["share"] is None else f"importance {100 * field['share']:.0f}%"
+        ax.set(xlabel=_name(field["name"]), title=share)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("validation accuracy (%)")
+    return figure
+
+
 def _percent(accuracies: Sequence[Accuracy]) -> tuple[list[float], NDArray[np.float64]]:
     """Values and the distances to the ends of their intervals, in percent."""
     value = np.array([one.value for one in accuracies])

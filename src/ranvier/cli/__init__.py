@@ -23,6 +23,7 @@ from ranvier.cli.quantize import add_quantize, run_quantize
 from ranvier.cli.report import NETWORK, add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.run import add_run, run_run
+from ranvier.cli.sweep import add_sweep, run_sweep_command
 from ranvier.cli.watch import add_watch, run_watch
 from ranvier.escape import escape_controls
 
@@ -136,6 +137,7 @@ def _dispatch(given: list[str]) -> int:
     add_data(commands, _Parser)
     add_probe(commands)
     add_reproduce(commands, asked=given[:1] == ["reproduce"])
+    add_sweep(commands)
     add_export(commands, asked=given[:1] == ["export"])
     add_report(commands)
     add_watch(commands)
@@ -163,6 +165,7 @@ def _dispatch(given: list[str]) -> int:
         "probe": run_probe,
         "export": run_export,
         "reproduce": run_reproduce,
+        "sweep": run_sweep_command,
         "report": run_report,
         "watch": run_watch,
         "quantize": run_quantize,

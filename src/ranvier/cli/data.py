@@ -71,10 +71,13 @@ def _add_join(tasks: Any) -> None:
         "join",
         help="make one recording of several, for more voices to learn from",
         description="Write the clips of several recordings as one. Classes are the first recording's (zero to nine are "
-        "0 to 9), clips of other classes are left out. Speakers of the further recordings are named FILE-SPEAKER.",
+        "0 to 9), clips of other classes are left out. Speakers of the further recordings are named FILE-SPEAKER. The "
+        "shards of ranvier encode --shard make the recording that one call would have made, to the byte.",
         allow_abbrev=False,
     )
-    join.add_argument("files", metavar="FILE", type=Path, nargs="+", help="recordings, .h5 or .h5.gz; two or more")
+    join.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="recordings, .h5 or .h5.gz, two or more; or all shards"
+    )
     join.add_argument("--out", metavar="FILE", type=Path, required=True, help="recording to write, .h5")
 
 
@@ -131,10 +134,23 @@ def _join(options: argparse.Namespace) -> int:
     from ranvier.cli.progress import ClipProgress
     from ranvier.data.join import join
 
+    if any(file.suffix == ".shard" for file in options.files):
+        return _join_shards(options)
     with ClipProgress("joining") as progress:
         parts = join(options.files, options.out, progress=progress.clips)
     for part in parts:
         left_out = f"; {sum(part.left_out.values())} left out: {', '.join(part.left_out)}" if part.left_out else ""
         say(f"{part.path}: {part.clips} clips, speakers: {part.speakers}{left_out}")
     say(f"{options.out} written: {sum(part.clips for part in parts)} clips")
+    return 0
+
+
+def _join_shards(options: argparse.Namespace) -> int:
+    from ranvier.audio.shards import join_shards
+    from ranvier.cli.show import show_encoded
+    from ranvier.data import DataError
+
+    if options.out.exists():
+        raise DataError(f"{options.out}: exists already")
+    show_encoded(join_shards(options.files, options.out))
     return 0

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.cli.output import say, tell
+
 if TYPE_CHECKING:
     from ranvier.audio.ear import Ear, StreamingEar
 
@@ -67,6 +69,28 @@ def add_encode(commands: Any) -> None:
         "--longest", metavar="S", type=float, default=16.0, help="longer sounds are left out, in seconds (default: 16)"
     )
     encode.add_argument("--workers", metavar="N", type=count, help="threads (default: one per core)")
+    _add_parts(encode)
+
+
+def _add_parts(encode: argparse.ArgumentParser) -> None:
+    encode.add_argument(
+        "--shard",
+        metavar="I/N",
+        type=shard,
+        help="encode only part I of N of the files, to NAME.I-of-N.shard beside FILE; ranvier data join makes FILE of "
+        "all, the same bytes as one call",
+    )
+    encode.add_argument(
+        "--slurm",
+        metavar="KEY=VALUE,...",
+        help="encode by jobs of a SLURM cluster with these parameters of submitit, for example "
+        "partition=cpu,cpus_per_task=16,timeout_min=120, and join the parts; cluster=local takes processes of this "
+        "machine in place of SLURM (needs submitit: pip install 'ranvier[cluster]')",
+    )
+    encode.add_argument("--shards", metavar="N", type=count, help="jobs of --slurm (default: one per 1,000 files)")
+    encode.add_argument(
+        "--jobs", metavar="N", type=count, help="jobs of --slurm at a time (default: all; on this machine 1)"
+    )
 
 
 def whole(text: str) -> int:
@@ -85,6 +109,15 @@ def count(text: str) -> int:
     return number
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Which part of how many, as argparse takes it."""
+    number, of = map(int, text.split("/"))
+    if not 1 <= number <= of:
+        raise ValueError
+    return number, of
+
+
+shard.__name__ = "part of the files (I/N, I in 1 ... N)"
 whole.__name__ = "whole number (0 or more)"
 count.__name__ = "whole number (1 or more)"
 
@@ -118,24 +151,60 @@ def run_encode(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_encoded
     from ranvier.data import DataError
 
-    ear = _ear(options)
     out: Path = options.out or Path(f"{options.paths[0].absolute().stem}.h5")
-    if out.exists() and not options.force:
-        raise DataError(f"{out}: exists already (--force replaces it)")
     naming = None
     if options.label_pattern is not None or options.speaker_pattern is not None:
         naming = Naming(options.label_pattern, options.speaker_pattern)
+    settings = {
+        "ear": _ear(options),
+        "seed": options.seed,
+        "naming": naming,
+        "longest_s": options.longest,
+        "workers": options.workers,
+    }
+    if options.slurm is None and (options.shards or options.jobs):
+        raise DataError(f"--{'shards' if options.shards else 'jobs'}: is not allowed without --slurm")
+    if options.shard is not None:
+        if options.slurm is not None:
+            raise DataError("--shard: is not allowed with --slurm (--shards N)")
+        return _encode_part(options, out, settings)
+    if out.exists() and not options.force:
+        raise DataError(f"{out}: exists already (--force replaces it)")
+    if options.slurm is not None:
+        return _encode_by_jobs(options, out, settings)
     with ClipProgress("hearing") as progress:
-        encoded = encode(
-            options.paths,
-            out,
-            ear=ear,
-            seed=options.seed,
-            naming=naming,
-            longest_s=options.longest,
-            workers=options.workers,
-            progress=progress.clips,
-            wait=False,
+        encoded = encode(options.paths, out, progress=progress.clips, wait=False, **settings)
+    show_encoded(encoded)
+    return 0
+
+
+def _encode_part(options: argparse.Namespace, out: Path, settings: dict[str, Any]) -> int:
+    from ranvier.audio.shards import encode_shard
+    from ranvier.cli.progress import ClipProgress
+
+    number, of = options.shard
+    with ClipProgress("hearing") as progress:
+        made = encode_shard(
+            options.paths, out, number, of, progress=progress.clips, wait=False, force=options.force, **settings
         )
+    say(f"{made.file} written: {made.clips} of {made.files} files encoded")
+    say(f"with all {of}: ranvier data join {out.with_suffix('')}.*-of-{of}.shard --out {out}")
+    return 0
+
+
+def _encode_by_jobs(options: argparse.Namespace, out: Path, settings: dict[str, Any]) -> int:
+    from ranvier.cli.show import show_encoded
+    from ranvier.recipes.cluster import read_cluster
+    from ranvier.recipes.encode_jobs import encode_on
+
+    cluster = read_cluster(options.slurm)
+    at_once = options.jobs or (1 if cluster.name == "local" else None)
+    settings = {**settings, "force": options.force}
+    encoded = encode_on(cluster, options.paths, out, settings, shards=options.shards, at_once=at_once, told=tell)
+    if isinstance(encoded, list):
+        for fault in encoded:
+            tell(f"ranvier: {fault}")
+        tell("ranvier: jobs ended before their part was encoded: the same command goes on")
+        return 1
     show_encoded(encoded)
     return 0

@@ -71,6 +71,11 @@ def output_streams() -> Iterator[None]:
             sys.stdout, sys.stderr = before
 
 
+def tell(line: str) -> None:
+    """Print a line on the error stream."""
+    print(escape_controls(line), file=sys.stderr)
+
+
 def say(line: str) -> None:
     """Print a line; names in it are shown by :func:`ranvier.escape.escape_controls`."""
     print(escape_controls(line))

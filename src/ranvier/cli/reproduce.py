@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from ranvier.cli.output import tell
 
 _PROTOCOLS = ("honest", "paper")
 
@@ -45,7 +45,17 @@ def add_reproduce(commands: Any, *, asked: bool) -> None:
         "side by side (default: honest)",
     )  # fmt: skip
     parser.add_argument(
-        "--jobs", metavar="N", type=int, default=1, help="runs at a time, each with its share of the cores (default: 1)"
+        "--jobs",
+        metavar="N",
+        type=int,
+        help="runs at a time, each with its share of the cores (default: 1; with --slurm all, on this machine 1)",
+    )
+    parser.add_argument(
+        "--slurm",
+        metavar="KEY=VALUE,...",
+        help="a job of a SLURM cluster for each run, with these parameters of submitit, for example "
+        "partition=gpu,gpus_per_node=1,cpus_per_task=8,timeout_min=600; cluster=local takes processes of this machine "
+        "in place of SLURM (needs submitit: pip install 'ranvier[cluster]')",
     )
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path, help="where the runs and the table go (default: runs/TABLE)"
@@ -57,8 +67,10 @@ def run_reproduce(options: argparse.Namespace) -> int:
     """Plan, run what is missing, print; returns the exit code."""
     from ranvier.cli.progress import TrainingProgress
     from ranvier.cli.show import show_table
+    from ranvier.recipes.carry_out import carry_out, carry_out_on
+    from ranvier.recipes.cluster import read_cluster
     from ranvier.recipes.config import ConfigError
-    from ranvier.recipes.reproduce import carry_out, collect, data_key, find_missing, plan
+    from ranvier.recipes.reproduce import collect, data_key, find_missing, plan
     from ranvier.recipes.table_text import write_tables
     from ranvier.recipes.tables import load_table
 
@@ -74,23 +86,25 @@ def run_reproduce(options: argparse.Namespace) -> int:
         overrides[name] = value
     if options.data_root is not None:
         overrides["data.root"] = str(options.data_root.absolute())
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs: {options.jobs} is not allowed (1 or more)")
+    cluster = None if options.slurm is None else read_cluster(options.slurm)
     folder = options.out or Path("runs") / Path(options.table).stem
     protocols = _PROTOCOLS if options.protocol == "both" else (options.protocol,)
     runs = plan(table, folder, seeds=options.seeds, overrides=overrides, protocols=protocols)
     missing: dict[str, str] = {}
+    faults: list[str] = []
     if not options.show:
         try:
             with TrainingProgress() as progress:
                 asked = [run for run in runs if run.row in chosen]
                 missing = find_missing(asked, progress)
                 there = [run for run in asked if data_key(run) not in missing]
-                helpers = _start_helpers(options.jobs)
-                try:
-                    carry_out(there, progress)
-                finally:
-                    _stop_helpers(helpers)
+                if cluster is None:
+                    carry_out(there, progress, jobs=options.jobs or 1)
+            if cluster is not None:
+                at_once = options.jobs or (1 if cluster.name == "local" else None)
+                faults = carry_out_on(cluster, there, folder, at_once=at_once, told=tell)
         except KeyboardInterrupt:
             print("\nranvier: stopped: the same command goes on", file=sys.stderr)
             return 130
@@ -99,46 +113,13 @@ def run_reproduce(options: argparse.Namespace) -> int:
         write_tables(table.title, results, folder, _command())
     shown = [result for result in results if result.row in chosen]
     show_table(table.title, shown, folder)
+    for fault in faults:
+        tell(f"ranvier: {fault}")
+    if faults:
+        tell("ranvier: jobs ended before their runs: the same command goes on")
+        return 1
     return 2 if all(result.missing for result in shown) else 0
 
 
 def _command() -> str:
     return " ".join(["ranvier", *sys.argv[1:]])
-
-
-def _start_helpers(jobs: int) -> list[subprocess.Popen[bytes]]:
-    """The same command in processes of its own; all take their runs from one folder."""
-    if jobs == 1:
-        return []
-    import torch
-
-    threads = max(1, torch.get_num_threads() // jobs)
-    torch.set_num_threads(threads)
-    arguments = _without_jobs(sys.argv[1:])
-    surroundings = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "ranvier", *arguments], env=surroundings, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(jobs - 1)
-    ]  # fmt: skip
-
-
-def _without_jobs(words: list[str]) -> list[str]:
-    kept, skip = [], False
-    for word in words:
-        if skip:
-            skip = False
-        elif word == "--jobs":
-            skip = True
-        elif not word.startswith("--jobs="):
-            kept.append(word)
-    return kept
-
-
-def _stop_helpers(helpers: list[subprocess.Popen[bytes]]) -> None:
-    for helper in helpers:
-        helper.terminate()
-    for helper in helpers:
-        helper.wait()

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from ranvier.recipes.evaluation import Evaluation
     from ranvier.recipes.pretrained import PretrainedRun
     from ranvier.recipes.reproduce import RowResult
+    from ranvier.recipes.sweep import Sweep, TrialResult
     from ranvier.runs import Accuracy, ProbeResult, RunResult
+
+_MOST_TRIALS = 10  # of a sweep that are shown
 
 
 def _percent(accuracy: Accuracy) -> str:
@@ -215,6 +218,28 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
         print_line(console, f"no data: {reason}")
     if (folder / "table.md").exists():
         print_line(console, f"table.md, .csv, .tex, .png, and every run: {folder}")
+
+
+def show_sweep(sweep: Sweep, results: Sequence[TrialResult]) -> None:
+    """The best trials, and where everything is."""
+    from ranvier.recipes.sweep import best_trial
+    from ranvier.recipes.sweep_text import cells, header
+
+    console = Console()
+    states = [one.state for one in results]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    table = Table(title=f"trials: {counted}", title_justify="left", box=None, pad_edge=False)
+    for name in header(sweep)[:-3]:
+        table.add_column(name.rpartition(".")[2], justify="right")
+    ranked = sorted((one for one in results if one.state == "finished"), key=lambda one: -(one.accuracy or 0.0))
+    for one in ranked[:_MOST_TRIALS]:
+        table.add_row(*map(plain_text, cells(sweep, one)[:-3]))
+    console.print(table)
+    if best_trial(results) is None:
+        return
+    print_line(console, "the best of several is optimistic: train it again and test it")
+    print_line(console, f"trials.csv, sweep.png, best.toml, and every run: {sweep.folder}")
+    print_line(console, f"ranvier train {sweep.folder / 'best.toml'}")
 
 
 def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> None:

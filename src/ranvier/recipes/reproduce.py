@@ -1,27 +1,22 @@
-"""A table of recipes over seeds: every run once, whoever runs it, and the table of what is there."""
+"""A table of recipes over seeds: which runs it has, and the table of what is there."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ranvier.analysis.intervals import Mean, speaker_interval
 from ranvier.data import DataError
-from ranvier.locks import file_lock
 from ranvier.recipes.config import Config, ConfigError, flat_values
-from ranvier.recipes.diverged import DivergedError, read_diverged
+from ranvier.recipes.diverged import read_diverged
 from ranvier.recipes.fit import ProgressCallback
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
-from ranvier.recipes.train_run import resume, train
-from ranvier.runs import BusyError, OverSpeakers, RunResult, SplitAccuracy, read_result
+from ranvier.runs import OverSpeakers, RunResult, SplitAccuracy, read_result
 
-_LOOK_AGAIN_S = 2.0
 HEADER = (
     "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
     "seen speakers [%]", "seeds", "parameters", "seconds a run",
@@ -43,6 +38,10 @@ class Run:
     def result(self) -> RunResult | None:
         """What came out, or None while it is not finished."""
         return read_result(self.folder)
+
+    def is_finished(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self.result() is not None or self.diverged()
 
     def diverged(self) -> bool:
         """Whether the training came to NaN or infinity, where its settings would take it again."""
@@ -136,7 +135,7 @@ def find_missing(runs: Sequence[Run], progress: ProgressCallback) -> dict[str, s
     faults: dict[str, str] = {}
     for run in runs:
         key = data_key(run)
-        if key in faults or run.result() is not None or run.diverged():
+        if key in faults or run.is_finished():
             continue
         try:
             splits = build_splits(run.config, progress=progress.clips)
@@ -153,39 +152,6 @@ def find_missing(runs: Sequence[Run], progress: ProgressCallback) -> dict[str, s
 def data_key(run: Run) -> str:
     """The same for runs on the same data."""
     return run.config.protocol + run.config.data.model_dump_json()
-
-
-def carry_out(runs: Sequence[Run], progress: ProgressCallback) -> None:
-    """Finish every run that nobody has finished; what another process is at is waited for.
-
-    Raises:
-        ConfigError, DataError: a run cannot be trained; what is finished stays.
-    """
-    while True:
-        worked, busy = False, False
-        for run in runs:
-            if run.result() is not None or run.diverged():
-                continue
-            run.folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with file_lock(run.folder.with_name(f"{run.folder.name}.lock"), wait=False):
-                    if run.result() is None:
-                        with suppress(DivergedError):  # the run's folder says so, and so does the table
-                            _carry_out(run, progress)
-                    worked = True
-            except (BlockingIOError, BusyError):
-                busy = True
-        if not busy:
-            return
-        if not worked:
-            time.sleep(_LOOK_AGAIN_S)
-
-
-def _carry_out(run: Run, progress: ProgressCallback) -> None:
-    if (run.folder / "config.toml").exists():
-        resume(run.folder, progress)
-    else:
-        train(run.config, run.folder, progress)
 
 
 def collect(runs: Sequence[Run], missing: Mapping[str, str]) -> list[RowResult]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +50,14 @@ from ranvier.runs import (
 from ranvier.runs.provenance import git_commit, machine, versions
 
 
-def train(config: Config, folder: Path, progress: ProgressCallback | None = None, *, force: bool = False) -> RunResult:
+def train(
+    config: Config,
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    *,
+    force: bool = False,
+    read_test: bool = True,
+) -> RunResult:
     """Train a recipe in a new folder.
 
     Args:
@@ -57,6 +65,7 @@ def train(config: Config, folder: Path, progress: ProgressCallback | None = None
         folder: is made; holds everything that the run leaves.
         progress: called while it goes on; None shows nothing.
         force: replace an older run of that name.
+        read_test: read the test split after training; without it the result has no test accuracy.
 
     Raises:
         ConfigError: the recipe or the folder will not do; nothing has been written.
@@ -68,6 +77,8 @@ def train(config: Config, folder: Path, progress: ProgressCallback | None = None
     check_folder(folder, force=force)
     config = config.model_copy(update={"data": config.data.resolved()})
     splits = _check_data(config, folder, progress)
+    if splits is not None and not read_test:
+        splits = replace(splits, read_test=lambda: None)
     if (folder / "config.toml").exists():
         with run_lock(folder):
             make_folder(folder, config_values(config), force=force)
@@ -77,13 +88,20 @@ def train(config: Config, folder: Path, progress: ProgressCallback | None = None
         return _resume(config, folder, progress, splits)
 
 
-def resume(folder: Path, progress: ProgressCallback | None = None, *, data_root: Path | None = None) -> RunResult:
+def resume(
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    *,
+    data_root: Path | None = None,
+    read_test: bool = True,
+) -> RunResult:
     """Resume a run bit-exactly; of a finished run only the result is returned.
 
     Args:
         folder: of the run.
         progress: called while it goes on; None shows nothing.
         data_root: where its data are now, which the run then notes; None means where they were.
+        read_test: as for :func:`train`.
 
     Raises:
         ConfigError: the folder is not a run's, its checkpoint is damaged, another process is training it, or
@@ -100,7 +118,10 @@ def resume(folder: Path, progress: ProgressCallback | None = None, *, data_root:
         if data_root is not None:
             _check_same_data(folder, data_root, progress)
             move_data(folder, data_root)
-        return _resume(config, folder, progress, None)
+        splits = None
+        if not (read_test or config.leaves_each_speaker_out):
+            splits = replace(build_splits(config, progress=progress.clips), read_test=lambda: None)
+        return _resume(config, folder, progress, splits)
 
 
 def _check_same_data(folder: Path, data_root: Path, progress: ProgressCallback) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import tomli_w
 
 from ranvier.files import write_text
-from ranvier.locks import file_lock
+from ranvier.locks import NoLockError, claim, file_lock
 from ranvier.runs.versioned import RunError
 
 _SECTIONS = ("data", "model", "train")
@@ -93,15 +93,18 @@ def make_folder(folder: Path, values: Mapping[str, Any], *, force: bool) -> None
 def run_lock(folder: Path) -> Iterator[None]:
     """No other process trains in this run's folder meanwhile; one that was killed does not count.
 
-    A folder that cannot be written to needs no lock: a finished run in it can be read.
+    A folder that cannot be written to needs no lock: a finished run in it can be read. Where the file system has no
+    locks, a claim beside the folder takes their place (:mod:`ranvier.locks`).
 
     Raises:
         BusyError: another process is training in it.
-        NoLockError: its file system has no locks.
     """
     with ExitStack() as held:
         try:
-            held.enter_context(file_lock(folder / "training.lock", wait=False))
+            try:
+                held.enter_context(file_lock(folder / "training.lock", wait=False))
+            except NoLockError:
+                held.enter_context(claim(folder.with_name(f"{folder.name}.training")))
         except BlockingIOError:
             raise BusyError(f"{folder}: another process is training it (ranvier watch {folder} follows)") from None
         except OSError as error:
