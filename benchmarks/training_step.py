@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ranvier.cli.threads import set_omp_spincount
 
@@ -40,7 +40,9 @@ from benchmarks.peer import Peer, neuron
 
 from ranvier.network import Decoding
 from ranvier.models import Stack, feedforward
+from ranvier.recipes.device import matmul_precision
 from ranvier.recipes.memory import PeakMemory, disable_malloc_trim
+from ranvier.recipes.sections import Precision
 from ranvier.recipes.step_cost import layer_plans
 from ranvier.runs.provenance import git_commit, machine, versions
 
@@ -58,6 +60,7 @@ class Case:
     hidden: int = 256
     activity: float = 0.08
     sigma: float = 3.0
+    precision: Precision = "float32"  # of ours; the peer's products are those of float32
 
 
 SWEEPS: dict[str, list[Case]] = {
@@ -66,6 +69,7 @@ SWEEPS: dict[str, list[Case]] = {
     "longest delay, time 1000, batch 32": [Case(taps=taps, time=1000, batch=32) for taps in (25, 50, 100, 250)],
     "hidden neurons": [Case(hidden=hidden) for hidden in (128, 256, 512, 1024)],
     "activity of the input": [Case(activity=activity) for activity in (0.01, 0.05, 0.2)],
+    "precision": [Case(precision=precision) for precision in get_args(Precision)],
     "width of the tap": [Case(sigma=sigma) for sigma in (12.0, 3.0, 0.5)],
 }
 
@@ -93,6 +97,7 @@ class Contest:
         self.x = (torch.rand(case.time, case.batch, 140, generator=generator) < case.activity).to(device, dtype)
         self.labels = torch.randint(0, 20, (case.batch,), generator=generator).to(device)
         self.lengths = torch.full((case.batch,), case.time, device=device)
+        self.precision = case.precision
         self.optimisers = {
             "ours": _optimisers([p for n, p in self.ours.named_parameters() if "delay" not in n], _delays(self.ours)),
             "peer": _optimisers(
@@ -108,7 +113,8 @@ class Contest:
     def step(self, who: str) -> None:
         for optimiser in self.optimisers[who]:
             optimiser.zero_grad()
-        self.loss(who).backward()
+        with matmul_precision(self.precision if who == "ours" else "float32"):
+            self.loss(who).backward()
         for optimiser in self.optimisers[who]:
             optimiser.step()
         (self.ours if who == "ours" else self.peer).clamp_delay()
@@ -238,19 +244,20 @@ def _print_peak(case: Case, device: torch.device, who: str) -> None:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| taps | time | batch | hidden | activity | σ | ours | peer | peer / ours (lowest) | pairs "
+        "| taps | time | batch | hidden | activity | σ | precision "
+        "| ours | peer | peer / ours (lowest) | pairs "
         "| peak ours | peak peer | plan |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         peaks = [f"{row[name]:.0f} MB" if row.get(name) else "" for name in ("peak ours", "peak peer")]
         lines.append(
             f"| {row['taps']} | {row['time']} | {row['batch']} | {row['hidden']} | {row['activity']:g} | "
-            f"{row['sigma']:g} | {row['ours']:.3f} s | {row['peer']:.3f} s | **{row['ratio']:.1f}** "
-            f"({row['lowest']:.1f}) | {row['pairs']} | {peaks[0]} | {peaks[1]} | {row['plan']} |"
+            f"{row['sigma']:g} | {row['precision']} | {row['ours']:.3f} s | {row['peer']:.3f} s | "
+            f"**{row['ratio']:.1f}** ({row['lowest']:.1f}) | {row['pairs']} | {peaks[0]} | {peaks[1]} | {row['plan']} |"
         )
         if "peer without cuDNN" in row:
-            lines.append(f"| ↳ peer without cuDNN |||||| | {row['peer without cuDNN']:.3f} s ||||||")
+            lines.append(f"| ↳ peer without cuDNN ||||||| | {row['peer without cuDNN']:.3f} s ||||||")
     return "\n".join(lines)
 
 
@@ -298,7 +305,7 @@ def main() -> None:
     parts = [
         "# A training step against dcls\n",
         f"{datetime.now(UTC):%Y-%m-%d}, commit {git_commit()}, {place}, {torch.get_num_threads()} threads, {known}; "
-        f"the peer is dcls 0.1.1 with {lif}. 140-hidden-hidden-20, dropout 0.4, two Adams, float32.\n",
+        f"the peer is dcls 0.1.1 with {lif}. 140-hidden-hidden-20, dropout 0.4, two Adams.\n",
         f"Made by `python benchmarks/training_step.py {' '.join(sys.argv[1:])}`. Loss and gradients of the two "
         f"networks agree to {off['loss']:.0e} and {max(off.values()):.0e} in double precision.\n",
     ]

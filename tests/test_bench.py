@@ -68,7 +68,7 @@ def test_measuring_leaves_torchs_random_state_alone() -> None:
         ("--time", "2.5", ["--time", "'2.5'", "a whole number"]),
         ("--activity", "1.2", ["--activity", "'1.2'", "0 ... 1"]),
         ("--sigma", "nan", ["--sigma", "0.12 or more"]),
-        ("--device", "tpu", ["--device", "'tpu'", "cpu, cuda"]),
+        ("--device", "tpu", ["--device", "'tpu'", "auto, cpu, cuda, cuda:N, mps"]),
         ("--hiden", "8", ["--hiden"]),
         pytest.param(
             "--device",
@@ -103,7 +103,7 @@ def test_help_shows_defaults_and_units(capsys: pytest.CaptureFixture[str]) -> No
     assert end.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "longest delay [steps]; the paper's 25 taps are 24 (a whole number, 0 ... 32767; default: 24)" in text
-    assert "where to run (cpu, cuda; default: cpu)" in text
+    assert "where to run: auto, cpu, cuda, cuda:N or mps (default: auto)" in text
 
 
 def test_peak_memory_is_what_was_held_at_once() -> None:

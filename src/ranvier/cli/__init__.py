@@ -287,7 +287,8 @@ def _add_bench_step(questions: Any) -> None:
         allow_abbrev=False,
     )
     for name, field in StepSettings.model_fields.items():
-        text = f"{field.description} ({allowed(field)}; default: {field.default})"
+        rule = allowed(field)
+        text = f"{field.description} ({rule + '; ' if rule else ''}default: {field.default})"
         flag = f"--{name.replace('_', '-')}"
         step.add_argument(flag, dest=name, metavar=name.split("_")[-1].upper(), help=text)
     step.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.sections import Precision
+from ranvier.recipes.sections import Precision, check_device
 from ranvier.runs.provenance import machine
 
 # torch's names for the number formats that a product of float32 matrices may be computed in
@@ -32,8 +31,10 @@ def find_device(name: str, field: str = "train.device") -> torch.device:
     own = int(os.environ.get("LOCAL_RANK", "0"))  # torchrun gives each process of a machine its card
     if name == "auto":
         return torch.device("cuda", own) if _cuda_fault() is None else torch.device("cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise ConfigError(f"{field}: {name!r} is not allowed (auto, cpu, cuda, cuda:N, mps)")
+    try:
+        check_device(name)
+    except ValueError as error:
+        raise ConfigError(f"{field}: {name!r} is not allowed ({error})") from None
     kind, _, number = name.partition(":")
     if kind == "cuda":
         if (fault := _cuda_fault()) is not None:

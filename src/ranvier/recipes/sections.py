@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -10,6 +11,20 @@ from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalTex
 from ranvier.recipes.neurons import check_neuron
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+
+
+def check_device(name: str) -> str:
+    """A device's name, unless it can be none of any machine.
+
+    Raises:
+        ValueError: it is not; the message says what is allowed.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name):
+        raise ValueError("auto, cpu, cuda, cuda:N, mps")
+    return name
+
+
+Device = Annotated[str, AfterValidator(check_device)]
 
 
 class _Delayed(Section):
@@ -96,9 +111,8 @@ class TrainConfig(Section):
         description="share of the start in the finished network: weights, delays and batch norm are averaged with it, "
         "0.5 where the test is unlike the training clips",
     )
-    device: str = Field(
+    device: Device = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:[0-9]+)?|mps)$",
         description="where it is trained: auto (CUDA where it works, else the CPU), cpu, cuda, cuda:N or mps",
     )
     precision: Precision = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,10 @@ from ranvier.models import Stack, feedforward
 from ranvier.network import Decoding
 from ranvier.ops.dense.op import Plan, plan
 from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
+from ranvier.recipes.device import describe_device, find_device, matmul_precision
 from ranvier.recipes.memory import PeakMemory, disable_malloc_trim
-from ranvier.runs.provenance import git_commit, machine, versions
+from ranvier.recipes.sections import Device, Precision
+from ranvier.runs.provenance import git_commit, versions
 
 _SOURCES, _CLASSES = 140, 20
 
@@ -33,7 +35,8 @@ class StepSettings(Section):
     batch: int = Field(256, ge=1, description="clips of the batch")
     activity: float = Field(0.08, ge=0, le=1, description="share of inputs that spike in a step")
     sigma: float = Field(3.0, ge=LOWEST_SIGMA, description="width of a delay's tap [steps]")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where to run")
+    device: Device = Field("auto", description="where to run: auto, cpu, cuda, cuda:N or mps")
+    precision: Precision = Field("float32", description="format of the factors in matrix products")
     repeats: int = Field(9, ge=1, description="steps to take the median of, after two that are not counted")
     seed: int = Field(0, ge=0, description="seed of weights, delays and inputs")
 
@@ -51,7 +54,7 @@ def step_settings(values: Mapping[str, Any]) -> StepSettings:
         name = str(fault["loc"][0])
         if name not in StepSettings.model_fields:
             raise ConfigError(f"{name}: no such setting ({', '.join(StepSettings.model_fields)})") from None
-        rule = allowed(StepSettings.model_fields[name])
+        rule = allowed(StepSettings.model_fields[name]) or fault["msg"].removeprefix("Value error, ")
         raise ConfigError(f"--{name.replace('_', '-')}: {fault['input']!r} is not allowed ({rule})") from None
 
 
@@ -66,9 +69,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such device.
     """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device: 'cuda' is not available here (torch finds no CUDA device; cpu always is)")
-    device = torch.device(settings.device)
+    device = find_device(settings.device, "--device")
     disable_malloc_trim()
     generator = torch.Generator().manual_seed(settings.seed)
     x = (torch.rand(settings.time, settings.batch, _SOURCES, generator=generator) < settings.activity).float()
@@ -79,7 +80,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
         first = _network(settings, generator).to(device)
         _time_steps(first, x[:, :2].to(device), labels[:2].to(device), 1)
         del first
-    with PeakMemory(device) as peak, torch.random.fork_rng():
+    with PeakMemory(device) as peak, matmul_precision(settings.precision), torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model = _network(settings, generator).to(device)
         phases = _time_steps(model, x.to(device), labels.to(device), settings.repeats)
@@ -98,7 +99,7 @@ def measure_step(settings: StepSettings) -> dict[str, Any]:
         "layers": layers,
         "parameters": model.parameter_count(),
         "settings": settings.model_dump(),
-        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else machine(),
+        "machine": describe_device(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "commit": git_commit(),
