@@ -206,7 +206,10 @@ def _is_dead(file: Path) -> bool:
         owner = {}
     if owner.get("host") == _host() and os.name != "nt":
         pid = int(owner["pid"])
-        return not (is_running(pid) and _began(pid) == owner["began"])
+        if not is_running(pid) or _began(pid) != owner["began"]:
+            return True
+        if owner["began"]:  # else the system does not say when a process began, and numbers are used again
+            return False
     return _now_s(file.parent) - beat_s > DEAD_AFTER_S
 
 

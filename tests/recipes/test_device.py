@@ -83,6 +83,9 @@ def test_batches_on_a_device_are_those_of_the_data_set(
 ) -> None:
     data = make(11)
     held = DeviceClips(data, torch.device(device))
+    # CUDA has no kernels for the others
+    assert {column.dtype for column in held._columns} <= {torch.uint8, torch.int16, torch.int32, torch.float16}
+    assert packed_bytes(data) == sum(column.nbytes for column in held._columns)
     assert packed_bytes(data) < 20_000
     for clips in (np.array([4]), np.array([3, 9, 3, 0]), np.arange(11)[::-1]):
         x, lengths, labels = held.batch(clips)

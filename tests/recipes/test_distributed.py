@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,35 @@ def test_several_processes_train_what_one_alone_does(
         assert state.keys() == alone.keys()
         for name, tensor in alone.items():
             torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-10)
+
+
+def stopped_or_not(rank: int, count: int, config: Config, folder: str) -> None:
+    """The parameters after six iterations, without a stop and with one after three."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=count)
+    splits = build_splits(config)
+    batches = [splits.train.clips[start : start + 16] for start in range(0, 48, 8)]
+
+    def trained(saved: dict[str, Any] | None, batches: list[Any]) -> Training:
+        torch.manual_seed(0)
+        training = Training(config, splits)
+        if saved is not None:
+            training.load_state(saved)
+        training.share()
+        for batch in batches:
+            training.iterate(batch)
+        return training
+
+    whole = trained(None, batches)
+    resumed = trained(trained(None, batches[:3]).state(), batches[3:])
+    ends = [list(training.model.parameters()) for training in (whole, resumed)]
+    torch.save([torch.equal(*pair) for pair in zip(*ends, strict=True)], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_three_processes_resume_bit_exactly(small: Make, tmp_path: Path) -> None:
+    """Three numbers have a sum for each order; two do not."""
+    spawn(stopped_or_not, (3, small(), str(tmp_path)), nprocs=3)
+    assert all(all(torch.load(tmp_path / f"{rank}.pt")) for rank in range(3))
 
 
 def test_shares_are_whole_and_alike() -> None:

@@ -24,6 +24,7 @@ from ranvier.cli.show import show_table
 from ranvier.models import feedforward
 from ranvier.recipes.carry_out import carry_out
 from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.diverged import read_diverged
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.reproduce import RowResult, Run, collect, find_missing, plan
 from ranvier.recipes.run_config import config_values
@@ -361,6 +362,17 @@ def finished(folder: Path, seed: int, value: float, data: dict[str, str] | None,
     make_folder(run.folder, config_values(config), force=False)
     write_result(run.folder, run_result(accuracy=accuracy, data=data or {}))
     return run
+
+
+def test_a_run_of_several_trainings_has_diverged_with_one_of_them(small: Callable[..., Config], tmp_path: Path) -> None:
+    config = small(data__validation="leave-one-speaker-out", train__weight_lr="1e38", train__epochs="1")
+    run = Run(Row(name="all", recipe="shd"), "honest", 0, config, tmp_path / "run")
+    assert not run.diverged()
+    carry_out([run], Quiet())  # returns
+    assert run.diverged()
+    assert run.is_finished()
+    assert read_diverged(run.folder) is None
+    assert len(list(run.folder.glob("*/diverged.json"))) == 1
 
 
 def test_runs_of_different_data_are_not_averaged(tmp_path: Path) -> None:

@@ -213,6 +213,21 @@ def test_values_that_do_not_go_together_fail_their_trial(tiny: Callable[..., Swe
     assert {(one.state, one.drawn["train.sigma_end_ms"]) for one in results} == {("finished", "5"), ("failed", "1.3")}
 
 
+def test_a_fault_of_the_machine_is_not_one_of_the_trial(
+    tiny: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = tiny(space=(Dimension("train.weight_lr", "1e-3:1e-2", 1e-3, 1e-2),))
+
+    def refuses(*_: object, **__: object) -> None:
+        raise ConfigError("its epochs so far were trained on cuda")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, "train", refuses)
+        with pytest.raises(ConfigError, match="trained on cuda"):
+            run_sweep(sweep, 2, Quiet())
+    assert [one.state for one in run_sweep(sweep, 2, Quiet())] == ["finished", "finished"]
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
@@ -230,6 +245,7 @@ def test_values_that_do_not_go_together_fail_their_trial(tiny: Callable[..., Swe
         (["train.epochs=1:3", "train.epochs=2"], "--set: nothing to draw"),
         (["train.epochs"], "is not allowed (FIELD="),
         (["protocol=paper", "train.epochs=1:3"], "--set protocol=paper: is not allowed"),
+        (["train.device=cuda:99", "train.weight_lr=1e-3:1e-2"], "train.device: 'cuda:99' is not available here"),
         (["train.epochs=2"], "--set: nothing to draw"),
         ([], "--set: nothing to draw"),
     ],

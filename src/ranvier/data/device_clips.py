@@ -26,7 +26,7 @@ class DeviceClips:
 
     def __init__(self, dataset: SpikeDataset | FrameDataset, device: torch.device) -> None:
         self.dataset, self.device = dataset, device
-        self._columns = [torch.from_numpy(np.ascontiguousarray(column)).to(device) for column in _columns(dataset)]
+        self._columns = [torch.from_numpy(_held(column)).to(device) for column in _columns(dataset)]
 
     def batch(self, clips: NDArray[Any], *, steps: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Dense tensors of some clips.
@@ -67,7 +67,19 @@ class DeviceClips:
 
 def packed_bytes(dataset: SpikeDataset | FrameDataset) -> int:
     """Memory that :class:`DeviceClips` takes on the device."""
-    return sum(column.nbytes for column in _columns(dataset))
+    return sum(column.size * _held_type(column).itemsize for column in _columns(dataset))
+
+
+def _held(column: NDArray[Any]) -> NDArray[Any]:
+    """A copy that torch can index on any device."""
+    return np.array(column, _held_type(column))
+
+
+def _held_type(column: NDArray[Any]) -> np.dtype[Any]:
+    """CUDA indexes no unsigned integers of more than 8 bits."""
+    if column.dtype.kind != "u" or column.dtype.itemsize == 1:
+        return column.dtype
+    return np.promote_types(np.int16, np.min_scalar_type(-int(column.max(initial=0))))
 
 
 def _columns(dataset: SpikeDataset | FrameDataset) -> list[NDArray[Any]]:

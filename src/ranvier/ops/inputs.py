@@ -102,4 +102,4 @@ def clip_lengths(name: str, lengths: object, x: Tensor) -> Tensor:
         shortest, longest = (int(end) for end in steps.aminmax())
         if shortest < 0 or longest > time:
             raise ValueError(f"{name}: {shortest} ... {longest} is not allowed (0 ... {time} steps)")
-    return steps.to(x.device, torch.int64)
+    return steps.to(x.device, torch.int64, non_blocking=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ranvier.recipes.config import ConfigError
-from ranvier.recipes.sections import Precision, check_device
+from ranvier.recipes.sections import Precision, TrainConfig, check_device
 from ranvier.runs.provenance import machine
 
 # torch's names for the number formats that a product of float32 matrices may be computed in
@@ -25,23 +25,29 @@ def find_device(name: str, field: str = "train.device") -> torch.device:
         name: ``auto`` (CUDA where there is a device that works, else the CPU), ``cpu``, ``cuda``, ``cuda:N``, ``mps``.
         field: that the name was given in, for the message.
 
+    Where torchrun has started several processes on this machine, each has its own CUDA device, by LOCAL_RANK.
+
     Raises:
         ConfigError: this machine has no such device, or it does not work.
     """
     own = int(os.environ.get("LOCAL_RANK", "0"))  # torchrun gives each process of a machine its card
-    if name == "auto":
-        return torch.device("cuda", own) if _cuda_fault() is None else torch.device("cpu")
+    fault = None if name in ("cpu", "mps") else _cuda_fault()
+    if name == "auto" and fault is not None:
+        return torch.device("cpu")
     try:
         check_device(name)
     except ValueError as error:
         raise ConfigError(f"{field}: {name!r} is not allowed ({error})") from None
     kind, _, number = name.partition(":")
-    if kind == "cuda":
-        if (fault := _cuda_fault()) is not None:
+    if kind in ("cuda", "auto"):
+        if fault is not None:
             raise ConfigError(f"{field}: {name!r} is not available here ({fault}; auto and cpu always are)")
-        place = int(number) if number else own
-        if place >= torch.cuda.device_count():
-            raise ConfigError(f"{field}: {name!r} is not available here (cuda:0 ... {torch.cuda.device_count() - 1})")
+        if number and "LOCAL_RANK" in os.environ:
+            raise ConfigError(f"{field}: {name!r} is not allowed for several processes (cuda, a device for each)")
+        place, there = int(number or own), torch.cuda.device_count()
+        if place >= there:
+            wanted = f"process {own} of this machine" if not number else repr(name)
+            raise ConfigError(f"{field}: {wanted} has no device (there are {there}; as many processes allowed, or cpu)")
         return torch.device("cuda", place)
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError(f"{field}: 'mps' is not available here (Apple's GPUs only; auto and cpu always are)")
@@ -62,6 +68,26 @@ def _cuda_fault() -> str | None:
 def describe_device(device: torch.device) -> str:
     """The card's name, or the processor's."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else machine()
+
+
+class DeviceMemoryError(ConfigError):
+    """A batch does not fit into the memory of the device."""
+
+
+@contextmanager
+def name_batch_size(train: TrainConfig) -> Iterator[None]:
+    """Say which setting to lower where a device's memory does not suffice.
+
+    Raises:
+        DeviceMemoryError: it does not.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise DeviceMemoryError(
+            f"train.batch_size: {train.batch_size} clips at once need more memory than is free on "
+            f"train.device = {train.device} (lower train.batch_size)"
+        ) from None
 
 
 @contextmanager

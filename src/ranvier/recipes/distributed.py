@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,44 +82,51 @@ def joined() -> Iterator[Processes]:
     """Join the processes that torchrun has started, by its environment variables; without them this is one alone.
 
     Raises:
+        ConfigError: the processes cannot find each other.
         LostProcessError: another one has ended before its work was done.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not {"RANK", "MASTER_ADDR"} <= os.environ.keys():
         yield Processes()
         return
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=_WAIT)
+    cuda, own = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda and own < torch.cuda.device_count():
+        torch.cuda.set_device(own)
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_WAIT)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"torchrun: the processes of this training cannot meet ({_first_line(error)})") from None
     try:
         yield processes()
-        send_end()
+        _end_others()
     except dist.DistError as error:
-        raise _lost() from error
+        raise _lost(error) from error
     except RuntimeError as error:
-        # what gloo says of a connection that is closed
-        if not re.search(r"[Cc]onnection (closed|reset)|gloo", str(error)):
-            send_end()
+        if not re.search(r"[Cc]onnection (closed|reset)|gloo", str(error)):  # what gloo says of a process that is gone
+            _end_others()
             raise
-        raise _lost() from error
+        raise _lost(error) from error
     except Exception:
-        send_end()
+        _end_others()
         raise
-    finally:
+    if not _busy:  # else the others, in the middle of a job, would have to take part in it
         dist.destroy_process_group()
 
 
-def send_end() -> None:
+def _end_others() -> None:
     """From rank 0: end the others, if they wait for a job."""
     if dist.get_rank() == 0 and not _busy:
         send(None)
 
 
-def _lost() -> LostProcessError:
+def _lost(error: Exception) -> LostProcessError:
     return LostProcessError(
-        f"rank {dist.get_rank()}: another process of this training has ended (ranvier train --resume RUN, by as many "
-        "processes, continues it)"
+        f"rank {dist.get_rank()}: another process of this training has ended, or cannot be reached "
+        f"({_first_line(error)}); ranvier train --resume RUN, by as many processes, continues it"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
 
 
 def send(job: Job | None) -> None:
@@ -169,7 +177,10 @@ def distribute(model: Stack) -> nn.Module:
     for module in model.modules():
         if isinstance(module, SequenceBatchNorm):
             module.synchronised = True
-    return DistributedDataParallel(Scores(model))
+    # without it, the first iteration would add gradients in another order than those after, and so would the first of
+    # a resumed run
+    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
+    return DistributedDataParallel(Scores(model), find_unused_parameters=True)
 
 
 def set_dropout_rows(model: Stack, rows: slice, size: int) -> None:

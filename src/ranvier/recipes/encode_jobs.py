@@ -64,7 +64,7 @@ def encode_on(
     if workers is None and cluster.name == "local":
         workers = max(1, (os.cpu_count() or 1) // (at_once or shards))
     asked = {**settings, "workers": workers}
-    missing = [number for number, file in enumerate(files, 1) if settings.get("force") or not file.exists()]
+    missing = [number for number, file in enumerate(files, 1) if not file.exists()]
     if kept := set(range(1, shards + 1)).difference(missing):  # refused where its settings are not these
         encode_shard(places, out, min(kept), shards, **asked)
     if missing:

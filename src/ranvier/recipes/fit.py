@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from ranvier.files import write_text
 from ranvier.models import Stack
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.device import describe_device, find_device, random_state
+from ranvier.recipes.device import describe_device, find_device, name_batch_size, random_state
 from ranvier.recipes.distributed import Job, at_work, join_rows, send
 from ranvier.recipes.diverged import DivergedError, diverged_file, read_diverged
 from ranvier.recipes.initialise import initial_state
@@ -93,7 +93,8 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
     as it was.
 
     Raises:
-        ConfigError: the checkpoint cannot be continued here, or a batch does not fit into the device's memory.
+        ConfigError: the checkpoint cannot be continued here.
+        DeviceMemoryError: a batch does not fit into the device's memory.
         DivergedError: the loss or the weights became NaN or infinite, now or when this run was trained before. The
             checkpoint is that of the last finite epoch, and ``diverged.json`` says where it was.
     """
@@ -104,7 +105,7 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
     device = find_device(config.train.device)
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        _out_of_memory(config),
+        name_batch_size(config.train),
         ExitStack() as at_end,
     ):
         torch.manual_seed(config.train.seed)
@@ -146,18 +147,6 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
         None if start is None else _init_from(start["about"], config.train.init_interpolation),
         None if device.type == "cpu" else describe_device(device),
     )
-
-
-@contextmanager
-def _out_of_memory(config: Config) -> Iterator[None]:
-    """Say which setting to lower where a device's memory does not suffice."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise ConfigError(
-            f"train.batch_size: {config.train.batch_size} clips at once need more memory than is free on "
-            f"train.device = {config.train.device} (lower train.batch_size)"
-        ) from None
 
 
 def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.device import set_random_state
+from ranvier.recipes.device import name_batch_size, set_random_state
 from ranvier.recipes.distributed import Job, at_work, receive
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.fit import Silent, run_epoch
@@ -18,12 +18,12 @@ def follow() -> None:
     """Take part in every training that the process of rank 0 begins, until it has no more; nothing is written.
 
     Raises:
-        ConfigError: the data are not here, or are others than those of rank 0.
+        ConfigError: the data are not here, or are others than those of rank 0; or a batch does not fit into memory.
         LostProcessError: see :func:`ranvier.recipes.distributed.joined`.
     """
     disable_malloc_trim()
     while (job := receive()) is not None:
-        with at_work():
+        with at_work(), name_batch_size(job.config.train):
             _train(job)
 
 

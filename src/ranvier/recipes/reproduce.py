@@ -45,7 +45,8 @@ class Run:
 
     def diverged(self) -> bool:
         """Whether the training came to NaN or infinity, where its settings would take it again."""
-        return read_diverged(self.folder) is not None
+        parts = [file.parent for file in self.folder.glob("*/diverged.json")]  # of a run of several trainings
+        return any(read_diverged(folder) is not None for folder in (self.folder, *parts))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def read_space(
             raise ConfigError(f"--set {text}: is not allowed (FIELD={_KINDS}; not {', '.join(_OWN)})")
         fixed.pop(field, None)
         drawn.pop(field, None)
-        if value.startswith(("log:", "choice:")) or ":" in value:
+        is_text = field in known and known[field].annotation in (str, str | None)  # cuda:1, C:\\data
+        if value.startswith(("log:", "choice:")) or (":" in value and not is_text):
             drawn[field] = _dimension(text, field, value, known)
         else:
             fixed[field] = value

@@ -19,13 +19,15 @@ import tomli_w
 from ranvier.files import write_new
 from ranvier.locks import Claim, LostClaimError, claim
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
+from ranvier.recipes.device import DeviceMemoryError, find_device
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.fit import ProgressCallback
 from ranvier.recipes.run_config import config_values
 from ranvier.recipes.search_space import Dimension
 from ranvier.recipes.splits import build_splits
+from ranvier.recipes.trackers import check_tracker
 from ranvier.recipes.train_run import resume, train
-from ranvier.runs import BusyError, EpochRow, RunError, read_metrics
+from ranvier.runs import BusyError, EpochRow, read_metrics
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -138,6 +140,8 @@ def check_sweep(sweep: Sweep, progress: ProgressCallback) -> None:
         _check_same(sweep)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder}: exists already and holds no sweep (--out another folder)")
+    find_device(config.train.device)
+    check_tracker(config)
     if build_splits(config, progress=progress.clips).validation is None:
         raise ConfigError("data: no validation clips are held out, and a sweep reads nothing else (a recipe with some)")
 
@@ -272,19 +276,24 @@ def _run_trial(sweep: Sweep, study: Study, held: Claim, progress: ProgressCallba
     trial, known = _trial(sweep, study, int(place.name))
     drawn = {dimension.field: dimension.suggest(trial) for dimension in sweep.space}
     reports = _Reports(progress, trial, known, held, sweep.prune)
+
+    def fail(error: ConfigError) -> None:
+        trial.set_user_attr(_FAULT, str(error).removeprefix(f"{place}: "))
+        study.tell(trial, state=TrialState.PRUNED)
+
+    try:
+        config = sweep.trial_config(drawn)
+    except ConfigError as error:
+        return fail(error)
     try:
         if (place / "config.toml").exists():
             result = resume(place, reports, read_test=False)
         else:
-            result = train(sweep.trial_config(drawn), place, reports, read_test=False)
+            result = train(config, place, reports, read_test=False)
     except _PrunedError:
         study.tell(trial, state=TrialState.PRUNED)
-    except RunError:  # of the folder, not of what was drawn
-        raise
-    except ConfigError as error:
-        diverged = isinstance(error, DivergedError)
-        trial.set_user_attr(_FAULT, str(error).removeprefix(f"{place}: ") if diverged else str(error))
-        study.tell(trial, state=TrialState.PRUNED)
+    except (DivergedError, DeviceMemoryError) as error:  # whatever else is wrong is not of what was drawn
+        fail(error)
     else:
         study.tell(trial, result.accuracy["validation"].value)
 

@@ -168,7 +168,7 @@ class Training:
             return F.cross_entropy(scores, target, weight=weights), right
         of_all: float | Tensor = len(whole)
         if weights is not None and not target.is_floating_point():
-            of_all = weights[torch.from_numpy(whole).to(self.device)].sum()
+            of_all = weights[torch.from_numpy(whole).to(self.device, non_blocking=True)].sum()
         return F.cross_entropy(scores, target, weight=weights, reduction="sum") / of_all, right
 
     def check_loss(self, loss: float, iteration: int) -> None:
@@ -252,10 +252,12 @@ class Training:
         if before != _settings(self.config):
             raise ConfigError("config.toml has been changed since (start a run of its own with --out)")
         # sums are added in another order there; a run of before there were devices was trained on the CPU
-        if (trained_on := state.get("device", "cpu")) != self.device.type:
+        kind, name = state.get("device", "cpu"), state.get("device_name", "a CPU")
+        here = describe_device(self.device)
+        if kind != self.device.type or (kind == "cuda" and name != here):
             raise ConfigError(
-                f"its epochs so far were trained on {trained_on} ({state.get('device_name', 'a CPU')}); on "
-                f"{self.device.type} they cannot be continued bit-exactly (train.device = {trained_on} allowed)"
+                f"its epochs so far were trained on {kind} ({name}); on {self.device.type} ({here}) they cannot be "
+                f"continued bit-exactly (train.device = {kind}, on such a device, allowed)"
             )
         if (count := state.get("processes", 1)) != self.processes.count:
             raise ConfigError(
@@ -290,7 +292,7 @@ def _check_progress(state: dict[str, Any]) -> None:
 
 def _settings(config: Config) -> str:
     # the recording may have moved, and who looks on changes nothing; everything else must be as it was. The device is
-    # compared by itself: "auto" does not name it, and another card of the same kind will do.
+    # compared by itself: "auto" does not name it, and another card of the same model will do.
     exclude: Any = {"data": {"root"}, "train": {"device"}, "compare": True, "tracker": True}
     return config.model_dump_json(exclude=exclude)
 

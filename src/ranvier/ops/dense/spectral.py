@@ -34,7 +34,7 @@ def _basis(count: int, columns: int, dtype: torch.dtype, device: torch.device) -
     k = np.arange(count)[:, None] + 0.5
     angle = np.pi / count * k * np.arange(columns)  # N = 2 count
     rows = np.stack([np.cos(angle), -np.sin(angle)], axis=1).reshape(2 * count, columns)
-    return torch.from_numpy(rows).to(dtype=dtype, device=device)
+    return torch.from_numpy(rows).to(dtype).to(device, non_blocking=True)
 
 
 def _blocks(count: int, pairs_bytes: int, count_taps: int) -> list[slice]:
