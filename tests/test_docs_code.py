@@ -66,8 +66,11 @@ def test_every_block_says_what_it_is() -> None:
 
 def test_every_line_for_a_terminal_is_a_command_that_is_tested() -> None:
     microphone = "arecord -f S16_LE -r 48000 | ranvier run "
+    several = "torchrun --nproc-per-node 2 -m ranvier train "  # tests/recipes/test_distributed.py runs it
+    batch = "sbatch --array=1-8 --gpus-per-node=1 --wrap 'ranvier sweep "  # of a cluster, whose jobs run such a command
     starts = (
-        "ranvier ", "pip install -c constraints.txt ", microphone, "cat one.wav | ranvier run ", *COMPILED,
+        "ranvier ", "pip install -c constraints.txt ", microphone, "cat one.wav | ranvier run ", several, batch,
+        *COMPILED,
     )  # fmt: skip
     lines = [line for text in PAGES.values() for line in console_lines(text)]
     assert lines
