@@ -68,8 +68,7 @@ class Official(nn.Module):
         self.eval()
 
 
-@pytest.mark.parametrize("synapses_per_pair", [1, 2])
-@pytest.mark.parametrize("sizes", [[140, 256, 256, 20], [140, 64, 35]])
+@pytest.mark.parametrize(("sizes", "synapses_per_pair"), [([140, 256, 256, 20], 1), ([140, 64, 35], 2)])
 def test_outputs_equal_the_official_networks(synapses_per_pair: int, sizes: list[int]) -> None:
     torch.manual_seed(0)
     official = Official(sizes, synapses_per_pair).train()

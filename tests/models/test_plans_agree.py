@@ -67,7 +67,7 @@ def trained(seed: int, dtype: torch.dtype, steps: int) -> tuple[list[float], flo
     return losses, float(accuracy), model
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0])
 def test_training_ends_the_same_through_either_way(take: Callable[[str], None], seed: int) -> None:
     take("reference")
     reference_losses, reference_accuracy, _ = trained(seed, torch.float64, 100)

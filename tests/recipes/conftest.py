@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier.data import write_recording
+from ranvier.recipes import train_run
 from ranvier.recipes.config import Config, build_config
 from ranvier.recipes.recipe_files import load_values
 from ranvier.runs import EpochRow
@@ -56,6 +57,13 @@ def write_small_recording(path: Path, clips: int, seed: int) -> None:
         units.append(generator.permutation(np.concatenate([own, others])))
         times.append(np.sort(generator.uniform(0, 0.15, 60)))
     write_recording(path, times, units, labels, classes=("a", "b", "c"), speakers=(np.arange(clips) // 3) % 3)
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings in this process draw nothing but for tests that are marked ``pictures``."""
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr(train_run, "draw_figures", lambda *_: None)
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ for file in glob.glob(f"{run}/wandb/offline-run-*/*.wandb"):
 }
 
 
+NO_PICTURES = "from ranvier.recipes import train_run\ntrain_run.draw_figures = lambda *given: None"
 # what a process does before it trains, to be killed at that very place
 EARLY, LATE = "between the second epoch's metrics and its checkpoint", "between the last checkpoint and the result"
 STOPS = {
@@ -88,7 +89,7 @@ def train(run: Path, *options: str, stop: str = "") -> subprocess.CompletedProce
     environment = {**os.environ, "WANDB_MODE": "offline", "TRACKIO_DIR": str(run.parent / "trackio")}
     given = ["coincidence", "--out", str(run), *(f"--{k.replace('_', '-')}={v}" for k, v in OVERRIDES.items())]
     words = ["train", *(options if "--resume" in options else [*given, *options])]
-    code = f"{stop}\nfrom ranvier.cli import main\nraise SystemExit(main({words!r}))"
+    code = f"{stop}\n{NO_PICTURES}\nfrom ranvier.cli import main\nraise SystemExit(main({words!r}))"
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
 
 

@@ -84,6 +84,7 @@ def assert_equal(a: Any, b: Any) -> None:
         assert a == b
 
 
+@pytest.mark.pictures
 def test_a_run_leaves_all_it_promises(small: Make, tmp_path: Path) -> None:
     watcher, folder = Quiet(), tmp_path / "run"
     result = train(small(), folder, watcher)
@@ -476,6 +477,7 @@ def test_every_kind_of_synapse_goes_the_whole_way(small: Make, changes: dict[str
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize("changes", [{}, {"model__fan_in": "4"}, {"model__delay_type": "axonal", "model__fan_in": "4"}])
 def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     small: Make, changes: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
