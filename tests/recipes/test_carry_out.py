@@ -94,7 +94,7 @@ def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(table
 def test_a_job_that_fails_says_why_and_where_its_log_is(table: Path, tmp_path: Path) -> None:
     told: list[str] = []
     calls = [(json.loads, "[1]"), (json.loads, "[")]
-    faults = run_jobs(read_cluster("cluster=local"), tmp_path, calls, at_once=2, told=told.append)
+    faults = run_jobs(read_cluster("cluster=local"), tmp_path, calls, at_once=2, notify=told.append)
     assert list(faults) == [1]
     assert "JSONDecodeError" in faults[1]
     assert Path(faults[1].partition("log: ")[2].rstrip(")")).is_file()
@@ -111,7 +111,7 @@ def test_a_run_of_another_process_is_left_to_it(table: Path, tmp_path: Path) -> 
     TrainJob()(first, 1)
     assert first.is_finished()
     changed = (first.folder / "result.json").stat().st_mtime_ns
-    assert carry_out_on(read_cluster("cluster=local"), [first], tmp_path / "out", told=pytest.fail) == []
+    assert carry_out_on(read_cluster("cluster=local"), [first], tmp_path / "out", notify=pytest.fail) == []
     assert (first.folder / "result.json").stat().st_mtime_ns == changed
 
 
@@ -146,7 +146,7 @@ def test_slurm_is_asked_for_what_was_given(tmp_path: Path, monkeypatch: pytest.M
     cluster = read_cluster("partition=gpu,gpus_per_node=1,cpus_per_task=4,timeout_min=90,slurm_account=me,mem_gb=2.5")
     assert cluster.cpus == 4
     calls = [(json.loads, "[1]"), (json.loads, "[2]")]
-    assert run_jobs(cluster, tmp_path / "out" / "jobs", calls, at_once=None, told=lambda _: None) == {}
+    assert run_jobs(cluster, tmp_path / "out" / "jobs", calls, at_once=None, notify=lambda _: None) == {}
     asked = set((tmp_path / "asked").read_text().splitlines())
     options = (
         "partition=gpu",

@@ -199,7 +199,7 @@ def _encode_by_jobs(options: argparse.Namespace, out: Path, settings: dict[str, 
 
     cluster = read_cluster(options.slurm)
     at_once = options.jobs or (1 if cluster.name == "local" else None)
-    encoded = encode_on(cluster, options.paths, out, settings, shards=options.shards, at_once=at_once, told=tell)
+    encoded = encode_on(cluster, options.paths, out, settings, shards=options.shards, at_once=at_once, notify=tell)
     if isinstance(encoded, list):
         for fault in encoded:
             tell(f"ranvier: {fault}")

@@ -104,7 +104,7 @@ def run_reproduce(options: argparse.Namespace) -> int:
                     carry_out(there, progress, jobs=options.jobs or 1)
             if cluster is not None:
                 at_once = options.jobs or (1 if cluster.name == "local" else None)
-                faults = carry_out_on(cluster, there, folder, at_once=at_once, told=tell)
+                faults = carry_out_on(cluster, there, folder, at_once=at_once, notify=tell)
         except KeyboardInterrupt:
             print("\nranvier: stopped: the same command goes on", file=sys.stderr)
             return 130

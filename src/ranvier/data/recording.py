@@ -224,7 +224,7 @@ def own_channels(path: str | os.PathLike[str]) -> int:
 
 
 def _packed_beside(path: Path) -> str:
-    """Told with a damaged file: a download that was unpacked in part often lies beside it."""
+    """Added to the message about a damaged file: a download that was unpacked in part often lies beside it."""
     packed = path.with_name(f"{path.name}.gz")
     if not packed.is_file():
         return ""

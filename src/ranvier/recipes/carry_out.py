@@ -14,7 +14,7 @@ import torch
 
 from ranvier.data import DataError
 from ranvier.locks import DEAD_AFTER_S, HEARTBEAT_S, Claim, LostClaimError, claim, is_claimed
-from ranvier.recipes.cluster import Cluster, Told, run_jobs
+from ranvier.recipes.cluster import Cluster, Notify, run_jobs
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.fit import ProgressCallback, Silent
@@ -54,7 +54,7 @@ def carry_out(runs: Sequence[Run], progress: ProgressCallback, *, jobs: int = 1)
 
 
 def carry_out_on(
-    cluster: Cluster, runs: Sequence[Run], folder: Path, *, at_once: int | None = None, told: Told
+    cluster: Cluster, runs: Sequence[Run], folder: Path, *, at_once: int | None = None, notify: Notify
 ) -> list[str]:
     """:func:`carry_out` with a job of a cluster for each run that is missing.
 
@@ -63,7 +63,7 @@ def carry_out_on(
         runs: of a table.
         folder: of the table, on a disk that the jobs share.
         at_once: jobs that are queued or run at a time; None for all.
-        told: gets a line for the user where something begins.
+        notify: gets a line for the user where something begins.
 
     Returns:
         Why jobs ended before their run did, a line each. The same call goes on with these runs.
@@ -76,7 +76,7 @@ def carry_out_on(
         free = [run for run in waiting if not is_claimed(run.folder)]
         if free:
             calls = [(TrainJob(), run, threads) for run in free]
-            ended = run_jobs(cluster, folder / "jobs", calls, at_once=at_once, told=told)
+            ended = run_jobs(cluster, folder / "jobs", calls, at_once=at_once, notify=notify)
             faults.update((free[number].folder, f"{free[number].folder}: {fault}") for number, fault in ended.items())
         else:
             time.sleep(_LOOK_AGAIN_S)

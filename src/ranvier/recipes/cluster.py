@@ -24,7 +24,7 @@ _LOOK_S = 1.0
 _MINUTES = 24 * 60  # of a job, where the caller does not say; submitit's own are 2 and 5
 _ALLOWED = "KEY=VALUE,... with cluster=slurm or cluster=local, and parameters of submitit such as gpus_per_node=1"
 
-Told = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_cluster(text: str) -> Cluster:
 
 
 def run_jobs(
-    cluster: Cluster, folder: Path, calls: Sequence[tuple[Any, ...]], *, at_once: int | None, told: Told
+    cluster: Cluster, folder: Path, calls: Sequence[tuple[Any, ...]], *, at_once: int | None, notify: Notify
 ) -> dict[int, str]:
     """Run every call as a job, and wait for all; stopped meanwhile, the jobs are cancelled.
 
@@ -92,7 +92,7 @@ def run_jobs(
         folder: for the logs, with a folder for this call and each job in it; those of a call without faults go.
         calls: function or object to call, and its arguments; all can be pickled.
         at_once: jobs that are queued or run at a time; None for all.
-        told: gets a line for the user where something begins.
+        notify: gets a line for the user where something begins.
 
     Returns:
         By place in ``calls``, why a job ended without a result, and where its log is.
@@ -101,7 +101,7 @@ def run_jobs(
     executor = _executor(cluster, logs / "%j")
     waiting, faults = deque(enumerate(calls)), {}
     running: dict[int, submitit.Job[Any]] = {}
-    told(f"{len(calls)} jobs ({cluster.name}), logs: {logs}")
+    notify(f"{len(calls)} jobs ({cluster.name}), logs: {logs}")
     try:
         while waiting or running:
             room = len(waiting) if at_once is None else max(0, at_once - len(running))

@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.audio.shards import encode_shard, join_shards, shard_file
 from ranvier.audio.sound_files import find_sounds
 from ranvier.audio.write_encoded import EncodeResult
-from ranvier.recipes.cluster import Cluster, Told, run_jobs
+from ranvier.recipes.cluster import Cluster, Notify, run_jobs
 
 _FILES_A_SHARD = 1000
 _MOST_SHARDS = 256  # unless the caller says so
@@ -38,7 +38,7 @@ def encode_on(
     *,
     shards: int | None = None,
     at_once: int | None = None,
-    told: Told,
+    notify: Notify,
 ) -> EncodeResult | list[str]:
     """Encode sound files by jobs; the recording is that of :func:`ranvier.audio.encode`, to the byte.
 
@@ -49,7 +49,7 @@ def encode_on(
         settings: of :func:`ranvier.audio.shards.encode_shard`.
         shards: how many jobs; None for one per 1,000 files, at most 256.
         at_once: jobs that are queued or run at a time; None for all.
-        told: gets a line for the user where something begins.
+        notify: gets a line for the user where something begins.
 
     Returns:
         What became of the files; or why jobs ended before their shard was done, a line each. The same call goes on.
@@ -69,7 +69,7 @@ def encode_on(
         encode_shard(places, out, min(kept), shards, **asked)
     if missing:
         calls = [(ShardJob(), places, out, number, shards, asked) for number in missing]
-        faults = run_jobs(cluster, out.with_name(f"{out.name}.jobs"), calls, at_once=at_once, told=told)
+        faults = run_jobs(cluster, out.with_name(f"{out.name}.jobs"), calls, at_once=at_once, notify=notify)
         if faults:
             return [f"{files[missing[place] - 1]}: {fault}" for place, fault in faults.items()]
     encoded = join_shards(files, out)
