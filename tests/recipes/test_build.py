@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ranvier.recipes.build import build_model
-from ranvier.recipes.config import Config, build_config
+from ranvier.recipes.config import Config, build_config, sigma_steps
 from ranvier.recipes.fit import _batches
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config
@@ -104,6 +104,23 @@ def training_batch(training: Training, config: Config) -> tuple[torch.Tensor, to
     """The first clips of a training."""
     part = build_splits(config).train
     return part.dataset.batch(next(iter(_batches(training, part))))
+
+
+def test_the_loss_is_smoothed_and_the_gradient_limited(small: Make) -> None:
+    config = small(train__label_smoothing="0.25", train__gradient_norm="1e-3")
+    training = Training(config, build_splits(config))
+    training.model.train()
+    training.model.set_sigma(sigma_steps(config, 0))
+    x, lengths, labels = training_batch(training, config)
+    torch.manual_seed(0)
+    scores = training.model.scores(x, lengths).detach()
+    torch.manual_seed(0)  # the same dropout
+    loss, _ = training.update(x, lengths, labels)
+    rows = scores.log_softmax(1)
+    expected = -(0.75 * rows[torch.arange(len(labels)), labels] + 0.25 * rows.mean(1)).mean()
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    gradients = torch.cat([p.grad.flatten() for p in training.model.parameters() if p.grad is not None])
+    assert float(gradients.norm()) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_every_epoch_takes_every_clip_once_in_a_new_order(small: Make) -> None:

@@ -65,7 +65,16 @@ def one_of_several(rank: int, count: int, config: Config, folder: str) -> None:
             3,
             {"train__class_weights": "balanced", "augment__shift_channels": "2", "augment__cut_mix_probability": "0.5"},
         ),
-        (2, {"train__padding": "counted", "model__tail": "per_layer", "train__class_weights": "balanced"}),
+        (
+            2,
+            {
+                "train__padding": "counted",
+                "model__tail": "per_layer",
+                "train__class_weights": "balanced",
+                "train__label_smoothing": "0.1",
+                "train__gradient_norm": "0.05",
+            },
+        ),
     ],
 )
 def test_several_processes_train_what_one_alone_does(

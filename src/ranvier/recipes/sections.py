@@ -126,6 +126,15 @@ class TrainConfig(Section):
         "none",
         description="balanced: in the loss a training clip counts inversely to how many its class has, mean 1",
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the target that is spread evenly over all classes in the loss"
+    )
+    gradient_norm: OptionalNumber = Field(
+        None,
+        gt=0,
+        description="longest gradient, the norm over all parameters together; a longer one is scaled down, none for no "
+        "limit",
+    )
     weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
     tau_weight_decay: float = Field(0.0, ge=0, description="weight decay of learned membrane time constants (plif)")

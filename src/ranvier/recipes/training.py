@@ -145,6 +145,8 @@ class Training:
                 self.check_loss(float(add_over_processes(loss.detach().clone())), iteration)
             # DistributedDataParallel takes the mean over processes, where the sum is wanted
             (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
+        if self.config.train.gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
         for optimiser in self.optimisers:
             try:
                 optimiser.step()
@@ -163,13 +165,14 @@ class Training:
     ) -> tuple[Tensor, Tensor]:
         """Cross entropy, of which the processes' sum is that of the whole batch; and how many clips are right."""
         right = (scores.argmax(1) == labels).sum()
-        weights = self.class_weights
+        weights, smoothing = self.class_weights, self.config.train.label_smoothing
         if whole is None:
-            return F.cross_entropy(scores, target, weight=weights), right
+            return F.cross_entropy(scores, target, weight=weights, label_smoothing=smoothing), right
         of_all: float | Tensor = len(whole)
         if weights is not None and not target.is_floating_point():
             of_all = weights[torch.from_numpy(whole).to(self.device, non_blocking=True)].sum()
-        return F.cross_entropy(scores, target, weight=weights, reduction="sum") / of_all, right
+        summed = F.cross_entropy(scores, target, weight=weights, reduction="sum", label_smoothing=smoothing)
+        return summed / of_all, right
 
     def check_loss(self, loss: float, iteration: int) -> None:
         """Refuse the loss of an iteration of this epoch, counted from 1, that is no finite number.
