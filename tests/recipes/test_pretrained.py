@@ -220,3 +220,15 @@ def test_digits_is_as_accurate_as_it_says(
     assert accuracy["value"] > 0.9
     config = build_config(load_values("digits"), {"train.init_from": "digits"})
     check_init(config, build_splits(config), tmp_path / "run")
+
+
+def test_shd_is_as_accurate_as_it_says_on_the_clips_that_it_has_not_seen(
+    capsys: pytest.CaptureFixture[str], shd_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "shd", "--data-root", str(shd_root), "--json"]) == 0
+    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    (run,) = [run for run in pretrained_runs() if run.name == "shd"]
+    expected = run.result.accuracy["validation"]
+    assert (accuracy["correct"], accuracy["clips"]) == (expected.correct, expected.clips)
+    assert accuracy["value"] > 0.95
