@@ -129,7 +129,11 @@ def nest_process(pipe: Any, network: Network, clips: list[Clip]) -> None:
     built, h = to_nest(network), network.dt_ms
     nest.Prepare()
     while True:
-        row = dense_clip(clips[pipe.recv()], network.sources)
+        try:
+            wanted = pipe.recv()
+        except EOFError:  # the other process has measured enough
+            return
+        row = dense_clip(clips[wanted], network.sources)
         begin = round(nest.biological_time / h)
         for source, generator in enumerate(built.inputs):
             times = np.flatnonzero(row[:, source])

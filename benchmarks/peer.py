@@ -71,7 +71,7 @@ class Peer(nn.Module):
                 delay.SIG.fill_(sigma - 0.27)
             delay.SIG.requires_grad_(False)
             self.delays.append(delay)
-        for block in ours.hidden:
+        for block in ours.blocks:
             self.norms.append(nn.BatchNorm1d(block.linear.out_features))
             self.neurons.append(PlainLIF(decay) if neuron is None else JellyLIF(decay))
         self.neurons.append(PlainLIF(decay, silent=True))
