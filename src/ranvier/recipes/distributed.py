@@ -1,14 +1,13 @@
 """One training by several processes, started by torchrun.
 
 The process of rank 0 runs the command and is the only one that touches the run's folder. The others follow: each takes
-the trainings that rank 0 begins, and its share of every batch. Gradients are added by torch's DistributedDataParallel.
+the trainings that rank 0 begins, and its share of every batch.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from ranvier.errors import ConfigError
 from ranvier.models import Stack
@@ -109,6 +107,7 @@ def joined() -> Iterator[Processes]:
         _end_others()
         raise
     if not _busy:  # else the others, in the middle of a job, would have to take part in it
+        dist.barrier()  # nobody closes a connection that another still uses
         dist.destroy_process_group()
 
 
@@ -158,29 +157,25 @@ def at_work() -> Iterator[None]:
     _busy = False
 
 
-class Scores(nn.Module):
-    """A model's class scores as a ``forward``, which is what DistributedDataParallel wraps."""
-
-    def __init__(self, model: Stack) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        return self.model.scores(x, lengths)
-
-
-def distribute(model: Stack) -> nn.Module:
-    """A module that gives the model's class scores ``(x, lengths) -> [batch, class]``, its gradients averaged.
-
-    Batch norm takes its statistics over all processes.
-    """
+def synchronise_batch_norm(model: Stack) -> None:
+    """Let batch norm take its statistics over all processes in training."""
     for module in model.modules():
         if isinstance(module, SequenceBatchNorm):
             module.synchronised = True
-    # without it, the first iteration would add gradients in another order than those after, and so would the first of
-    # a resumed run
-    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-    return DistributedDataParallel(Scores(model), find_unused_parameters=True)
+
+
+def add_gradients(model: Stack) -> None:
+    """Give every process the sum of all processes' gradients.
+
+    In one piece and always in the order of the parameters, so that a resumed run adds as it would have done without the
+    stop: DistributedDataParallel orders its pieces anew after its first iteration.
+    """
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
+    whole = add_over_processes(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = torch.split(whole, [parameter.numel() for parameter in learned])
+    for parameter, part in zip(learned, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
 
 
 def set_dropout_rows(model: Stack, rows: slice, size: int) -> None:

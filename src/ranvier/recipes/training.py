@@ -31,7 +31,13 @@ from ranvier.recipes.device import (
     set_random_state,
     to_cpu,
 )
-from ranvier.recipes.distributed import add_over_processes, distribute, processes, set_dropout_rows
+from ranvier.recipes.distributed import (
+    add_gradients,
+    add_over_processes,
+    processes,
+    set_dropout_rows,
+    synchronise_batch_norm,
+)
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.run_config import upgrade_values
 
@@ -55,7 +61,7 @@ class Training:
         self.model.to(self.device)
         self.augmentation = build_augmentation(config)
         self.processes = processes()
-        self.shared: nn.Module | None = None
+        self.shared = False
         self.batches = Batches(splits.train.dataset, self.device, augmented=self.augmentation is not None)
         self.changes = np.random.default_rng(config.train.seed)
         self.classes = len(splits.train.dataset.classes)
@@ -93,9 +99,10 @@ class Training:
         return optimisers, schedules
 
     def share(self) -> None:
-        """Share every batch from now on with the other processes, which have to call this at the same time."""
+        """Share every batch from now on with the other processes."""
         if self.processes.count > 1:
-            self.shared = distribute(self.model)
+            self.shared = True
+            synchronise_batch_norm(self.model)
 
     def iterate(self, clips: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """:meth:`update` on clips of the training set, of which each process takes its share."""
@@ -138,13 +145,14 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
-            scores = self.model.scores(x, lengths) if self.shared is None else self.shared(x, lengths)
+            scores = self.model.scores(x, lengths)
             loss, right = self._loss(scores, target, labels, whole)
             # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses
             if self.device.type == "cpu":
                 self.check_loss(float(add_over_processes(loss.detach().clone())), iteration)
-            # DistributedDataParallel takes the mean over processes, where the sum is wanted
-            (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
+        if self.shared:
+            add_gradients(self.model)
         if self.config.train.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
         for optimiser in self.optimisers:
