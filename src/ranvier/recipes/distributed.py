@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -107,7 +107,8 @@ def joined() -> Iterator[Processes]:
         _end_others()
         raise
     if not _busy:  # else the others, in the middle of a job, would have to take part in it
-        dist.barrier()  # nobody closes a connection that another still uses
+        with suppress(RuntimeError):  # rank 0 has refused the job, and has gone
+            dist.barrier()  # nobody closes a connection that another still uses
         dist.destroy_process_group()
 
 
