@@ -10,7 +10,7 @@ from ranvier import network
 from ranvier.models.fused import computes_as
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding, Input, Layer, Network
-from ranvier.nn import ClipDropout, SequenceBatchNorm
+from ranvier.nn import ClipDropout, Recurrent, SequenceBatchNorm
 from ranvier.nn.freezing import can_freeze
 
 _ORDER = "for each layer a connection, [SequenceBatchNorm], a neuron, [Trace], dropout anywhere after the neuron"
@@ -30,7 +30,7 @@ def freeze(
 
     Args:
         model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``),
-            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``; in the last layer ``Integrator``), ``Trace`` if wanted,
+            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last layer ``Integrator``), ``Trace`` if wanted,
             any dropout. Modules of your own take part if they have ``freezes_to`` and ``freeze``, see
             :class:`ranvier.nn.Freezable`.
         dt_ms: length of a time step in ms.
@@ -77,13 +77,20 @@ def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, na
     part, bias = connection.freeze(source, norm)  # type: ignore[operator]
     if not chain or not can_freeze(chain[0][1], network.Neuron):
         raise _misplaced(chain, names, "a neuron")
-    neuron = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
+    place, module = chain.pop(0)
+    neuron = module.freeze(len(bias))  # type: ignore[operator]
+    name, inputs = f"hidden_{number}" if neuron.spikes else "readout", (part,)
+    if isinstance(module, Recurrent):
+        own, own_bias = module.freeze_connection(name)
+        inputs, bias = (part, own), bias + own_bias
     _skip_dropout(chain)
     output = None
     if chain and can_freeze(chain[0][1], network.Output):
+        if isinstance(module, Recurrent):  # its connection would receive the traces
+            raise TypeError(f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen after Recurrent ({place})")
         output = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
         _skip_dropout(chain)
-    return Layer(f"hidden_{number}" if neuron.spikes else "readout", (part,), bias, neuron, output)
+    return Layer(name, inputs, bias, neuron, output)
 
 
 def _is_norm(module: nn.Module) -> bool:

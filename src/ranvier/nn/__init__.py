@@ -6,6 +6,7 @@ from ranvier.nn.freezing import Freezable
 from ranvier.nn.integrator import Integrator, class_scores
 from ranvier.nn.lif import LIF
 from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.recurrent import Recurrent
 from ranvier.nn.sigma import SigmaSchedule, set_sigma
 from ranvier.nn.trace import Trace
 
@@ -16,6 +17,7 @@ __all__ = [
     "DelayType",
     "Freezable",
     "Integrator",
+    "Recurrent",
     "SequenceBatchNorm",
     "SigmaSchedule",
     "Trace",

@@ -20,7 +20,7 @@ from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
 from ranvier.ops.inputs import of_type, over_time
 
 DelayType = Literal["synaptic", "axonal", "dendritic"]
-_LAYER = "_ranvier_longest_delay"  # marks a parameter that holds delays
+_RANGE = "_ranvier_range"  # marks a parameter that holds delays: (shortest, longest)
 _STEPPED = "_ranvier_stepped"  # and one that an optimiser has moved
 
 
@@ -29,9 +29,9 @@ def _keep_in_range(optimiser: Optimizer, *_: Any) -> None:
     """After a step of any optimiser: bring the delays among its parameters back into their range."""
     for group in optimiser.param_groups:
         for parameter in group["params"]:
-            longest = getattr(parameter, _LAYER, None)
-            if longest is not None:
-                parameter.clamp_(0, longest)
+            allowed = getattr(parameter, _RANGE, None)
+            if allowed is not None:
+                parameter.clamp_(*allowed)
                 setattr(parameter, _STEPPED, True)
 
 
@@ -44,7 +44,7 @@ class DelayLinear(WithSettings):
     In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
     and always when delays are not learned, it is one tap at the rounded delay. See
     :func:`ranvier.ops.dense.delayed_current` for the equation. After a step of any of torch's optimisers delays are
-    brought back into [0, max_delay].
+    brought back into [min_delay, max_delay].
 
     Args:
         in_features: sources.
@@ -63,11 +63,12 @@ class DelayLinear(WithSettings):
             ``max_delay``. The official DCLS-Delays code has ``max_delay + 1``, so one in so many starts at the longest.
         dense_kernel: synapse m of a pair has delay m and nothing else, so that each pair has a free kernel over time:
             the dense convolution. Needs ``synapses_per_pair = max_delay + 1`` and ``learn_delay=False``.
+        min_delay: shortest delay in steps, in [0, max_delay]; 1 or more in :class:`ranvier.nn.Recurrent`.
         generator: randomness of the start; None takes torch's own.
 
     Shapes:
         weight ``[synapse, out, in]``, Kaiming-uniform; delay ``[synapse, out or 1, in or 1]``, uniform in
-        [0, max_delay] steps unless ``max_init_delay`` says otherwise; with ``fan_in`` also
+        [min_delay, max_delay] steps unless ``max_init_delay`` says otherwise; with ``fan_in`` also
         connection_mask ``[out, in]``, bool.
 
     Raises:
@@ -81,6 +82,7 @@ class DelayLinear(WithSettings):
         "kernel": KERNELS,
         "delay_type": get_args(DelayType),
         "dense_kernel": (),
+        "min_delay": (),
     }
     freezes_to: ClassVar[type[network.Connection]] = network.Dense
     sigma: Tensor
@@ -101,6 +103,7 @@ class DelayLinear(WithSettings):
         fan_in: int | None = None,
         dense_kernel: bool = False,
         max_init_delay: float | None = None,
+        min_delay: int = 0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -113,21 +116,24 @@ class DelayLinear(WithSettings):
                 raise ValueError(f"{name}: {value} is not allowed (1 or more)")
         if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
             raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
+        if not isinstance(min_delay, int) or not 0 <= min_delay <= max_delay:
+            raise ValueError(f"min_delay: {min_delay} is not allowed (a whole number of steps, 0 ... {max_delay})")
         if kernel not in KERNELS:
             raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):
             raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
         if fan_in is not None and not 1 <= fan_in <= in_features:
             raise ValueError(f"fan_in: {fan_in} is not allowed (1 ... {in_features} sources)")
-        if dense_kernel and (learn_delay or synapses_per_pair != max_delay + 1):
+        if dense_kernel and (learn_delay or min_delay or synapses_per_pair != max_delay + 1):
             raise ValueError(
                 f"dense_kernel: needs learn_delay=False and synapses_per_pair={max_delay + 1}, one "
                 f"for each delay, not {synapses_per_pair}"
             )
-        if max_init_delay is not None and not max_init_delay >= 0:
-            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed (0 steps or more)")
+        if max_init_delay is not None and not max_init_delay >= min_delay:
+            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed ({min_delay} steps or more)")
         self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
-        self.in_features, self.out_features, self.max_delay = in_features, out_features, max_delay
+        self.in_features, self.out_features = in_features, out_features
+        self.min_delay, self.max_delay = min_delay, max_delay
         self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
         self.dense_kernel = dense_kernel
         self.weight = nn.Parameter(torch.empty(synapses_per_pair, out_features, in_features))
@@ -148,7 +154,7 @@ class DelayLinear(WithSettings):
             self._connect(fan_in, generator)
 
     def _mark(self) -> None:
-        setattr(self.delay, _LAYER, self.max_delay)
+        setattr(self.delay, _RANGE, (self.min_delay, self.max_delay))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
@@ -174,7 +180,7 @@ class DelayLinear(WithSettings):
         """Draw weights and delays anew."""
         # Kaiming counts the synapses of a pair as incoming; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
-        nn.init.uniform_(self.delay, 0, self.max_init_delay, generator=generator)
+        nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
         self.clamp_delay()
         if self.dense_kernel:
             with torch.no_grad():
@@ -206,8 +212,8 @@ class DelayLinear(WithSettings):
 
     @torch.no_grad()
     def clamp_delay(self) -> None:
-        """Bring delays back into [0, max_delay], after a change by other means than one of torch's optimisers."""
-        self.delay.clamp_(0, self.max_delay)
+        """Bring delays back into [min_delay, max_delay], after a change by other means than torch's optimisers."""
+        self.delay.clamp_(self.min_delay, self.max_delay)
 
     def delay_steps(self) -> Tensor:
         """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``.
@@ -220,7 +226,7 @@ class DelayLinear(WithSettings):
     def _rounded(self) -> Tensor:
         if not self.delay.isfinite().all():
             raise ValueError("delay: NaN or infinite values (finite allowed)")
-        return self.delay.detach().clamp(0, self.max_delay).round().to(torch.int16)
+        return self.delay.detach().clamp(self.min_delay, self.max_delay).round().to(torch.int16)
 
     @torch.no_grad()
     def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
@@ -285,11 +291,9 @@ class DelayLinear(WithSettings):
         spread = self.training and self.learn_delay
         if not spread:
             self.warn_of_wide_sigma()
-        # what is not connected gets no gradient, so that it stays 0
-        weight = self.weight if self.connection_mask is None else self.weight * self.connection_mask
         return delayed_current(
             x,
-            weight,
+            self.connected_weight(),
             self.delay if spread else self.delay.detach(),
             self.sigma if spread else None,
             max_delay=self.max_delay,
@@ -297,6 +301,10 @@ class DelayLinear(WithSettings):
             bias=self.bias,
             history=state,
         )
+
+    def connected_weight(self) -> Tensor:
+        """``weight``; what is not connected gets no gradient, so that it stays 0."""
+        return self.weight if self.connection_mask is None else self.weight * self.connection_mask
 
     def extra_repr(self) -> str:
         return (

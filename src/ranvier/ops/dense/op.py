@@ -14,9 +14,9 @@ from ranvier.ops.inputs import of_type, over_time
 from ranvier.ops.product import without_autocast
 from ranvier.ops.scans import has_kernels
 
-Kernel = Literal["gaussian", "triangle"]
+Kernel = Literal["gaussian", "triangle", "delrec"]
 KERNELS: tuple[str, ...] = get_args(Kernel)
-LOWEST_SIGMA: dict[str, float] = {"gaussian": 0.12, "triangle": 0.0}
+LOWEST_SIGMA: dict[str, float] = {"gaussian": 0.12, "triangle": 0.0, "delrec": 0.0}
 """Narrower, epsilon would take more than 1e-3 of a tap that lies halfway between two steps."""
 
 
@@ -54,6 +54,7 @@ def delayed_current(
         I[t, j] = bias[j] + sum_synapse sum_i weight[j, i] * sum_{m=0..max_delay} g(m; delay[j, i], sigma) * x[t - m, i]
         gaussian: g(m) = exp(-((m - d) / sigma)^2 / 2) / (1e-7 + sum_m' exp(-((m' - d) / sigma)^2 / 2))
         triangle: g(m) = max(0, 1 + sigma - |m - d|), normalised in the same manner
+        delrec: g(m) = max(0, 1 + sigma - |m - d|) / (1 + sigma)^2, not normalised
         sigma None (frozen): g(m) = 1 where m = round(d), else 0
 
     Args:
@@ -126,11 +127,7 @@ def _spectral(
     chunk = _chunk(time, batch, sources, targets, max_delay, history is not None, _beside(x.device))
     whole = chunk == time
     kept = max_delay + 1 if history is not None or not whole else min(max_delay + 1, time)
-    if has_kernels(x.device):
-        taps = weighted_taps(weight, delay, _width(sigma, x.device), kernel, max_delay, kept)
-    else:
-        g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
-        taps = (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+    taps = dense_taps(weight, delay, sigma, kernel, max_delay, kept)
     current: Tensor
     if whole and history is None:
         current, *_ = spectral.convolution(x, taps, 0)
@@ -142,6 +139,18 @@ def _spectral(
     beside = torch.cat([padded_input[start : start + max_delay + chunk] for start in starts], 1)
     current, *_ = spectral.convolution(beside, taps, max_delay)
     return current.view(chunk, chunks, batch, targets).transpose(0, 1).reshape(-1, batch, targets)[:time]
+
+
+def dense_taps(
+    weight: Tensor, delay: Tensor, sigma: Tensor | float | None, kernel: Kernel, max_delay: int, kept: int
+) -> Tensor:
+    """sum_synapse weight g(m; delay, sigma) for m = 0 ... kept - 1, ``[target, source, kept]``; ``delay`` has the shape
+    of ``weight [synapse, target, source]`` and lies in [0, max_delay]."""
+    if has_kernels(weight.device) and kernel != "delrec":
+        taps: Tensor = weighted_taps(weight, delay, _width(sigma, weight.device), kernel, max_delay, kept)
+        return taps
+    g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
+    return (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
 
 
 def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:

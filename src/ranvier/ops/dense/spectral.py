@@ -119,6 +119,14 @@ def _keeps_kernels(batch: int, targets: int) -> bool:
     return targets <= batch
 
 
+def input_spectrum(x: Tensor, count_taps: int, offset: int) -> Tensor:
+    """``[frequency, 2, batch, source]`` of ``x [time, batch, source]``, as :func:`convolution` takes it."""
+    time, batch, sources = x.shape
+    count = frequencies(time, count_taps, offset)
+    basis = _basis(count, max(time, count_taps), x.dtype, x.device)
+    return product(basis[:, :time].contiguous(), x.contiguous().flatten(1).t()).view(count, 2, batch, sources)
+
+
 @torch.library.custom_op("ranvier::spectral_convolution", mutates_args=())
 def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor, Tensor]:
     """sum_i sum_m taps[j, i, m] x[t - m, :, i] for t = offset ... time - 1.
@@ -135,9 +143,9 @@ def convolution(x: Tensor, taps: Tensor, offset: int) -> tuple[Tensor, Tensor, T
     time, batch, _ = x.shape
     targets, sources, count_taps = taps.shape
     count = frequencies(time, count_taps, offset)
-    x, taps = x.contiguous(), taps.contiguous()
+    taps = taps.contiguous()
     basis = _basis(count, max(time, count_taps), x.dtype, x.device)
-    spectrum = product(basis[:, :time].contiguous(), x.flatten(1).t()).view(count, 2, batch, sources)
+    spectrum = input_spectrum(x, count_taps, offset)
     out = x.new_empty(count, 2, batch, targets)
     kernels = x.new_empty(0)
     if _keeps_kernels(batch, targets):

@@ -1,0 +1,150 @@
+"""The contract of neurons with delayed recurrent connections: checks, then the plan."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.dense.op import KERNELS, Kernel, check_sigma, delayed_current, dense_taps
+from ranvier.ops.inputs import neuron_inputs, of_type
+from ranvier.ops.lif import reference as lif_reference
+from ranvier.ops.recurrent_lif import reference
+from ranvier.ops.recurrent_lif.scan import recurrent_lif_frozen, recurrent_lif_scan
+from ranvier.ops.scans import is_scanned, per_neuron, start, widened
+from ranvier.ops.surrogate import Surrogate, check_surrogate
+
+
+def longest_lag(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: Kernel = "gaussian") -> int:
+    """The longest lag in steps at which a tap is more than rounding: what recurrent connections need of the past.
+
+    Arguments as :func:`recurrent_lif`. It is ``max_delay`` on a GPU, whose delays are not looked at.
+    """
+    if delay.device.type != "cpu" or not delay.numel() or not bool(delay.isfinite().all()):
+        return max_delay
+    longest = float(delay.detach().max())
+    if sigma is None:
+        return max(1, min(max_delay, round(longest)))
+    width = float(sigma)
+    reach = 1 + width if kernel != "gaussian" else 1 + (6.0 if delay.dtype == torch.float32 else 8.6) * width
+    return max(1, min(max_delay, math.ceil(longest + reach)))
+
+
+def recurrent_lif(
+    current: Tensor,
+    weight: Tensor,
+    delay: Tensor,
+    sigma: Tensor | float | None,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor | None = None,
+    *,
+    max_delay: int,
+    kernel: Kernel = "gaussian",
+    gain: Tensor | None = None,
+    history: Tensor | None = None,
+    surrogate: Surrogate = "arctan",
+    alpha: float = 5.0,
+) -> tuple[Tensor, Tensor]:
+    """Leaky integrate-and-fire neurons that receive their own spikes, each synapse with a delay of one step or more.
+
+        I[t, j] = current[t, j] + sum_synapse sum_k weight[j, k] * sum_{m=1..max_delay} g(m; delay[j, k], sigma) *
+                  gain[k] * s[t - m, k]
+        v[t] = decay * v[t-1] * (1 - s[t-1]) + I[t]        s[t] = 1 if v[t] >= threshold else 0
+
+    g as :func:`ranvier.ops.dense.delayed_current` has it, with its sum over m = 1 ... max_delay. What this costs
+    follows the longest lag that a tap has (:func:`longest_lag`), not ``max_delay``.
+
+    Args:
+        current: ``[time, batch, neuron]``.
+        weight: ``[synapse, target, source]``, as many targets as sources.
+        delay: steps, fractions allowed, clamped to [1, max_delay]; shape of ``weight``, or 1 along target (axonal) or
+            source (dendritic).
+        sigma: width of the tap in steps; None rounds the delays and takes one tap.
+        decay, threshold, state, surrogate, alpha: see :func:`ranvier.ops.lif.lif`.
+        max_delay: longest delay in steps, >= 1.
+        kernel: ``gaussian``, ``triangle`` or ``delrec``.
+        gain: ``[batch, neuron]``, what a spike is worth to the recurrent connections: a dropout mask. It has no
+            gradient. None means 1.
+        history: ``[steps, batch, neuron]``, spikes times gain of the steps before, the latest last; None, and what is
+            before them, means silence.
+
+    Returns:
+        Spikes ``[time, batch, neuron]``, and the voltage after reset at the end.
+
+    Raises:
+        ValueError: a shape, a type or a name does not fit, or sigma is too narrow.
+
+    Source: Queant et al., DelRec (arXiv 2509.24852), where ``delay`` is 1 + d and the kernel ``delrec``.
+    """
+    dtype = decay.dtype
+    given = (current, weight, delay, decay, threshold, state, gain, history)
+    current, weight, delay, decay, threshold, state, gain, history = widened(*given)
+    current, state = neuron_inputs("current", current, state, decay=decay, threshold=threshold)
+    neurons = current.shape[2]
+    if weight.ndim != 3 or weight.shape[1:] != (neurons, neurons):
+        raise ValueError(f"weight: shape {tuple(weight.shape)} is not [synapse, {neurons}, {neurons}]")
+    if delay.ndim != 3 or not all(d in (1, w) for d, w in zip(delay.shape, weight.shape, strict=True)):
+        raise ValueError(f"delay: shape {tuple(delay.shape)} does not spread over the weight's {tuple(weight.shape)}")
+    if max_delay < 1:
+        raise ValueError(f"max_delay: {max_delay} is not allowed (1 step or more)")
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+    if sigma is not None:
+        check_sigma(sigma, kernel)
+    check_surrogate(surrogate, alpha)
+    weight = weight + (delay - delay).detach()  # a delay that is not finite must show
+    delay = delay.clamp(1, max_delay)
+    lags = longest_lag(delay, sigma, max_delay=max_delay, kernel=kernel)
+    if history is not None and len(history) and len(current):
+        past = of_type("history", history, current)
+        if past.shape[1:] != current.shape[1:]:
+            raise ValueError(f"history: shape {tuple(past.shape)} is not [steps, {', '.join(map(str, current.shape[1:]))}]")
+        current = current + _from_history(past, len(current), weight, delay, sigma, lags, kernel)
+    gain = current.new_ones(current.shape[1:]) if gain is None else of_type("gain", gain, current)
+    if gain.shape != current.shape[1:]:
+        raise ValueError(f"gain: shape {tuple(gain.shape)} is not {tuple(current.shape[1:])}")
+    neuron = (*per_neuron(current, decay, threshold), start(current, state))
+    if not is_scanned(current, weight, delay, *neuron) or current.device.type == "cuda":
+        spikes, end = reference.recurrent(
+            current,
+            weight,
+            delay,
+            sigma,
+            lambda now, v: lif_reference.lif(now, decay, threshold, v, surrogate=surrogate, alpha=alpha),
+            neuron[2],
+            max_delay=lags,
+            kernel=kernel,
+            gain=gain,
+        )
+    elif sigma is None and not (torch.is_grad_enabled() and any(t.requires_grad for t in (current, weight, *neuron))):
+        spikes, end = recurrent_lif_frozen(current, weight, delay.round(), gain, *neuron)
+    else:
+        kept = min(lags, max(1, len(current) - 1))
+        kind, matrix, taps = _taps(weight, delay, sigma, kernel, lags, kept)
+        spikes, end, *_ = recurrent_lif_scan(current, matrix, taps, gain, *neuron, kind, surrogate, alpha)
+    return spikes.to(dtype), end
+
+
+def _taps(
+    weight: Tensor, delay: Tensor, sigma: Tensor | float | None, kernel: Kernel, lags: int, kept: int
+) -> tuple[str, Tensor, Tensor]:
+    """Kind, weight and taps as the scan takes them, for lags 1 ... kept; ``lags`` is the longest with a tap."""
+    lag = delay - 1
+    if len(weight) == 1 and delay.shape[1:] in ((1, weight.shape[2]), (weight.shape[1], 1)) and weight.shape[1] > 1:
+        kind = "axonal" if delay.shape[1] == 1 else "dendritic"
+        taps = dense_taps(torch.ones_like(delay), lag, sigma, kernel, lags - 1, kept)
+        return kind, weight[0], taps.flatten(0, 1)
+    return "synaptic", weight.new_empty(0), dense_taps(weight, lag.expand_as(weight), sigma, kernel, lags - 1, kept)
+
+
+def _from_history(
+    history: Tensor, time: int, weight: Tensor, delay: Tensor, sigma: Tensor | float | None, lags: int, kernel: Kernel
+) -> Tensor:
+    """Current ``[time, batch, target]`` of the spikes before."""
+    needed = max(lags - 1, 0)
+    padded = torch.cat([history.new_zeros(max(0, needed + 1 - len(history)), *history.shape[1:]), history])
+    before = torch.cat([padded[-1:], history.new_zeros(time - 1, *history.shape[1:])])  # a step late: lag 1 is tap 0
+    past = padded[len(padded) - 1 - needed : -1]
+    return delayed_current(before, weight, delay - 1, sigma, max_delay=needed, kernel=kernel, history=past)

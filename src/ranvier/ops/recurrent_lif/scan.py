@@ -1,0 +1,211 @@
+"""The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ranvier.ops.dense import spectral
+from ranvier.ops.parallel import arrays, in_parallel, scalar
+
+KINDS = ("synaptic", "axonal", "dendritic")
+"""What a delay belongs to; by number in scan_cpu."""
+
+
+@torch.library.custom_op("ranvier::recurrent_lif_scan", mutates_args=(), device_types="cpu")
+def recurrent_lif_scan(
+    current: Tensor,
+    weight: Tensor,
+    taps: Tensor,
+    gain: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    kind: str,
+    surrogate: str,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """:func:`ranvier.ops.recurrent_lif.recurrent_lif` with decay and threshold ``[neuron]``, state ``[batch, neuron]``.
+
+    Args:
+        current: ``[time, batch, neuron]``.
+        weight: ``[target, source]``; empty if delays are synaptic.
+        taps: of lags 1, 2, ...: ``[target, source, lag]`` with the weight in them (synaptic), ``[source, lag]``
+            (axonal) or ``[target, lag]`` (dendritic).
+        gain: ``[batch, neuron]``, what a spike is worth to the recurrent connections.
+
+    Returns:
+        Spikes and the state after the last step; and for backward the voltages before reset and what synapses receive
+        (axonal) or give (dendritic), of the current's shape, else empty.
+    """
+    from ranvier.ops.recurrent_lif import scan_cpu
+
+    spikes, end = torch.empty(current.shape, dtype=current.dtype), torch.empty(state.shape, dtype=state.dtype)
+    voltage = current.clone(memory_format=torch.contiguous_format)
+    neurons = arrays(gain, decay, threshold, state)
+    written = arrays(spikes, end, voltage)
+    if kind == "synaptic":
+        by_source = taps.permute(1, 2, 0)
+        in_parallel(scan_cpu.synaptic, current.shape[1], *arrays(by_source), *neurons, *written)
+        return spikes, end, voltage, current.new_empty(0)
+    sent = torch.zeros(current.shape, dtype=current.dtype)
+    scan = scan_cpu.axonal if kind == "axonal" else scan_cpu.dendritic
+    scan(*arrays(weight.t(), taps.t()), *neurons, *written, *arrays(sent))
+    return spikes, end, voltage, sent
+
+
+@recurrent_lif_scan.register_fake
+def _(
+    current: Tensor,
+    weight: Tensor,
+    taps: Tensor,
+    gain: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    kind: str,
+    surrogate: str,
+    alpha: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    sent = current.new_empty(0 if kind == "synaptic" else current.shape)
+    return current.new_empty(current.shape), state.new_empty(state.shape), current.new_empty(current.shape), sent
+
+
+@torch.library.custom_op("ranvier::recurrent_lif_scan_backward", mutates_args=(), device_types="cpu")
+def recurrent_lif_scan_backward(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    weight: Tensor,
+    taps: Tensor,
+    gain: Tensor,
+    spikes: Tensor,
+    voltage: Tensor,
+    sent: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    kind: str,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to current, weight, taps, decay, threshold and state; 0 for those of the neurons unless
+    ``parameters``."""
+    from ranvier.ops.lif.scan_cpu import SURROGATES, lif_parameters_backward
+    from ranvier.ops.recurrent_lif import scan_cpu
+
+    total = grad_spikes.clone(memory_format=torch.contiguous_format)  # and what comes through the recurrence
+    to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), torch.empty(state.shape, dtype=state.dtype)
+    grad_sent = torch.empty(sent.shape if kind != "synaptic" else (0, 0, 0), dtype=voltage.dtype)
+    form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
+    by_lag = taps.permute(2, 0, 1) if kind == "synaptic" else taps.t().unsqueeze(1)
+    matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
+    scan_cpu.backward(
+        KINDS.index(kind), *arrays(matrix, by_lag, gain, total, grad_end, voltage, decay, threshold), *form,
+        *arrays(to_current, grad_sent, to_state),
+    )  # fmt: skip
+    to_weight, to_taps = _to_weight_and_taps(kind, taps, gain, spikes, sent, to_current, grad_sent)
+    to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
+    if parameters:
+        inputs = arrays(total, to_current, voltage, threshold, state)
+        in_parallel(
+            lif_parameters_backward, voltage.shape[1], *inputs, *form, *arrays(to_decay, to_threshold)
+        )
+    return to_current, to_weight, to_taps, to_decay.sum(0), to_threshold.sum(0), to_state
+
+
+def _to_weight_and_taps(
+    kind: str, taps: Tensor, gain: Tensor, spikes: Tensor, sent: Tensor, to_current: Tensor, grad_sent: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients to weight and taps, when those to the current are known: no order in time any more."""
+    from ranvier.ops.recurrent_lif import scan_cpu
+
+    if kind == "axonal":
+        to_taps = torch.empty(taps.shape, dtype=taps.dtype)
+        in_parallel(
+            scan_cpu.axonal_taps_backward, len(taps), *arrays(spikes, gain, grad_sent), *arrays(to_taps)
+        )
+        return to_current.flatten(0, 1).t() @ sent.flatten(0, 1), to_taps
+    if kind == "dendritic":
+        by_lag = torch.empty(taps.shape[::-1], dtype=taps.dtype)
+        in_parallel(scan_cpu.dendritic_taps_backward, len(by_lag), *arrays(sent, to_current, by_lag))
+        return grad_sent.flatten(0, 1).t() @ (spikes * gain).flatten(0, 1), by_lag.t().contiguous()
+    lags = taps.shape[2]
+    before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1] * gain])  # lag 1 is tap 0
+    nothing = spikes.new_empty(0)
+    spectrum = spectral.input_spectrum(before, lags, 0)
+    _, to_taps = spectral.convolution_backward(to_current, spectrum, nothing, lags, 0, False, True)
+    return nothing, to_taps.permute(1, 2, 0).contiguous()
+
+
+@recurrent_lif_scan_backward.register_fake
+def _(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    weight: Tensor,
+    taps: Tensor,
+    gain: Tensor,
+    spikes: Tensor,
+    voltage: Tensor,
+    sent: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    kind: str,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_weight = weight.new_empty(0) if kind == "synaptic" else weight.new_empty(weight.shape)
+    tensors = (taps, decay, threshold, state)
+    to_taps, to_decay, to_threshold, to_state = (tensor.new_empty(tensor.shape) for tensor in tensors)
+    return voltage.new_empty(voltage.shape), of_weight, to_taps, to_decay, to_threshold, to_state
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    _, weight, taps, gain, decay, threshold, state, ctx.kind, ctx.surrogate, ctx.alpha = inputs
+    spikes, _, voltage, sent = output
+    ctx.mark_non_differentiable(voltage, sent)
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(weight, taps, gain, spikes, voltage, sent, decay, threshold, state)
+
+
+def _gradients(ctx: Any, grad_spikes: Tensor | None, grad_end: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    parameters = any(ctx.needs_input_grad[4:6])
+    saved = ctx.saved_tensors
+    voltage, state = saved[4], saved[8]
+    grad_spikes = torch.zeros_like(voltage) if grad_spikes is None else grad_spikes
+    grad_end = torch.zeros_like(state) if grad_end is None else grad_end
+    to_current, to_weight, to_taps, *of_neurons = recurrent_lif_scan_backward(
+        grad_spikes, grad_end, *saved, ctx.kind, ctx.surrogate, ctx.alpha, parameters
+    )
+    of_weight = None if ctx.kind == "synaptic" else to_weight
+    return to_current, of_weight, to_taps, None, *of_neurons, None, None, None
+
+
+recurrent_lif_scan.register_autograd(_gradients, setup_context=_setup)
+
+
+@torch.library.custom_op("ranvier::recurrent_lif_frozen", mutates_args=(), device_types="cpu")
+def recurrent_lif_frozen(
+    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, decay: Tensor, threshold: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Spikes and state with one tap a synapse, at delay ``[synapse, target, source]`` (whole steps, 1 or more), in
+    double precision and without gradients."""
+    from ranvier.ops.recurrent_lif import scan_cpu
+
+    spikes, end = torch.empty(current.shape, dtype=current.dtype), torch.empty(state.shape, dtype=state.dtype)
+    of_source = arrays(weight.mT, delay.to(torch.int64).expand_as(weight).mT)
+    inputs = arrays(current, gain, decay, threshold, state)
+    in_parallel(scan_cpu.frozen, current.shape[1], *of_source, *inputs, *arrays(spikes, end))
+    return spikes, end
+
+
+@recurrent_lif_frozen.register_fake
+def _(
+    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, decay: Tensor, threshold: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    return current.new_empty(current.shape), state.new_empty(state.shape)
