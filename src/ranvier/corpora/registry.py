@@ -16,6 +16,7 @@ GROUP = "ranvier.corpora"
 _OWN = {
     "digits": "ranvier.corpora.digits:SpokenDigits",
     "coincidence": "ranvier.corpora.coincidence:Coincidence",
+    "localisation": "ranvier.corpora.localisation:Localisation",
     "shd": "ranvier.corpora.shd:SHD",
     "ssc": "ranvier.corpora.ssc:SSC",
     "gsc": "ranvier.corpora.gsc:GSC",
