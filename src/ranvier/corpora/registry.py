@@ -20,6 +20,8 @@ _OWN = {
     "shd": "ranvier.corpora.shd:SHD",
     "ssc": "ranvier.corpora.ssc:SSC",
     "gsc": "ranvier.corpora.gsc:GSC",
+    "psmnist": "ranvier.corpora.psmnist:PSMNIST",
+    "wisdm": "ranvier.corpora.wisdm:WISDM",
     "folder": "ranvier.corpora.folder:LabelledFolder",
 }
 

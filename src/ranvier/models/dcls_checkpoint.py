@@ -85,7 +85,7 @@ def from_dcls_checkpoint(
         own.load_state_dict(norm, strict=False)
     neurons = [module for module in model.modules() if isinstance(module, LIF | Integrator)]
     for neuron, w in zip(neurons, learned, strict=bool(learned)):
-        neuron.parametrizations.decay.original.copy_(w)
+        neuron.get_parameter("parametrizations.decay.original").copy_(w)
     return model
 
 
