@@ -16,7 +16,9 @@ def test_the_recipes_are_these() -> None:
     larger = ("-2l-2kc", "-3l-1kc", "-3l-2kc", "-dense-2l", "-dense-3l", "")
     others = [f"{data}{size}" for data in ("gsc", "ssc") for size in larger]
     variants = ["shd-dense", "shd-plif", "shd-stateful", "shd-published", "ssc-published", "gsc-published"]
-    assert recipe_names() == sorted(["coincidence", "digits", "folder", "fsdd", *variants, *ablation, *others])
+    assert recipe_names() == sorted(
+        ["coincidence", "digits", "folder", "fsdd", "localisation", "psmnist", "wisdm", *variants, *ablation, *others]
+    )
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -11,6 +13,11 @@ from DCLS.construct.modules import Dcls1d
 from torch import Tensor, nn
 
 from ranvier.models import from_dcls_checkpoint
+from ranvier.nn import LIF, Integrator
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # this SpikingJelly compiles by torch.jit, which torch no longer recommends
+    from spikingjelly.activation_based import functional, neuron, surrogate
 
 TAPS, DECAY = 25, 1 - 1 / 1.005
 
@@ -37,11 +44,7 @@ class Official(nn.Module):
         rasters = []
         closest = torch.full(x.shape[1:2], torch.inf)
         for number, block in enumerate(self.blocks):
-            parts = list(next(block.children()).children())
-            x = F.pad(x.permute(1, 2, 0), (TAPS - 1, (TAPS - 1) // 2))
-            x = parts[0](x).permute(2, 0, 1)
-            if len(parts) > 1:
-                x = parts[1](x.unsqueeze(3).flatten(0, 1)).view_as(x)
+            x = self.current(block, x)
             v, out = torch.zeros_like(x[0]), []
             for step in x:
                 v = v * DECAY + step
@@ -56,6 +59,14 @@ class Official(nn.Module):
             rasters.append(x)
         return rasters[:-1], rasters[-1], closest
 
+    @staticmethod
+    def current(block: nn.Module, x: Tensor) -> Tensor:
+        """What goes into a block's neurons."""
+        parts = list(next(block.children()).children())
+        x = F.pad(x.permute(1, 2, 0), (TAPS - 1, (TAPS - 1) // 2))
+        x = parts[0](x).permute(2, 0, 1)
+        return x if len(parts) == 1 else parts[1](x.unsqueeze(3).flatten(0, 1)).view_as(x)
+
     def round_for_evaluation(self) -> None:
         """One tap at the rounded position, as the official evaluation does."""
         for block in self.blocks:
@@ -66,6 +77,38 @@ class Official(nn.Module):
                 layer.SIG.zero_()
             layer.version = layer.DCK.version = "max"
         self.eval()
+
+
+class OfficialPLIF(Official):
+    """The same with SpikingJelly's own PLIF neurons, whose decays have been learned apart."""
+
+    W = (2.0, -0.7, 0.4)
+
+    def __init__(self, sizes: list[int], synapses_per_pair: int) -> None:
+        super().__init__(sizes, synapses_per_pair)
+        self.nearest = torch.empty(0)
+        for number, block in enumerate(self.blocks):
+            made = neuron.ParametricLIFNode(
+                init_tau=1.005, v_threshold=1e9 if number == len(self.blocks) - 1 else 1.0, decay_input=False,
+                surrogate_function=surrogate.ATan(alpha=5.0), detach_reset=True, step_mode="m", store_v_seq=True,
+            )  # fmt: skip
+            nn.init.constant_(made.w, self.W[number])
+            made.surrogate_function.register_forward_pre_hook(self._watch)
+            assert isinstance(block, nn.ModuleList)
+            block.append(nn.ModuleList([made]))
+
+    def _watch(self, _: nn.Module, arguments: tuple[Tensor]) -> None:
+        self.nearest = self.nearest.minimum(arguments[0].abs().amin(1))
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        functional.reset_net(self)
+        self.nearest = torch.full(x.shape[1:2], torch.inf)
+        rasters = []
+        for block in self.blocks:
+            neurons = next(list(block.children())[1].children())
+            x = neurons(self.current(block, x))
+            rasters.append(x)
+        return rasters[:-1], neurons.v_seq, self.nearest  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("sizes", "synapses_per_pair"), [([140, 256, 256, 20], 1), ([140, 64, 35], 2)])
@@ -97,6 +140,50 @@ def test_outputs_equal_the_official_networks(synapses_per_pair: int, sizes: list
     torch.testing.assert_close(scores[clear], voltage.softmax(-1).sum(0)[clear], atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_learned_decays_are_those_of_spikingjellys_neurons(flat: bool) -> None:
+    torch.manual_seed(0)
+    official = OfficialPLIF([30, 24, 20, 5], 1).train()
+    x = torch.poisson(torch.full((30, 8, 30), 0.3))
+    with torch.no_grad():
+        for _ in range(20):
+            official(x)
+    state = official.state_dict()
+    if flat:
+        places = {"0.0.0": 0, "0.0.1": 1, "0.1.0": 2, "1.0.0": 4, "1.0.1": 5, "1.1.0": 6, "2.0.0": 8, "2.1.0": 9}
+        state = {f"model.{places[key[7:12]]}{key[12:]}": value for key, value in state.items()}
+        assert {"model.2.w", "model.6.w", "model.9.w"} <= state.keys()
+    model = from_dcls_checkpoint(state, taps=TAPS)
+    decays = [module.decay.item() for module in model.modules() if isinstance(module, LIF | Integrator)]
+    assert decays == pytest.approx([1 / (1 + math.exp(w)) for w in OfficialPLIF.W])
+    assert [name for name, _ in model.named_parameters() if "decay" in name] == [
+        "blocks.0.neuron.parametrizations.decay.original", "blocks.1.neuron.parametrizations.decay.original",
+        "readout.parametrizations.decay.original",
+    ]  # fmt: skip
+    model.eval()
+    official.round_for_evaluation()
+    with torch.no_grad():
+        rasters, voltage, closest = official(x)
+        ours, our_voltage = model.forward_with_spikes(x, torch.full((8,), 30))
+    clear = closest > 3e-6
+    assert clear.sum() >= 4
+    for mine, theirs in zip(ours, rasters, strict=True):
+        assert 0.005 < theirs.mean() < 0.9
+        assert torch.equal(mine[:, clear], theirs[:, clear])
+    torch.testing.assert_close(our_voltage[:, clear], voltage[:, clear], atol=1e-5, rtol=1e-5)
+
+
+def test_a_decay_is_given_where_the_file_holds_none_and_only_there() -> None:
+    lif, plif = Official([5, 4, 3], 1).state_dict(), OfficialPLIF([5, 4, 3], 1).state_dict()
+    with pytest.raises(ValueError, match=r"^decay: None is not allowed \(a number"):
+        from_dcls_checkpoint(lif, taps=TAPS)
+    with pytest.raises(ValueError, match=r"^decay: 0\.1 is not allowed \(None"):
+        from_dcls_checkpoint(plif, taps=TAPS, decay=0.1)
+    del plif["blocks.1.1.0.w"]
+    with pytest.raises(ValueError, match=r"block 1 lacks neuron\.w"):
+        from_dcls_checkpoint(plif, taps=TAPS)
+
+
 def test_keys_repeated_under_model_are_passed_over() -> None:
     state = Official([5, 4, 3], 1).state_dict()
     twice = {**state, **{key.replace("blocks.", "model.", 1): value for key, value in state.items()}}
@@ -111,8 +198,8 @@ def test_the_names_of_the_published_code_are_read() -> None:
     one, other = (from_dcls_checkpoint(each, taps=TAPS, decay=0.1).state_dict() for each in (state, flat))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    with pytest.raises(ValueError, match=r"model\.2\.w"):
-        from_dcls_checkpoint({**flat, "model.2.w": torch.zeros(())}, taps=TAPS, decay=0.1)
+    with pytest.raises(ValueError, match=r"model\.3\.w"):  # of a learned synaptic trace
+        from_dcls_checkpoint({**flat, "model.3.w": torch.zeros(())}, taps=TAPS, decay=0.1)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,44 @@ def test_every_field_of_the_model_reaches_it(small: Make) -> None:
     assert model.readout.decay.item() == pytest.approx(0.5)
 
 
+def test_without_batch_norm_there_is_a_bias(small: Make) -> None:
+    config = small(model__batch_norm="false")
+    training = Training(config, build_splits(config))
+    for block in training.model.blocks:
+        assert not hasattr(block, "norm")
+        assert block.linear.bias.requires_grad
+    before = training.model.blocks[0].linear.bias.detach().clone()
+    training.update(*training_batch(training, config))
+    assert not torch.equal(training.model.blocks[0].linear.bias, before)
+    normed = build_model(small(), build_splits(small()), torch.Generator())
+    assert all(hasattr(block, "norm") and block.linear.bias is None for block in normed.blocks)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first", "half", "last"),
+    [("one-cycle", 1e-2 / 25, None, 4e-8), ("cosine", 1e-2, 5e-3, 0.0), ("constant", 1e-2, 1e-2, 1e-2)],
+)
+def test_the_weights_learning_rate_goes_by_its_schedule(
+    small: Make, schedule: str, first: float, half: float | None, last: float
+) -> None:
+    config = small(
+        train__weight_lr="0.01", train__weight_lr_schedule=schedule, train__schedule_per="epoch", train__epochs="40"
+    )
+    training = Training(config, build_splits(config))
+    schedule_of_weights, optimiser = training.schedules[0], training.optimisers[0]
+    rates = [optimiser.param_groups[0]["lr"]]
+    for _ in range(39):
+        optimiser.step()
+        schedule_of_weights.step()
+        rates.append(optimiser.param_groups[0]["lr"])
+        assert optimiser.param_groups[1]["lr"] == rates[-1]
+    assert rates[0] == pytest.approx(first)
+    assert max(rates) == pytest.approx(1e-2)
+    if half is not None:
+        assert rates[20] == pytest.approx(half)
+    assert rates[-1] == pytest.approx(last, abs=1e-4)
+
+
 def test_learned_decays_and_traces_reach_it(small: Make) -> None:
     plain = small()
     assert [

@@ -16,9 +16,12 @@ GROUP = "ranvier.corpora"
 _OWN = {
     "digits": "ranvier.corpora.digits:SpokenDigits",
     "coincidence": "ranvier.corpora.coincidence:Coincidence",
+    "localisation": "ranvier.corpora.localisation:Localisation",
     "shd": "ranvier.corpora.shd:SHD",
     "ssc": "ranvier.corpora.ssc:SSC",
     "gsc": "ranvier.corpora.gsc:GSC",
+    "psmnist": "ranvier.corpora.psmnist:PSMNIST",
+    "wisdm": "ranvier.corpora.wisdm:WISDM",
     "folder": "ranvier.corpora.folder:LabelledFolder",
 }
 

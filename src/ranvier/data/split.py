@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.dataset import DataError, SpikeDataset
+from ranvier.data.frames import FrameDataset
 
 Clips = NDArray[np.int64]
 _MOST_NAMED = 10
 
 
 def split_clips(
-    dataset: SpikeDataset,
+    dataset: SpikeDataset | FrameDataset,
     *,
     among: Clips | None = None,
     speakers: Sequence[int] = (),
@@ -62,7 +63,11 @@ def split_clips(
 
 
 def _share(
-    dataset: SpikeDataset, pool: NDArray[np.bool_], fraction: float, keep: int, generator: np.random.Generator
+    dataset: SpikeDataset | FrameDataset,
+    pool: NDArray[np.bool_],
+    fraction: float,
+    keep: int,
+    generator: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """A share of every class; one with more than ``keep`` clips gives one at least and keeps that many."""
     clips, chosen = np.flatnonzero(pool), np.zeros_like(pool)
@@ -148,7 +153,7 @@ def _evenly(clips: Clips, speakers: NDArray[np.int64], generator: np.random.Gene
     return clips[shuffled[np.argsort((rank + generator.random(len(clips))) / sizes[who])]]
 
 
-def missing_classes(dataset: SpikeDataset, parts: Mapping[str, Clips]) -> str | None:
+def missing_classes(dataset: SpikeDataset | FrameDataset, parts: Mapping[str, Clips]) -> str | None:
     """Classes that are not in every part, in one line with their clips in each; None if all are.
 
     Args:

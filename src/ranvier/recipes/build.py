@@ -51,6 +51,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         fan_in=model.fan_in,
         dense_kernel=model.delays == "dense",
         neuron=neuron_class(model.neuron),
+        batch_norm=model.batch_norm,
         learn_decay=model.neuron == "plif",
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,

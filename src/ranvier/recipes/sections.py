@@ -63,6 +63,9 @@ class FeedforwardModel(_Delayed):
         "of an installed package",
     )
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
+    batch_norm: bool = Field(
+        True, description="normalise the currents of hidden layers; false: they have a learned bias instead"
+    )
     synapse_tau_ms: OptionalNumber = Field(
         None,
         gt=0,
@@ -135,7 +138,12 @@ class TrainConfig(Section):
         description="longest gradient, the norm over all parameters together; a longer one is scaled down, none for no "
         "limit",
     )
-    weight_lr: float = Field(gt=0, description="peak of the weights' one-cycle learning rate")
+    weight_lr: float = Field(gt=0, description="learning rate of the weights, the highest of its schedule")
+    weight_lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(
+        "one-cycle",
+        description="of the weights' learning rate: up from a 25th in the first 30% of the training and down to almost "
+        "0, cosine to 0 from the start on, or the same throughout",
+    )
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
     tau_weight_decay: float = Field(0.0, ge=0, description="weight decay of learned membrane time constants (plif)")
     delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")

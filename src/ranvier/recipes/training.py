@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Adam
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
 
 from ranvier.corpora.splits import Splits
 from ranvier.models import Stack
@@ -41,6 +41,7 @@ from ranvier.recipes.distributed import (
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.run_config import upgrade_values
 
+_Schedule = OneCycleLR | CosineAnnealingLR | ConstantLR
 _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
 
 
@@ -77,7 +78,7 @@ class Training:
         self.seconds = 0.0
         self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "model": {}}
 
-    def _optimisers(self) -> tuple[list[Adam], list[OneCycleLR | CosineAnnealingLR]]:
+    def _optimisers(self) -> tuple[list[Adam], list[_Schedule]]:
         train, model = self.config.train, self.model
         delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
         decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
@@ -87,12 +88,10 @@ class Training:
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
         if taus:
             groups.append({"params": taus, "weight_decay": train.tau_weight_decay})
-        weights = Adam(groups, lr=train.weight_lr / _ONE_CYCLE_START)
+        weights = Adam(groups, lr=train.weight_lr)
         optimisers = [weights]
         total = self.steps // self.steps_per_schedule
-        schedules: list[OneCycleLR | CosineAnnealingLR] = [
-            OneCycleLR(weights, train.weight_lr, total_steps=total, div_factor=_ONE_CYCLE_START)
-        ]
+        schedules: list[_Schedule] = [_weight_schedule(weights, train.weight_lr_schedule, total)]
         if self.config.model.delays == "learned":
             optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
             schedules.append(CosineAnnealingLR(optimisers[1], total))
@@ -288,6 +287,15 @@ class Training:
         _check_progress(state)
         for name in ("step", "epoch", "seconds", "best"):
             setattr(self, name, state[name])
+
+
+def _weight_schedule(weights: Adam, name: str, total: int) -> _Schedule:
+    """The schedule of that name, from the learning rate that ``weights`` has as its highest, over ``total`` steps."""
+    if name == "constant":
+        return ConstantLR(weights, factor=1.0)
+    if name == "cosine":
+        return CosineAnnealingLR(weights, total)
+    return OneCycleLR(weights, weights.defaults["lr"], total_steps=total, div_factor=_ONE_CYCLE_START)
 
 
 def _check_progress(state: dict[str, Any]) -> None:
