@@ -4,6 +4,7 @@ from ranvier.models.dcls_checkpoint import from_dcls_checkpoint
 from ranvier.models.detectors import detectors
 from ranvier.models.feedforward import feedforward
 from ranvier.models.freeze import freeze
+from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 
-__all__ = ["Stack", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]
+__all__ = ["Recurrence", "Stack", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]

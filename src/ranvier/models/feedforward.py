@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Integrator, SequenceBatchNorm, Trace
@@ -39,6 +40,7 @@ def feedforward(
     drop_spikes: bool = False,
     max_init_delay: float | None = None,
     neuron: Callable[..., nn.Module] = LIF,
+    recurrence: Recurrence | None = None,
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
 ) -> Stack:
@@ -66,6 +68,7 @@ def feedforward(
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
         neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
             ``surrogate``, ``alpha`` and ``learn_decay``.
+        recurrence: recurrent connections of the hidden layers, not beside traces; None means none.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -79,6 +82,8 @@ def feedforward(
     """
     if learn_synapse_decay and synapse_decay is None:
         raise ValueError("learn_synapse_decay: True is not allowed without synapse_decay, where it starts")
+    if recurrence is not None and synapse_decay is not None:
+        raise ValueError("recurrence: is not allowed with synapse_decay (plain spikes come back)")
     if decoding is None:
         decoding = Decoding(tail_steps=(len(hidden) + 1) * (max_delay // 2))
 
@@ -98,13 +103,17 @@ def feedforward(
             generator=generator,
         )
 
+    def neurons(count: int) -> nn.Module:
+        made = neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
+        return made if recurrence is None else recurrence.around(made, count, kernel=kernel, generator=generator)
+
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
         blocks.append(
             hidden_block(
                 linear(inputs, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
-                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay),
+                neurons(outputs),
                 dropout,
                 None if synapse_decay is None else Trace(synapse_decay, learn_decay=learn_synapse_decay),
                 drop_spikes=drop_spikes,

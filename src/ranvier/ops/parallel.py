@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from itertools import pairwise
 from threading import Thread
 from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 
@@ -35,6 +38,19 @@ def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> Non
         thread.join()
     if faults:
         raise faults[0]
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Matrix products within compiled loops take the thread that calls them: threads of their own would wait for one
+    another, which on a busy machine takes longer than the product."""
+    return _blas().limit(limits=1)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    import scipy.linalg.cython_blas  # noqa: F401 - what numba calls; must be loaded to be found
+
+    return ThreadpoolController().select(internal_api="openblas")
 
 
 def arrays(*tensors: Tensor) -> list[Any]:

@@ -9,10 +9,10 @@ from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.models import Stack, detectors, feedforward
-from ranvier.recipes.config import Config, decay, steps
+from ranvier.models import Recurrence, Stack, detectors, feedforward
+from ranvier.recipes.config import Config, decay, recurrent_init_steps, steps
 from ranvier.recipes.neurons import neuron_class
-from ranvier.recipes.sections import DetectorModel
+from ranvier.recipes.sections import DetectorModel, FeedforwardModel
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Stack:
@@ -57,8 +57,22 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         learn_synapse_decay=model.learn_synapse_tau,
         drop_spikes=model.dropout_at == "spikes",
         max_init_delay=None if model.max_init_delay_ms is None else model.max_init_delay_ms / config.data.dt_ms,
+        recurrence=_recurrence(config, model),
         decoding=network.Decoding(tail_steps=tail, tail=model.tail),
         generator=generator,
+    )
+
+
+def _recurrence(config: Config, model: FeedforwardModel) -> Recurrence | None:
+    """Recurrent connections; those without delays where the recipe has none."""
+    if model.recurrent == "none":
+        return None
+    return Recurrence(
+        "undelayed" if model.delays == "none" else model.recurrent,
+        max_init_delay=recurrent_init_steps(config, model),
+        learn_delay=model.delays == "learned",
+        dropout=model.recurrent_dropout,
+        bias=not model.batch_norm,
     )
 
 

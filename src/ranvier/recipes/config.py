@@ -66,6 +66,12 @@ def steps(config: Config, field: str) -> int:
     return time_steps(field, getattr(getattr(config, section), name), config.data.dt_ms)
 
 
+def recurrent_init_steps(config: Config, model: FeedforwardModel) -> float:
+    """Longest recurrent delay at the start, in steps."""
+    given_ms = model.recurrent_max_init_delay_ms
+    return (model.max_delay_ms if given_ms is None else given_ms) / config.data.dt_ms
+
+
 def decay(config: Config, field: str = "model.tau_ms") -> float:
     """Share of the voltage, or of a synapse's trace, kept per step, by the recipe's rule.
 
@@ -131,6 +137,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
+        _check_recurrence(config, config.model)
         _check_decays(config, config.model)
     _check_sigma(config)
     if config.train.init_from is not None and config.compare:
@@ -187,6 +194,27 @@ def _check_synapses(model: FeedforwardModel) -> None:
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
+
+
+def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
+    if model.recurrent == "none":
+        for name, off in (("recurrent_max_init_delay_ms", None), ("recurrent_dropout", 0.0)):
+            if (given := getattr(model, name)) != off:
+                raise ConfigError(f"model.{name}: {given:g} is not allowed without model.recurrent")
+        return
+    if model.synapse_tau_ms is not None:
+        raise ConfigError(f"model.recurrent: {model.recurrent} is not allowed with model.synapse_tau_ms (none)")
+    if model.delays == "dense":
+        raise ConfigError(f"model.recurrent: {model.recurrent} is not allowed where every delay has its weight (none)")
+    if model.recurrent == "undelayed" or model.delays == "none":
+        return
+    if not 1 <= recurrent_init_steps(config, model) <= LONGEST_DELAY:
+        dt_ms = config.data.dt_ms
+        name = "max_delay_ms" if model.recurrent_max_init_delay_ms is None else "recurrent_max_init_delay_ms"
+        raise ConfigError(
+            f"model.{name}: {getattr(model, name):g} is not allowed where recurrent delays start from one step to "
+            f"here ({dt_ms:g} ... {LONGEST_DELAY * dt_ms:g} ms)"
+        )
 
 
 def _check_decays(config: Config, model: FeedforwardModel) -> None:

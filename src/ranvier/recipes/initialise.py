@@ -183,6 +183,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.delay_type": model.delay_type,
             "model.fan_in": model.fan_in,
             "model.neuron": model.neuron,
+            "model.recurrent": model.recurrent,
             "model.batch_norm": str(model.batch_norm).lower(),
             "model.learn_synapse_tau": model.learn_synapse_tau,
             "a delay for every weight": model.delays == "dense",

@@ -56,7 +56,22 @@ class FeedforwardModel(_Delayed):
     delay_type: Literal["synaptic", "axonal", "dendritic"] = Field(
         description="one delay per synapse, source or target"
     )
-    kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
+    kernel: Literal["gaussian", "triangle", "delrec"] = Field(
+        description="shape of a tap in training; delrec: a triangle of constant area, as DelRec has it"
+    )
+    recurrent: Literal["none", "undelayed", "synaptic", "axonal", "dendritic"] = Field(
+        "none",
+        description="recurrent connections of hidden layers: none, all delayed by one step, or with one delay per "
+        "synapse, source or target, learned or fixed as model.delays says and not bounded by model.max_delay_ms",
+    )
+    recurrent_max_init_delay_ms: OptionalNumber = Field(
+        None,
+        gt=0,
+        description="recurrent delays start uniform from one step to here, none for max_delay_ms [ms]",
+    )
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of hidden neurons whose spikes do not come back for a clip in training"
+    )
     neuron: Annotated[str, AfterValidator(check_neuron)] = Field(
         "lif",
         description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; or a neuron "

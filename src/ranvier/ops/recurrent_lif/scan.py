@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ranvier.ops.dense import spectral
-from ranvier.ops.parallel import arrays, in_parallel, scalar
+from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread, scalar
 
 KINDS = ("synaptic", "axonal", "dendritic")
 """What a delay belongs to; by number in scan_cpu."""
@@ -53,7 +53,8 @@ def recurrent_lif_scan(
         return spikes, end, voltage, current.new_empty(0)
     sent = torch.zeros(current.shape, dtype=current.dtype)
     scan = scan_cpu.axonal if kind == "axonal" else scan_cpu.dendritic
-    scan(*arrays(weight.t(), taps.t()), *neurons, *written, *arrays(sent))
+    with one_blas_thread():
+        in_parallel(scan, current.shape[1], *arrays(weight.t(), taps.t()), *neurons, *written, *arrays(sent))
     return spikes, end, voltage, sent
 
 
@@ -103,17 +104,15 @@ def recurrent_lif_scan_backward(
     form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
     by_lag = taps.permute(2, 0, 1) if kind == "synaptic" else taps.t().unsqueeze(1)
     matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
-    scan_cpu.backward(
-        KINDS.index(kind), *arrays(matrix, by_lag, gain, total, grad_end, voltage, decay, threshold), *form,
-        *arrays(to_current, grad_sent, to_state),
-    )  # fmt: skip
+    inputs = arrays(matrix, by_lag, gain, total, grad_end, voltage, decay, threshold)
+    outputs = arrays(to_current, grad_sent, to_state)
+    with one_blas_thread():
+        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *form, *outputs)
     to_weight, to_taps = _to_weight_and_taps(kind, taps, gain, spikes, sent, to_current, grad_sent)
     to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
     if parameters:
         inputs = arrays(total, to_current, voltage, threshold, state)
-        in_parallel(
-            lif_parameters_backward, voltage.shape[1], *inputs, *form, *arrays(to_decay, to_threshold)
-        )
+        in_parallel(lif_parameters_backward, voltage.shape[1], *inputs, *form, *arrays(to_decay, to_threshold))
     return to_current, to_weight, to_taps, to_decay.sum(0), to_threshold.sum(0), to_state
 
 

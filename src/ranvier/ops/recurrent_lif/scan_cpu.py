@@ -2,7 +2,7 @@
 
 Sums over all lags are made where they are cheapest. Spikes are few: a spike adds its taps to the currents to come.
 Gradients are dense: they go back by a matrix product for each step (axonal, dendritic), or for each step and lag
-(synaptic). ``kind`` says what a delay belongs to: a synapse (``SYNAPTIC``), its source (``AXONAL``) or its target
+(synaptic). A thread takes some of the clips. ``kind`` says what a delay belongs to: a synapse (``SYNAPTIC``), its source (``AXONAL``) or its target
 (``DENDRITIC``).
 """
 
@@ -38,7 +38,7 @@ def synaptic(
     taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
     spikes: Array, end: Array, voltage: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """``taps [source, lag, target]``; ``voltage`` holds the current at first. A thread takes some of the clips."""
+    """``taps [source, lag, target]``; ``voltage`` holds the current at first."""
     time, _, neurons = voltage.shape
     end[start:stop] = state[start:stop]
     for t in range(time):
@@ -56,20 +56,20 @@ def synaptic(
 @compiled
 def axonal(
     weight: Array, taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
-    spikes: Array, end: Array, voltage: Array, sent: Array,
+    spikes: Array, end: Array, voltage: Array, sent: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """``weight [source, target]``, ``taps [lag, source]``; ``sent [time, batch, source]``, zeros, gets what arrives
     at the synapses."""
-    time, batch, neurons = voltage.shape
-    end[:] = state
-    received = np.empty((batch, neurons), voltage.dtype)
+    time, _, neurons = voltage.shape
+    end[start:stop] = state[start:stop]
+    received = np.empty((stop - start, neurons), voltage.dtype)
     for t in range(time):
         if t > 0:
-            np.dot(sent[t], weight, received)
-            voltage[t] += received
-        _fire(voltage[t], end, decay, threshold, spikes[t], 0, batch)
+            np.dot(sent[t, start:stop], weight, received)
+            voltage[t, start:stop] += received
+        _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
         lags = min(len(taps), time - 1 - t)
-        for clip in range(batch):
+        for clip in range(start, stop):
             for k in range(neurons):
                 s = spikes[t, clip, k] * gain[clip, k]
                 if s != 0:
@@ -80,16 +80,16 @@ def axonal(
 @compiled
 def dendritic(
     weight: Array, taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
-    spikes: Array, end: Array, voltage: Array, sent: Array,
+    spikes: Array, end: Array, voltage: Array, sent: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """``weight [source, target]``, ``taps [lag, target]``; ``sent [time, batch, target]`` gets what synapses give."""
-    time, batch, _ = voltage.shape
-    end[:] = state
+    time = len(voltage)
+    end[start:stop] = state[start:stop]
     for t in range(time):
-        _fire(voltage[t], end, decay, threshold, spikes[t], 0, batch)
-        np.dot(spikes[t] * gain, weight, sent[t])
+        _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
+        np.dot(spikes[t, start:stop] * gain[start:stop], weight, sent[t, start:stop])
         for m in range(min(len(taps), time - 1 - t)):
-            _add_scaled(voltage[t + 1 + m], sent[t], taps[m])
+            _add_scaled(voltage[t + 1 + m, start:stop], sent[t, start:stop], taps[m])
 
 
 @compiled
@@ -120,38 +120,40 @@ def _back(
 def backward(
     kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, grad_end: Array, voltage: Array,
     decay: Array, threshold: Array, surrogate: int, alpha: np.floating, steep: np.floating,
-    grad_current: Array, grad_sent: Array, grad_state: Array,
+    grad_current: Array, grad_sent: Array, grad_state: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients to current and state, and to what was ``sent``; ``grad_spikes`` gets what comes through the recurrence.
 
     synaptic: ``taps [lag, target, source]``, no weight, nothing sent
     axonal: ``weight [target, source]``, ``taps [lag, 1, source]``; dendritic: the same with ``taps [lag, 1, target]``
     """
-    time, batch, neurons = voltage.shape
-    grad_state[:] = grad_end
-    back = np.empty((batch, neurons), voltage.dtype)
+    time, _, neurons = voltage.shape
+    own = slice(start, stop)
+    grad_state[own] = grad_end[own]
+    back = np.empty((stop - start, neurons), voltage.dtype)
     for t in range(time - 1, -1, -1):
         later = min(len(taps), time - 1 - t)
         if kind == AXONAL:
             back[:] = 0
             for m in range(later):
-                _add_scaled(back, grad_sent[t + 1 + m], taps[m, 0])
-            grad_spikes[t] += gain * back
+                _add_scaled(back, grad_sent[t + 1 + m, own], taps[m, 0])
+            grad_spikes[t, own] += gain[own] * back
         elif kind == DENDRITIC:
-            grad_sent[t] = 0
+            grad_sent[t, own] = 0
             for m in range(later):
-                _add_scaled(grad_sent[t], grad_current[t + 1 + m], taps[m, 0])
-            np.dot(grad_sent[t], weight, back)
-            grad_spikes[t] += gain * back
+                _add_scaled(grad_sent[t, own], grad_current[t + 1 + m, own], taps[m, 0])
+            np.dot(grad_sent[t, own], weight, back)
+            grad_spikes[t, own] += gain[own] * back
         _back(
-            grad_spikes[t], grad_state, voltage[t], decay, threshold, surrogate, alpha, steep, grad_current[t]
+            grad_spikes[t, own], grad_state[own], voltage[t, own], decay, threshold, surrogate, alpha, steep,
+            grad_current[t, own],
         )  # fmt: skip
         if kind == AXONAL:
-            np.dot(grad_current[t], weight, grad_sent[t])
+            np.dot(grad_current[t, own], weight, grad_sent[t, own])
         elif kind == SYNAPTIC:
             for m in range(min(len(taps), t)):
-                np.dot(grad_current[t], taps[m], back)
-                grad_spikes[t - 1 - m] += gain * back
+                np.dot(grad_current[t, own], taps[m], back)
+                grad_spikes[t - 1 - m, own] += gain[own] * back
 
 
 @compiled
