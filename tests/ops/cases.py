@@ -18,9 +18,10 @@ from ranvier.ops.norm import reference as norm_reference
 from ranvier.ops.norm import sequence_norm
 from ranvier.ops.normed_lif import normed_lif
 from ranvier.ops.normed_lif import reference as normed_lif_reference
+from ranvier.ops.recurrent_lif import recurrent_lif
 from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
-from tests.ops import test_dense_plans, test_norm, test_normed_lif, test_scan, test_trace
+from tests.ops import test_dense_plans, test_norm, test_normed_lif, test_recurrent_lif, test_scan, test_trace
 
 
 class Case(NamedTuple):
@@ -93,3 +94,10 @@ for size in test_dense_plans.SIZES[-2:]:
                 width, shape, size, before, True
             )
 CASES["delayed current, frozen, no gradients"] = _dense(None, "gaussian", test_dense_plans.SIZES[-1], True, False)
+for kind in test_recurrent_lif.KINDS:
+    options = {"sigma": 1.3, "max_delay": test_recurrent_lif.MAX_DELAY}
+    CASES[f"recurrent lif, {kind}"] = Case(
+        partial(recurrent_lif, **options),
+        partial(test_recurrent_lif.slow, **options),
+        partial(test_recurrent_lif.draw_as, kind),
+    )

@@ -30,9 +30,9 @@ def freeze(
 
     Args:
         model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``),
-            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last layer ``Integrator``), ``Trace`` if wanted,
-            any dropout. Modules of your own take part if they have ``freezes_to`` and ``freeze``, see
-            :class:`ranvier.nn.Freezable`.
+            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last layer ``Integrator``),
+            ``Trace`` if wanted, any dropout. Modules of your own take part if they have ``freezes_to`` and
+            ``freeze``, see :class:`ranvier.nn.Freezable`.
         dt_ms: length of a time step in ms.
         classes: names of the output neurons.
         input: how raw events become the model's input.
@@ -79,7 +79,8 @@ def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, na
         raise _misplaced(chain, names, "a neuron")
     place, module = chain.pop(0)
     neuron = module.freeze(len(bias))  # type: ignore[operator]
-    name, inputs = f"hidden_{number}" if neuron.spikes else "readout", (part,)
+    name = f"hidden_{number}" if neuron.spikes else "readout"
+    inputs: tuple[network.Connection, ...] = (part,)
     if isinstance(module, Recurrent):
         own, own_bias = module.freeze_connection(name)
         inputs, bias = (part, own), bias + own_bias
@@ -87,7 +88,7 @@ def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, na
     output = None
     if chain and can_freeze(chain[0][1], network.Output):
         if isinstance(module, Recurrent):  # its connection would receive the traces
-            raise TypeError(f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen after Recurrent ({place})")
+            raise TypeError(f"{chain[0][0]}: {type(chain[0][1]).__name__} cannot be frozen after {place} (Recurrent)")
         output = chain.pop(0)[1].freeze(len(bias))  # type: ignore[operator]
         _skip_dropout(chain)
     return Layer(name, inputs, bias, neuron, output)

@@ -20,7 +20,7 @@ class Recurrence:
     """Recurrent connections of every hidden layer, from all of its neurons to all.
 
     Attributes:
-        delay_type: ``undelayed`` (all of one step), or what has a delay of its own, see :class:`ranvier.nn.DelayLinear`.
+        delay_type: ``undelayed`` (all of one step), or whose delays they are, see :class:`ranvier.nn.DelayLinear`.
         max_init_delay: delays start uniform in [1, max_init_delay] steps; nothing bounds them in training.
         learn_delay: False keeps the delays where they start.
         dropout: see :class:`ranvier.nn.Recurrent`.

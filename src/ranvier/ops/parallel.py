@@ -43,7 +43,8 @@ def in_parallel(kernel: Callable[..., None], total: int, *arguments: Any) -> Non
 def one_blas_thread() -> AbstractContextManager[object]:
     """Matrix products within compiled loops take the thread that calls them: threads of their own would wait for one
     another, which on a busy machine takes longer than the product."""
-    return _blas().limit(limits=1)
+    limit: AbstractContextManager[object] = _blas().limit(limits=1)
+    return limit
 
 
 @cache

@@ -50,7 +50,9 @@ def _neurons(config: Config) -> str:
         return ""
     parts = []
     if model.recurrent != "none":
-        delayed = f"{model.recurrent} delays" if model.recurrent != "undelayed" and model.delays != "none" else "no delays"
+        delayed = (
+            f"{model.recurrent} delays" if model.recurrent != "undelayed" and model.delays != "none" else "no delays"
+        )
         parts.append(f"recurrent connections with {delayed}")
     if model.fan_in is not None:
         parts.append(f"{model.fan_in} sources per neuron")

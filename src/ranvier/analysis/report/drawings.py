@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report.accuracy import main_accuracy, split_name
-from ranvier.analysis.report.run_report import RunReport, connection_names, layer_names
+from ranvier.analysis.report.run_report import RunReport, connection_names, connections, layer_names
 from ranvier.engine import Engine
-from ranvier.network import Layer
+from ranvier.network import Connection, Layer
 from ranvier.runs import EpochRow, Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
@@ -43,9 +43,9 @@ def drawings(report: RunReport) -> dict[str, Any]:
     sizes = [network.input.sources, *(layer.targets for layer in network.layers)]
     named = zip(layer_names(network), sizes, strict=True)
     delayed = [
-        (name, layer)
-        for name, layer in zip(connection_names(network), network.layers, strict=True)
-        if layer.max_delay > 0
+        (name, connection)
+        for name, connection in zip(connection_names(network), connections(network), strict=True)
+        if connection.max_delay > 0
     ]
     generator = np.random.default_rng(0)
     data |= {
@@ -54,7 +54,7 @@ def drawings(report: RunReport) -> dict[str, Any]:
         "layers": [{"name": name, "neurons": neurons} for name, neurons in named],
         "classes": list(network.classes),
         "delays": _delay_frames(report, delayed),
-        "scatter": [{"name": name, **_scatter(layer, generator)} for name, layer in delayed],
+        "scatter": [{"name": name, **_scatter(connection, generator)} for name, connection in delayed],
     }
     if report.input_hz is not None:
         data["ticks"] = _frequency_ticks(report.input_hz)
@@ -108,19 +108,20 @@ def _curves(rows: Sequence[EpochRow]) -> dict[str, Any]:
     }
 
 
-def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[str, Any]:
+def _delay_frames(report: RunReport, delayed: list[tuple[str, Connection]]) -> dict[str, Any]:
     """Histograms of delays by epoch, in bins of whole steps; the frozen network's alone where none were recorded."""
-    bins = [layer.max_delay + 1 for _, layer in delayed]
-    recorded = [row for row in report.rows if bins and [len(counts) for counts in row.delay_histograms or ()] == bins]
+    recorded = [row for row in report.rows if delayed and len(row.delay_histograms or ()) == len(delayed)]
     frames = [recorded[place] for place in evenly(len(recorded), _MOST_FRAMES)]
     best = next((row for row in recorded if row.epoch == report.best_epoch), None)
     if best is not None and best not in frames:
         frames = sorted([*frames, best], key=lambda row: row.epoch)
     layers = []
-    for place, (name, layer) in enumerate(delayed):
-        width = _bin_width(layer)
-        final = np.bincount(layer.inputs[0].synapses().delay_steps, minlength=layer.max_delay + 1)
+    for place, (name, connection) in enumerate(delayed):
+        final = np.bincount(connection.synapses().delay_steps, minlength=connection.max_delay + 1)
         counts = [np.asarray((row.delay_histograms or ())[place]) for row in frames] or [final]
+        longest = max(map(len, counts))  # recurrent delays may become longer
+        counts = [np.pad(c, (0, longest - len(c))) for c in counts]
+        width = _bin_width(longest)
         layers.append(
             {
                 "name": name,
@@ -132,8 +133,8 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Layer]]) -> dict[s
     return {"epoch": [row.epoch for row in frames], "layers": layers}
 
 
-def _bin_width(layer: Layer) -> int:
-    return -(-(layer.max_delay + 1) // _MOST_BINS)
+def _bin_width(steps: int) -> int:
+    return -(-steps // _MOST_BINS)
 
 
 def _binned(counts: NDArray[Any], width: int) -> list[Any]:
@@ -142,20 +143,21 @@ def _binned(counts: NDArray[Any], width: int) -> list[Any]:
     return totals
 
 
-def _scatter(layer: Layer, generator: np.random.Generator) -> dict[str, Any]:
-    _, _, weight, delay = layer.inputs[0].synapses()
+def _scatter(connection: Connection, generator: np.random.Generator) -> dict[str, Any]:
+    _, _, weight, delay = connection.synapses()
     size = min(SCATTER_SYNAPSES, weight.size)
     chosen = np.sort(generator.choice(weight.size, size, replace=False))
     # points within a step are spread over its width, so that they do not hide each other
     place = np.clip(delay[chosen] + generator.uniform(-0.4, 0.4, size), 0, None)
     largest = float(np.abs(weight).max(initial=0.0)) or 1.0
-    width = _bin_width(layer)
-    total = _binned(np.bincount(delay, minlength=layer.max_delay + 1), width)
-    strength = _binned(np.bincount(delay, np.abs(weight), minlength=layer.max_delay + 1), width)
+    steps = connection.max_delay + 1
+    width = _bin_width(steps)
+    total = _binned(np.bincount(delay, minlength=steps), width)
+    strength = _binned(np.bincount(delay, np.abs(weight), minlength=steps), width)
     return {
-        "longest": layer.max_delay,
+        "longest": connection.max_delay,
         "largest": number(largest),
-        "place": _packed(np.round(place * 65535 / (layer.max_delay + 1)), "<u2"),
+        "place": _packed(np.round(place * 65535 / steps), "<u2"),
         "weight": _packed(np.round(weight[chosen] / largest * 32767), "<i2"),
         "width": width,
         "strength": [number(s / n, 4) if n else None for s, n in zip(strength, total, strict=True)],

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import Layer, Network
+from ranvier.network import Connection, Network
 from ranvier.runs import EpochRow, EvaluationRecord, ProbeRecord, RunResult
 
 
@@ -89,8 +88,8 @@ class RunReport:
 
     @property
     def synapses(self) -> list[int]:
-        """Of every layer; a weight of 0 is none."""
-        return [] if self.network is None else [int(fan_out(layer).sum()) for layer in self.network.layers]
+        """Of every connection; a weight of 0 is none."""
+        return [] if self.network is None else [len(each.synapses().source) for each in connections(self.network)]
 
     @property
     def longest_ms(self) -> float:
@@ -107,13 +106,18 @@ class RunReport:
         """Spikes times the synapses that they reach, per clip; None where that is not known or inputs are numbers."""
         if self.network is None or self.record is None or self.record.source_events is None or self.filtered:
             return None
-        sent = [self.record.source_events, *self.record.neuron_spikes]
-        return float(sum(x @ fan_out(layer) for x, layer in zip(sent, self.network.layers, strict=True)))
+        layers = zip(self.network.layers, self.record.neuron_spikes, strict=False)  # the readout sends nothing
+        sent = {"input": self.record.source_events, **{layer.name: spikes for layer, spikes in layers}}
+        return float(sum(sent[each.source] @ _fan_out(each) for each in connections(self.network)))
 
 
-def fan_out(layer: Layer) -> NDArray[np.int64]:
-    """Synapses of every source ``[source]`` of the layer's first connection; a weight of 0 is none."""
-    connection = layer.inputs[0]
+def connections(network: Network) -> list[Connection]:
+    """Of all layers, from input to readout."""
+    return [connection for layer in network.layers for connection in layer.inputs]
+
+
+def _fan_out(connection: Connection) -> NDArray[np.int64]:
+    """Synapses of every source ``[source]``; a weight of 0 is none."""
     return np.bincount(connection.synapses().source, minlength=connection.sources)
 
 
@@ -124,6 +128,7 @@ def layer_names(network: Network) -> list[str]:
 
 
 def connection_names(network: Network) -> list[str]:
-    """Of every layer's synapses: from where to where."""
-    names = [name.replace("hidden layer", "hidden") for name in layer_names(network)]
-    return [f"{before} → {after}" for before, after in pairwise(names)]
+    """Of every connection's synapses: from where to where."""
+    shown = [name.replace("hidden layer", "hidden") for name in layer_names(network)]
+    names = dict(zip(["input", *(layer.name for layer in network.layers)], shown, strict=True))
+    return [f"{names[each.source]} → {names[layer.name]}" for layer in network.layers for each in layer.inputs]

@@ -15,10 +15,8 @@ def tap_kernel(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, k
     if sigma is None:
         return (taps == delay.round().unsqueeze(-1)).to(delay.dtype)
     distance = taps - delay.unsqueeze(-1)
-    if kernel == "gaussian":
-        g = torch.exp(-0.5 * (distance / sigma) ** 2)
-    else:
-        g = (1 + sigma - distance.abs()).clamp(min=0)
+    gaussian = kernel == "gaussian"
+    g = torch.exp(-0.5 * (distance / sigma) ** 2) if gaussian else (1 + sigma - distance.abs()).clamp(min=0)
     if kernel == "delrec":
         return g / (1 + sigma) ** 2
     return g / (EPSILON + g.sum(-1, keepdim=True))

@@ -19,9 +19,9 @@ from ranvier.ops.surrogate import Surrogate, check_surrogate
 def longest_lag(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: Kernel = "gaussian") -> int:
     """The longest lag in steps at which a tap is more than rounding: what recurrent connections need of the past.
 
-    Arguments as :func:`recurrent_lif`. It is ``max_delay`` on a GPU, whose delays are not looked at.
+    Arguments as :func:`recurrent_lif`. A GPU is waited for.
     """
-    if delay.device.type != "cpu" or not delay.numel() or not bool(delay.isfinite().all()):
+    if delay.device.type == "meta" or not delay.numel() or not bool(delay.isfinite().all()):
         return max_delay
     longest = float(delay.detach().max())
     if sigma is None:
@@ -100,7 +100,8 @@ def recurrent_lif(
     if history is not None and len(history) and len(current):
         past = of_type("history", history, current)
         if past.shape[1:] != current.shape[1:]:
-            raise ValueError(f"history: shape {tuple(past.shape)} is not [steps, {', '.join(map(str, current.shape[1:]))}]")
+            batch, neurons = current.shape[1:]
+            raise ValueError(f"history: shape {tuple(past.shape)} is not [steps, {batch}, {neurons}]")
         current = current + _from_history(past, len(current), weight, delay, sigma, lags, kernel)
     gain = current.new_ones(current.shape[1:]) if gain is None else of_type("gain", gain, current)
     if gain.shape != current.shape[1:]:

@@ -1,4 +1,4 @@
-"""Neurons with delayed recurrent connections as the equation says it: one step after the other, every tap of the past."""
+"""Neurons with delayed recurrent connections as the equation says it: step by step, every tap of the past."""
 
 from __future__ import annotations
 

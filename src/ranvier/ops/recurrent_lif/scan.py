@@ -48,8 +48,9 @@ def recurrent_lif_scan(
     neurons = arrays(gain, decay, threshold, state)
     written = arrays(spikes, end, voltage)
     if kind == "synaptic":
-        by_source = taps.permute(1, 2, 0)
-        in_parallel(scan_cpu.synaptic, current.shape[1], *arrays(by_source), *neurons, *written)
+        forms = arrays(taps.permute(1, 2, 0), taps.permute(2, 1, 0))
+        with one_blas_thread():
+            in_parallel(scan_cpu.synaptic, current.shape[1], *forms, *neurons, *written)
         return spikes, end, voltage, current.new_empty(0)
     sent = torch.zeros(current.shape, dtype=current.dtype)
     scan = scan_cpu.axonal if kind == "axonal" else scan_cpu.dendritic
@@ -124,9 +125,7 @@ def _to_weight_and_taps(
 
     if kind == "axonal":
         to_taps = torch.empty(taps.shape, dtype=taps.dtype)
-        in_parallel(
-            scan_cpu.axonal_taps_backward, len(taps), *arrays(spikes, gain, grad_sent), *arrays(to_taps)
-        )
+        in_parallel(scan_cpu.axonal_taps_backward, len(taps), *arrays(spikes, gain, grad_sent), *arrays(to_taps))
         return to_current.flatten(0, 1).t() @ sent.flatten(0, 1), to_taps
     if kind == "dendritic":
         by_lag = torch.empty(taps.shape[::-1], dtype=taps.dtype)

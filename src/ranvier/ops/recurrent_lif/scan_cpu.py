@@ -1,9 +1,8 @@
-"""The scan over time with recurrent connections, compiled.
+"""The scan over time with recurrent connections, compiled; a thread takes some of the clips.
 
-Sums over all lags are made where they are cheapest. Spikes are few: a spike adds its taps to the currents to come.
-Gradients are dense: they go back by a matrix product for each step (axonal, dendritic), or for each step and lag
-(synaptic). A thread takes some of the clips. ``kind`` says what a delay belongs to: a synapse (``SYNAPTIC``), its source (``AXONAL``) or its target
-(``DENDRITIC``).
+Where spikes are few, each adds its taps to the currents to come. Gradients are dense: they go back by a matrix product
+for each step (axonal, dendritic), or for each step and lag (synaptic). ``kind`` says what a delay belongs to: a synapse
+(``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``).
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from ranvier.ops.lif.scan_cpu import surrogate_slope
 
 Array = NDArray[np.floating]
 SYNAPTIC, AXONAL, DENDRITIC = 0, 1, 2
+_MANY = 0.09  # share of neurons from which on a matrix product for each lag takes less time than adding spike by spike
 
 
 @compiled
-def _fire(
-    voltage: Array, v: Array, decay: Array, threshold: Array, spikes: Array, start: int, stop: int
-) -> None:
+def _fire(voltage: Array, v: Array, decay: Array, threshold: Array, spikes: Array, start: int, stop: int) -> None:
     """One time step of clips start ... stop: ``voltage [batch, neuron]`` holds the current and gets the voltage."""
     one = voltage.dtype.type(1)
     for clip in range(start, stop):
@@ -35,15 +33,24 @@ def _fire(
 
 @compiled
 def synaptic(
-    taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
+    taps: Array, by_lag: Array, gain: Array, decay: Array, threshold: Array, state: Array,
     spikes: Array, end: Array, voltage: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """``taps [source, lag, target]``; ``voltage`` holds the current at first."""
+    """``taps [source, lag, target]`` and ``by_lag [lag, source, target]`` are the same; ``voltage`` holds the current
+    at first."""
     time, _, neurons = voltage.shape
-    end[start:stop] = state[start:stop]
+    own = slice(start, stop)
+    end[own] = state[own]
+    received = np.empty((stop - start, neurons), voltage.dtype)
     for t in range(time):
         _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
-        lags = min(taps.shape[1], time - 1 - t)
+        lags = min(len(by_lag), time - 1 - t)
+        if np.count_nonzero(spikes[t, own]) > _MANY * received.size:
+            sent = spikes[t, own] * gain[own]
+            for m in range(lags):
+                np.dot(sent, by_lag[m], received)
+                voltage[t + 1 + m, own] += received
+            continue
         for clip in range(start, stop):
             for k in range(neurons):
                 s = spikes[t, clip, k] * gain[clip, k]
@@ -157,9 +164,7 @@ def backward(
 
 
 @compiled
-def axonal_taps_backward(
-    spikes: Array, gain: Array, grad_sent: Array, grad_taps: Array, start: int, stop: int
-) -> None:
+def axonal_taps_backward(spikes: Array, gain: Array, grad_sent: Array, grad_taps: Array, start: int, stop: int) -> None:
     """``grad_taps [source, lag]``; a thread takes some of the sources."""
     time, batch, _ = spikes.shape
     grad_taps[start:stop] = 0
