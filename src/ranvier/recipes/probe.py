@@ -68,7 +68,7 @@ def probe(
     clips = check_clips(clips, len(dataset))
     trials = [*_trials(network, seed), *_control_trials(control, seed)]
     found: list[ProbeResult] = []
-    predictions = []
+    predictions: list[NDArray[np.int64]] = []
     for number, (name, kind, amount, changed, change) in enumerate(trials):
 
         def report(done: int, total: int, before: int = number) -> None:
