@@ -45,6 +45,7 @@ CASES = {
     "train gsc-published": SMALL_NETWORK,
     "train fsdd": SMALL_NETWORK,
     "train folder": SMALL_NETWORK,
+    "train folder --data-root FOLDER --data.camera": SMALL_NETWORK,
     "eval": "",
     "watch": "",
     "probe": "",
@@ -90,7 +91,8 @@ PLACEHOLDERS = {
 # What FOLDER is, elsewhere than for commands that take sound.
 FOLDERS = {
     "train shd": "data/shd", "train shd-sparse": "data/shd", "train shd-published": "data/published",
-    "train gsc-published": "words", "reproduce": "data/shd", "reproduce shd": "data/shd",
+    "train gsc-published": "words", "train folder --data-root FOLDER --data.camera": "camera",
+    "reproduce": "data/shd", "reproduce shd": "data/shd",
     "reproduce ablation": "data/shd", "reproduce shd --data-root FOLDER --seeds 10 --slurm": "data/shd",
 }  # fmt: skip
 
@@ -133,6 +135,11 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         soundfile.write(name, generator.standard_normal(4_000) / 10, 8_000)
     published = [f"data/published/shd_{split}.h5" for split in ("train", "test")]
     published += [f"data/ssc/ssc_{split}.h5" for split in ("train", "valid", "test")]
+    for label in ("left", "right"):
+        (tmp_path / "camera" / label).mkdir(parents=True)
+        for clip in range(10):
+            t, x, y, p = generator.integers(0, [[200_000], [346], [260], [2]], (4, 50))
+            np.savez(tmp_path / "camera" / label / f"{clip}.npz", t=t, x=x, y=y, p=p)
     for name in ("more.h5", "one.h5", "data/shd/shd_train.h5", *published):
         recording(tmp_path / name)
     small_digits(tmp_path / "digits-small.npz.xz")

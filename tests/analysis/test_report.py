@@ -168,6 +168,19 @@ def test_a_probe_stands_in_the_report_and_without_one_its_command() -> None:
     assert "ranvier probe RUN" in without.text
 
 
+def test_a_control_stands_beside_the_network() -> None:
+    plain = probe().model_dump()
+    gain = {"value": 0.25, "low": 0.05, "high": 0.45}
+    fixed = {"name": "control", "kind": "control", "accuracy": accuracy(12, 20), "gain": gain}
+    made = shown(
+        probe=ProbeRecord.model_validate({**plain, "results": (*plain["results"], fixed), "control": "runs/fixed"})
+    )
+    assert made.column("Accuracy under disturbances", "accuracy")["control"] == "60.0%"
+    assert "runs/fixed" in made.text
+    assert "+25.0 points (95% interval +5.0 ... +45.0, clip by clip)" in made.text
+    assert "points" not in shown(probe=probe()).text
+
+
 def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
     net, events, spikes = sparse(), np.arange(12.0), np.array([0, 0.5, 1, 1, 1, 2, 3, 4])
     expected = 0.0

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ranvier.analysis.delays import mean_delays, permuted_delays
 from ranvier.cli import main
 from ranvier.data import SpikeDataset, write_recording
 from ranvier.network import Decoding, Input, Layer, Network
-from ranvier.recipes.config import Config
-from ranvier.recipes.probe import probe
+from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.probe import probe, read_control
 from ranvier.recipes.train_run import train
+from ranvier.runs import read_probe
 from tests.networks import chained, dense, dense_layer
 
-from .conftest import Quiet
+from .conftest import Quiet, write_small_recording
 
 GAP = 15
 
@@ -107,6 +109,71 @@ def test_the_command_tells_and_draws(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
     assert main(call) == 0
     assert "clips backwards" in capsys.readouterr().out
+
+
+def test_a_control_says_what_learning_is_worth() -> None:
+    learned, fixed = order_detectors(), order_detectors()
+    object.__setattr__(dense(fixed.layers[0]), "delay_steps", np.array([[[GAP, 0, 3], [2, 5, 3]]], np.int16))
+    data = pairs()
+    plain = probe(learned, data, np.arange(60))
+    found = probe(learned, data, np.arange(60), control=fixed)
+    assert found[: len(plain)] == plain
+    control, permuted = found[len(plain) :]
+    assert [one.kind for one in (control, permuted)] == ["control", "control"]
+    alone = probe(fixed, data, np.arange(60))
+    assert (control.accuracy, permuted.accuracy) == (alone[0].accuracy, alone[1].accuracy)
+    assert permuted.gain is None
+    gain = control.gain
+    assert gain is not None
+    # the second class has no detector, and where none fires the first is said
+    assert gain.value == pytest.approx(1.0 - control.accuracy.value) == pytest.approx(0.5)
+    apart = np.arange(60) % 2
+    interval = stats.ttest_rel(apart, np.zeros(60)).confidence_interval()
+    assert (gain.low, gain.high) == pytest.approx((interval.low, interval.high))
+    same = probe(learned, data, np.arange(60), control=learned)[-2].gain
+    assert same is not None
+    assert (same.value, same.low, same.high) == (0.0, None, None)
+
+
+def test_the_control_of_a_run_is_its_twin_with_fixed_delays(
+    small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, fixed = tmp_path / "run", tmp_path / "fixed"
+    train(small(), run, Quiet())
+    twin = small(model__delays="fixed", name="twin", train__device="cpu")
+    result = train(twin, fixed, Quiet())
+    assert main(["probe", str(run), "--control", str(fixed), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    kept = read_probe(run)
+    assert kept is not None
+    assert told["control"] == kept.control == str(fixed)
+    assert [one["kind"] for one in told["probes"]].count("control") == 2
+    control = next(one for one in told["probes"] if one["gain"])
+    assert control["accuracy"]["correct"] == result.accuracy["validation"].correct
+    whole = told["probes"][0]["accuracy"]["value"]
+    assert control["gain"]["value"] == pytest.approx(whole - control["accuracy"]["value"])
+    assert (run / "probe.png").exists()
+    assert main(["probe", str(run), "--control", str(fixed)]) == 0
+    assert f"learned over fixed delays: {100 * control['gain']['value']:+.1f} points" in capsys.readouterr().out
+    for name, changes, message in (
+        ("seed", {"train__seed": "1"}, "has train.seed = 1, .* has 0"),
+        ("tau", {"model__tau_ms": "20"}, "has model.tau_ms = 20.0, .* has 10.05"),
+    ):
+        train(small(model__delays="fixed", **changes), tmp_path / name, Quiet())
+        with pytest.raises(ConfigError, match=f"^--control: .*{name} {message}"):
+            read_control(run, tmp_path / name)
+    with pytest.raises(ConfigError, match=r"^--control: .*run has model\.delays = learned \(fixed allowed\)"):
+        read_control(run, run)
+    with pytest.raises(ConfigError, match=r"^--control: .*fixed has model\.delays = fixed \(learned allowed\)"):
+        read_control(fixed, fixed)
+    with pytest.raises(ConfigError, match=r"^--control: .*nowhere is no run's folder"):
+        read_control(run, tmp_path / "nowhere")
+    other = tmp_path / "other"
+    other.mkdir()
+    write_small_recording(other / "shd_train.h5", 90, 1)
+    train(small(model__delays="fixed", data__root=str(other)), tmp_path / "elsewhere", Quiet())
+    with pytest.raises(ConfigError, match=r"elsewhere was trained on other data than"):
+        read_control(run, tmp_path / "elsewhere")
 
 
 def test_a_run_is_probed_on_clips_it_was_not_trained_on(

@@ -120,13 +120,14 @@ def plot_probe(probes: Sequence[ProbeResult], chance: float) -> Figure:
     """Accuracy under each disturbance, with its interval: single ones as bars, jitter and deletion as curves.
 
     Args:
-        probes: the undisturbed network, and each disturbance.
+        probes: the undisturbed network, each disturbance, and the control where there is one, in blue.
         chance: accuracy of guessing, in [0, 1].
     """
-    figure, axes = _figure(1, 3, 11.0, 3.6, sharey=True, width_ratios=(1.4, 1, 1))
     single = [one for one in probes if one.amount is None]
+    wider = 0.8 * sum(one.kind == "control" for one in single)
+    figure, axes = _figure(1, 3, 11.0 + wider, 3.6, sharey=True, width_ratios=(1.4 + 0.3 * wider, 1, 1))
     value, error = _percent([one.accuracy for one in single])
-    colours = [_AFTER if one.kind == "nothing" else _BEFORE for one in single]
+    colours = [{"nothing": _AFTER, "control": _INK}.get(one.kind, _BEFORE) for one in single]
     axes[0, 0].bar(range(len(single)), value, yerr=error, color=colours, capsize=3)
     axes[0, 0].set_xticks(range(len(single)), [textwrap.fill(one.name, 14) for one in single], fontsize=8)
     axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))

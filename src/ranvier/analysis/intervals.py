@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.runs import Accuracy, OverSpeakers
+from ranvier.runs import Accuracy, OverSpeakers, ProbeResult
 
 _ROUNDING = 1e-9  # accuracies that differ at all do so by far more
 
@@ -76,3 +76,15 @@ def speaker_interval(shares: Iterable[float]) -> OverSpeakers:
     if mean.half:
         low, high = max(0.0, mean.value - mean.half), min(1.0, mean.value + mean.half)
     return OverSpeakers(value=mean.value, low=low, high=high, speakers=mean.count)
+
+
+def describe_gain(probes: Iterable[ProbeResult]) -> str | None:
+    """What learning the delays is worth, in a line; None where a probe had no control."""
+    for one in probes:
+        if one.gain is not None:
+            gain = one.gain
+            interval = "no clip in which they differ" if not gain.value else "no interval"
+            if gain.low is not None and gain.high is not None:
+                interval = f"95% interval {100 * gain.low:+.1f} ... {100 * gain.high:+.1f}, clip by clip"
+            return f"learned over fixed delays: {100 * gain.value:+.1f} points ({interval})"
+    return None

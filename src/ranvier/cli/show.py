@@ -244,8 +244,12 @@ def show_sweep(sweep: Sweep, results: Sequence[TrialResult]) -> None:
 
 def show_probe(found: Sequence[ProbeResult], what: str, figure: Path | None) -> None:
     """A network's accuracy under each disturbance."""
+    from ranvier.analysis.intervals import describe_gain
+
     console = Console()
     console.print(accuracy_table(what, [(result.name, result.accuracy) for result in found]))
+    if (gain := describe_gain(found)) is not None:
+        print_line(console, gain)
     if figure is not None:
         print_line(console, f"figure: {figure}")
 

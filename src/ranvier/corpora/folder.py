@@ -18,13 +18,15 @@ from ranvier.corpora.held_out import HeldOut, speaker_numbers
 from ranvier.corpora.section import Names, OptionalText
 from ranvier.corpora.splits import Splits
 from ranvier.data.cache import cache_folder, cache_lock
+from ranvier.data.camera import Camera
 from ranvier.data.dataset import SpikeDataset
 from ranvier.data.event_files import find_event_files
-from ranvier.data.hdf5 import read_left_out
+from ranvier.data.events import Grid
+from ranvier.data.hdf5 import read_left_out, read_recording
 from ranvier.data.recording import Recording
 from ranvier.data.split import split_clips
 from ranvier.data.subset import Subset, speaker_name
-from ranvier.errors import ConfigError
+from ranvier.errors import ConfigError, RuleError
 from ranvier.names import natural_order
 
 
@@ -47,6 +49,12 @@ class LabelledFolder(HeldOut):
     speaker_pattern: OptionalText = Field(
         None, description="regular expression that finds the speaker in a sound file's path"
     )
+    camera: OptionalText = Field(
+        None,
+        description="size of an event camera, WIDTHxHEIGHT pixels, whose events (t, x, y, p) the files hold (.npz or "
+        ".npy, a clip each, in a folder per class): pool x pool pixels of a polarity are an input; none for other data",
+    )
+    merge_polarities: bool = Field(False, description="a camera's brighter and darker pixels are the same inputs")
     ear: EarForm = Field(
         "clip",
         description="which ear encodes a folder of sound: that of whole clips, or streaming, for a network that is to "
@@ -63,13 +71,43 @@ class LabelledFolder(HeldOut):
         return self.model_copy(update={"validation": "speakers", "validation_speakers": (name,)})
 
     def check(self) -> None:
-        """Refuse an ear whose settings nobody knows."""
+        """Refuse an ear whose settings nobody knows, and a camera that does not fit."""
         super().check()
+        if self._camera() is not None:
+            if self.channels is not None:
+                raise ConfigError(f"data.channels: {self.channels} is not allowed with data.camera (none)")
+            if self.time_unit == "recording":
+                raise ConfigError("data.time_unit: recording is not allowed with data.camera (s, ms, us)")
+        elif self.merge_polarities:
+            raise ConfigError("data.merge_polarities: true is not allowed without data.camera (false)")
         if self.ear == "custom" and self.root is not None and Path(self.root).is_dir():
             raise ConfigError("data.ear: custom is not allowed for a folder of sound (clip, streaming)")
 
+    def _camera(self) -> Camera | None:
+        try:
+            return None if self.camera is None else Camera.of(self.camera, pool=self.pool, merged=self.merge_polarities)
+        except RuleError as error:
+            field = "pool" if error.place == "pool" else "camera"
+            raise ConfigError(f"data.{field}", fault=error.fault) from None
+
+    def grid(self) -> Grid:
+        """As of every recording; of a camera an input for each block of pixels and polarity."""
+        camera = self._camera()
+        return super().grid() if camera is None else Grid(camera.channels, 1, self.dt_ms, self.alignment)
+
+    def read(self, file: Path, progress: Progress, *, classes: int | None = None) -> SpikeDataset:
+        """A recording on this grid."""
+        camera = self._camera()
+        if camera is None or self.time_unit == "recording":
+            return super().read(file, progress, classes=classes)
+        return read_recording(
+            file, self.grid(), classes=classes, time_unit=self.time_unit, camera=camera, progress=progress
+        )
+
     def resolved(self) -> Self:
         """With the channels and the ear that a recording names itself."""
+        if self.camera is not None:
+            return self
         data = super().resolved()
         if self.root is None or Path(self.root).is_dir():
             return data
@@ -143,7 +181,7 @@ class LabelledFolder(HeldOut):
         from ranvier.audio.sound_files import find_sounds
 
         patterns = (self.label_pattern, self.speaker_pattern)
-        if not root.is_dir() or _holds_events(root):
+        if not root.is_dir() or self.camera is not None or _holds_events(root):
             if patterns != (None, None):
                 raise ConfigError(f"data.label_pattern, data.speaker_pattern: mean nothing for a recording ({root})")
             return root

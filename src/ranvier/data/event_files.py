@@ -1,4 +1,4 @@
-"""Clips in files of their own: ``.npz``, ``.npy`` or ``.csv`` of events (t, x)."""
+"""Clips in files of their own: ``.npz``, ``.npy`` or ``.csv`` of events (t, x), or (t, x, y, p) of a camera."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranvier.data.camera import Camera
 from ranvier.data.dataset import DataError
 from ranvier.data.file_kind import file_kind
 
 SUFFIXES = (".npz", ".npy", ".csv")
 _TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
 _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
+_ROWS = ("y",)
+_POLARITIES = ("p", "pol", "polarity")
+_OF_CAMERA = ".npz or .npy of named t, x, y and p"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20
@@ -38,34 +42,37 @@ def find_event_files(folder: Path) -> tuple[list[Path], list[Path]]:
     return events, [path for path in files if path.suffix.lower() not in SUFFIXES]
 
 
-def read_events(path: Path) -> Events:
+def read_events(path: Path, camera: Camera | None = None) -> Events:
     """Times, in the file's own unit, and channels of one clip; what they may be is not looked at.
 
     Args:
         path: ``.npz`` (lauscher's ``arr_0`` [2, events], or arrays named t and x), ``.npy`` ([events, 2], [2, events],
-            or structured with t and x) or text with t and x in each line, separated by commas.
+            or structured with t and x) or text with t and x in each line, separated by commas. Of a camera: arrays
+            named t, x, y and p, or structured with these.
+        camera: whose pixels are the channels; None: x is the channel, and there is no y but zeros.
 
     Raises:
         DataError: it is none of these; the message does not name the file.
         OSError: it cannot be read.
     """
     kind, what = file_kind(path)
-    if kind == "text":
+    if kind == "text" and camera is None:
         return _read_text(path)
     try:
         if kind == "npy":
             with path.open("rb") as file:
-                return _pair(_array(file, path.stat().st_size))
+                return _pair(_array(file, path.stat().st_size), camera)
         if kind == "npz":
-            return _read_npz(path)
+            return _read_npz(path, camera)
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"not a whole NumPy file ({' '.join(str(error).split())[:300]})") from None
-    raise DataError(f"{'' if kind == 'unknown' else 'is '}{what} (.npz, .npy or .csv of events allowed)")
+    allowed = ".npz, .npy or .csv of events" if camera is None else _OF_CAMERA
+    raise DataError(f"{'' if kind == 'unknown' else 'is '}{what} ({allowed} allowed)")
 
 
-def _read_npz(path: Path) -> Events:
+def _read_npz(path: Path, camera: Camera | None) -> Events:
     most = path.stat().st_size * _MOST_PACKED + _SMALL
     with zipfile.ZipFile(path) as archive:
         arrays = {}
@@ -75,8 +82,8 @@ def _read_npz(path: Path) -> Events:
             with archive.open(member) as file:
                 arrays[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
     if len(arrays) == 1:
-        return _pair(next(iter(arrays.values())))
-    return _named(arrays, list(arrays))
+        return _pair(next(iter(arrays.values())), camera)
+    return _named(arrays, list(arrays), camera)
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:
@@ -97,9 +104,11 @@ def _array(file: IO[bytes], size: int) -> NDArray[Any]:
     return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _pair(array: NDArray[Any]) -> Events:
+def _pair(array: NDArray[Any], camera: Camera | None) -> Events:
     if array.dtype.names is not None and array.ndim == 1:
-        return _named(array, array.dtype.names)
+        return _named(array, array.dtype.names, camera)
+    if camera is not None:
+        raise DataError(f"holds {array.dtype} of shape {array.shape} ({_OF_CAMERA} allowed)")
     if array.dtype.kind not in "iuf" or array.ndim != 2 or 2 not in array.shape:
         frames = "; dense frames? make events of them" if array.ndim == 2 and array.size > 4 else ""
         raise DataError(f"holds {array.dtype} of shape {array.shape} ({_ALLOWED} allowed{frames})")
@@ -114,15 +123,30 @@ def _pair(array: NDArray[Any]) -> Events:
     return _native(layouts[0][0]), _whole(layouts[0][1])
 
 
-def _named(arrays: Any, names: Sequence[str]) -> Events:
-    found = [[name for name in names if name.lower() in known] for known in (_TIMES, _CHANNELS)]
-    if any(len(name) != 1 for name in found):
-        raise DataError(f"holds {', '.join(names[:8])} ({_ALLOWED} allowed)")
-    times, channels = (np.asarray(arrays[name[0]]) for name in found)
-    for name, values in zip(found, (times, channels), strict=True):
+def _named(arrays: Any, names: Sequence[str], camera: Camera | None) -> Events:
+    known = (_TIMES, _CHANNELS, _ROWS, _POLARITIES)
+    found = [[name for name in names if name.lower() in some] for some in known]
+    needed = (1, 1) if camera is None else (1, 1, 1, *(() if camera.merged else (1,)))
+    if any(len(name) != count for name, count in zip(found, needed, strict=False)):
+        raise DataError(f"holds {', '.join(names[:8])} ({_ALLOWED if camera is None else _OF_CAMERA} allowed)")
+    columns = [np.asarray(arrays[name[0]]) for name in found if len(name) == 1]
+    columns = [values.astype(np.uint8) if values.dtype.kind == "b" else values for values in columns]
+    labelled = dict(zip((name[0] for name in found if len(name) == 1), columns, strict=True))
+    for name, values in labelled.items():
         if values.ndim != 1 or values.dtype.kind not in "iuf":
-            raise DataError(f"{name[0]} is {values.dtype} of shape {values.shape} (one number per event allowed)")
-    return _native(times), _whole(channels)
+            raise DataError(f"{name} is {values.dtype} of shape {values.shape} (one number per event allowed)")
+    if len({len(values) for values in columns}) > 1:
+        sizes = ", ".join(f"{len(values)} {name}" for name, values in labelled.items())
+        raise DataError(f"holds {sizes} (one of each per event allowed)")
+    times, x, y, p = (labelled[name[0]] if len(name) == 1 else None for name in found)
+    assert times is not None
+    assert x is not None
+    if camera is not None:
+        assert y is not None
+        return _native(times), camera.units(_whole(x), _whole(y), None if p is None else _whole(p))
+    if y is not None and y.any():
+        raise DataError("has a second coordinate y (of a camera: data.camera = WIDTHxHEIGHT in the recipe folder)")
+    return _native(times), _whole(x)
 
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:

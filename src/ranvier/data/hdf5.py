@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.cache import load_cached, store_cached
+from ranvier.data.camera import Camera
 from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.file_kind import file_kind
@@ -58,6 +60,7 @@ def read_recording(
     *,
     classes: int | None = None,
     time_unit: TimeUnit | None = None,
+    camera: Camera | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SpikeDataset:
@@ -70,6 +73,8 @@ def read_recording(
         classes: number of classes, where the file does not name them; None takes the file's names or largest label.
         time_unit: unit of the times, ``s``, ``ms`` or ``us``; None takes what the file says (attribute ``time_unit``),
             else seconds, and refuses clips of more than 60 s.
+        camera: whose pixels are the channels of clips of events (t, x, y, p), see :class:`ranvier.data.camera.Camera`;
+            None for other recordings.
         cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips read, clips in all).
 
@@ -83,8 +88,12 @@ def read_recording(
     """
     path = Path(path)
     # the class of a clip in a file of its own is its folder's name, which its content does not give
-    if not (path.is_file() and file_kind(path)[0] in ("hdf5", "gzip")):
-        return _read(path, grid, classes, time_unit, cache, progress)
+    packed = path.is_file() and file_kind(path)[0] in ("hdf5", "gzip")
+    if camera is not None and packed:
+        raise DataError(path, fault="is no file of a camera's events (.npz or .npy, or a folder of them, allowed)")
+    if not packed:
+        recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+        return _read(replace(recording, camera=camera), grid, progress)
     settings = [classes, time_unit]
     dataset = load_cached(path, grid, settings, cache)
     if dataset is not None:
@@ -104,18 +113,10 @@ def read_recording(
             speaker_names=np.array(recording.speaker_names, np.str_),
         )
     dataset = load_cached(path, grid, settings, cache)
-    return _read(path, grid, classes, time_unit, cache, progress) if dataset is None else dataset
+    return _read(recording, grid, progress) if dataset is None else dataset
 
 
-def _read(
-    path: Path,
-    grid: Grid,
-    classes: int | None,
-    time_unit: TimeUnit | None,
-    cache: str | os.PathLike[str] | None,
-    progress: Callable[[int, int], None] | None,
-) -> SpikeDataset:
-    recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+def _read(recording: Recording, grid: Grid, progress: Callable[[int, int], None] | None) -> SpikeDataset:
     labels = recording.labelled()
     return SpikeDataset.pack(
         list(_counted(recording, grid, progress)),

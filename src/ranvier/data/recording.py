@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.cache import unpacked
+from ranvier.data.camera import Camera
 from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
 from ranvier.data.event_files import SUFFIXES, find_event_files, read_events
@@ -57,6 +58,7 @@ class Recording:
         channels: channels that it is read with; units lie in [0, channels).
         time_unit: of its times; None where nobody says, which means seconds.
         faults: what is wrong with all this; of the spikes see :class:`Clips`.
+        camera: whose pixels are the channels of event files (t, x, y, p); None: x is the channel.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class Recording:
     time_unit: TimeUnit | None
     faults: tuple[Fault, ...]
     _source: Path | tuple[Path, ...]
+    camera: Camera | None = None
 
     @classmethod
     def open(
@@ -201,7 +204,7 @@ class Recording:
     def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
         for number, file in enumerate(files):
             try:
-                times, units = read_events(file)
+                times, units = read_events(file, self.camera)
             except (DataError, OSError) as error:
                 where = "" if file == self.path else f"{file.relative_to(self.path).as_posix()}: "
                 fault = Fault(f"{where}{error}", "files")

@@ -4,7 +4,7 @@ from ranvier.runs.accuracy import Accuracy, OverSpeakers, SplitAccuracy
 from ranvier.runs.evaluation_record import EvaluationRecord, Example, read_record, write_record
 from ranvier.runs.folder import BusyError, check_folder, free_folder, make_folder, read_values, run_lock, write_values
 from ranvier.runs.metrics import EpochRow, append_metrics, keep_metrics, read_metrics
-from ranvier.runs.probe import ProbeRecord, ProbeResult, network_hash, read_probe, write_probe
+from ranvier.runs.probe import Gain, ProbeRecord, ProbeResult, network_hash, read_probe, write_probe
 from ranvier.runs.result import ComparedTraining, DelaysFound, InitFrom, RunResult, read_result, write_result
 from ranvier.runs.run import Run, read_run
 from ranvier.runs.versioned import RunError
@@ -17,6 +17,7 @@ __all__ = [
     "EpochRow",
     "EvaluationRecord",
     "Example",
+    "Gain",
     "InitFrom",
     "OverSpeakers",
     "ProbeRecord",

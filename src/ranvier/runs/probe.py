@@ -13,20 +13,36 @@ from ranvier.runs.versioned import RunError, parse_versioned
 VERSION = 1
 
 
+class Gain(Record):
+    """How much more accurate a network is than another on the same clips.
+
+    Attributes:
+        value: difference of the accuracies, in [-1, 1].
+        low, high: its 95% interval, Student's t of the differences clip by clip; None where all clips agree.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 class ProbeResult(Record):
-    """Accuracy under one disturbance.
+    """Accuracy under one disturbance, or of the control.
 
     Attributes:
         name: what was done, in words.
-        kind: ``nothing``, ``delays``, ``order``, ``counts``, ``jitter`` or ``deletion``.
+        kind: ``nothing``, ``delays``, ``order``, ``counts``, ``jitter`` or ``deletion``; ``control``: of the network
+            that was trained with fixed delays.
         amount: of a jitter in ms, of a deletion the share; else None.
         accuracy: with its interval.
+        gain: of the undisturbed control, how much more accurate the network with learned delays is; else None.
     """
 
     name: str
-    kind: Literal["nothing", "delays", "order", "counts", "jitter", "deletion"]
+    kind: Literal["nothing", "delays", "order", "counts", "jitter", "deletion", "control"]
     amount: float | None = None
     accuracy: Accuracy
+    gain: Gain | None = None
 
 
 class ProbeRecord(Record):
@@ -37,6 +53,7 @@ class ProbeRecord(Record):
         network: SHA-256 of the network's file.
         data: the clips, in words.
         seed: of all that was drawn.
+        control: folder of the run with fixed delays; None without one.
         results: undisturbed first.
     """
 
@@ -44,6 +61,7 @@ class ProbeRecord(Record):
     network: str
     data: str
     seed: int
+    control: str | None = None
     results: tuple[ProbeResult, ...]
 
 

@@ -116,10 +116,12 @@ def accuracy_rows(report: RunReport) -> Iterator[AccuracyRow]:
 
 
 def probe_rows(report: RunReport) -> list[AccuracyRow]:
-    """The undisturbed network first, then in grey each disturbance."""
+    """The undisturbed network first, then in grey each disturbance, and the control if there was one."""
     results = () if report.probe is None else report.probe.results
     return [
-        AccuracyRow(one.name, one.accuracy, depth=int(one.kind != "nothing"), muted=one.kind != "nothing")
+        AccuracyRow(
+            one.name, one.accuracy, depth=int(one.kind != "nothing" and one.gain is None), muted=one.kind != "nothing"
+        )
         for one in results
     ]
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import ranvier
+from ranvier.analysis.intervals import describe_gain
 from ranvier.analysis.report import accuracy, run_report
 from ranvier.analysis.report.comparison import compare
 from ranvier.analysis.report.drawings import MOST_CLASSES, STRONGEST, drawings, evenly
@@ -86,6 +87,7 @@ def _environment() -> Environment:
         "accuracy_rows": accuracy.accuracy_rows,
         "class_rows": class_rows,
         "counts_at": _counts_at,
+        "describe_gain": describe_gain,
         "epoch_rows": _epoch_rows,
         "last_accuracy": accuracy.last_accuracy,
         "layer_names": run_report.layer_names,
