@@ -45,6 +45,11 @@ class _Spike(torch.autograd.Function):
         return grad * _DERIVATIVES[ctx.surrogate](u, ctx.alpha), None, None
 
 
+def surrogate_slope(u: Tensor, surrogate: str, alpha: float) -> Tensor:
+    """The derivative that :func:`spike` has backward; arguments as there."""
+    return _DERIVATIVES[surrogate](u, alpha)
+
+
 def check_surrogate(surrogate: str, alpha: float) -> None:
     """Raise ValueError unless the surrogate is known and alpha above 0."""
     if surrogate not in _DERIVATIVES:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranvier.ops.dense import spectral
 from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread, scalar
+from ranvier.ops.surrogate import surrogate_slope
 
 KINDS = ("synaptic", "axonal", "dendritic")
 """What a delay belongs to; by number in scan_cpu."""
@@ -102,17 +103,18 @@ def recurrent_lif_scan_backward(
     total = grad_spikes.clone(memory_format=torch.contiguous_format)  # and what comes through the recurrence
     to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), torch.empty(state.shape, dtype=state.dtype)
     grad_sent = torch.empty(sent.shape if kind != "synaptic" else (0, 0, 0), dtype=voltage.dtype)
-    form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
+    slope = surrogate_slope(voltage - threshold, surrogate, alpha)
     by_lag = taps.permute(2, 0, 1) if kind == "synaptic" else taps.t().unsqueeze(1)
     matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
-    inputs = arrays(matrix, by_lag, gain, total, grad_end, voltage, decay, threshold)
+    inputs = arrays(matrix, by_lag, gain, total, grad_end, slope, voltage, decay, threshold)
     outputs = arrays(to_current, grad_sent, to_state)
     with one_blas_thread():
-        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *form, *outputs)
+        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *outputs)
     to_weight, to_taps = _to_weight_and_taps(kind, taps, gain, spikes, sent, to_current, grad_sent)
     to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
     if parameters:
         inputs = arrays(total, to_current, voltage, threshold, state)
+        form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
         in_parallel(lif_parameters_backward, voltage.shape[1], *inputs, *form, *arrays(to_decay, to_threshold))
     return to_current, to_weight, to_taps, to_decay.sum(0), to_threshold.sum(0), to_state
 

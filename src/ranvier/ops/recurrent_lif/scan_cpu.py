@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.compiled import compiled
-from ranvier.ops.lif.scan_cpu import surrogate_slope
 
 Array = NDArray[np.floating]
 SYNAPTIC, AXONAL, DENDRITIC = 0, 1, 2
@@ -109,25 +108,24 @@ def _add_scaled(total: Array, x: Array, scale: Array) -> None:
 
 @compiled
 def _back(
-    grad_spikes: Array, carry: Array, voltage: Array, decay: Array, threshold: Array,
-    surrogate: int, alpha: np.floating, steep: np.floating, grad_current: Array,
+    grad_spikes: Array, carry: Array, slope: Array, voltage: Array, decay: Array, threshold: Array,
+    grad_current: Array,
 ) -> None:  # fmt: skip
     """One time step of ops/lif backward, all ``[batch, neuron]``."""
     zero = voltage.dtype.type(0)
     for clip in range(len(voltage)):
         for j in range(voltage.shape[1]):
-            v = voltage[clip, j]
-            through = grad_spikes[clip, j] * surrogate_slope(v - threshold[j], surrogate, alpha, steep)
-            grad_v = through + (zero if v >= threshold[j] else carry[clip, j])
+            through = grad_spikes[clip, j] * slope[clip, j]
+            grad_v = through + (zero if voltage[clip, j] >= threshold[j] else carry[clip, j])
             grad_current[clip, j] = grad_v
             carry[clip, j] = decay[j] * grad_v
 
 
 @compiled
 def backward(
-    kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, grad_end: Array, voltage: Array,
-    decay: Array, threshold: Array, surrogate: int, alpha: np.floating, steep: np.floating,
-    grad_current: Array, grad_sent: Array, grad_state: Array, start: int, stop: int,
+    kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, grad_end: Array, slope: Array,
+    voltage: Array, decay: Array, threshold: Array, grad_current: Array, grad_sent: Array, grad_state: Array,
+    start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients to current and state, and to what was ``sent``; ``grad_spikes`` gets what comes through the recurrence.
 
@@ -152,8 +150,7 @@ def backward(
             np.dot(grad_sent[t, own], weight, back)
             grad_spikes[t, own] += gain[own] * back
         _back(
-            grad_spikes[t, own], grad_state[own], voltage[t, own], decay, threshold, surrogate, alpha, steep,
-            grad_current[t, own],
+            grad_spikes[t, own], grad_state[own], slope[t, own], voltage[t, own], decay, threshold, grad_current[t, own]
         )  # fmt: skip
         if kind == AXONAL:
             np.dot(grad_current[t, own], weight, grad_sent[t, own])
