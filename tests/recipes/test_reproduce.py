@@ -195,7 +195,10 @@ def test_a_table_may_be_continued_with_a_tracker(table: Path, tmp_path: Path) ->
     small = dict(s.split("=") for s in SMALL[1::2])
     (first, _) = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides=small)
     make_folder(first.folder, config_values(first.config), force=False)
-    plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "tracker": "tensorboard"})
+    tracked = plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "tracker": "tensorboard"})
+    assert (tracked[0].folder, [run.config.tracker for run in tracked]) == (first.folder, ["tensorboard"] * 2)
+    with pytest.raises(ConfigError, match=r"train\.epochs = 3, not 7"):
+        plan(load_table(str(table)), tmp_path / "out", seeds=1, overrides={**small, "train.epochs": "7"})
 
 
 def test_seen_speakers_have_a_column(
