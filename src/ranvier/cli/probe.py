@@ -16,7 +16,7 @@ def add_probe(commands: Any) -> None:
         "probe",
         help="does a network use its delays, and the timing of its input?",
         description="Accuracy of a frozen network with its delays permuted or made equal, with its clips backwards, "
-        "with equal counts in all channels, and with events jittered or dropped: a table and a figure. Of a run it "
+        "with equal counts in all channels, and with events moved or deleted: a table and a figure. Of a run it "
         "keeps them in its folder (probe.json), and ranvier report shows them.",
         allow_abbrev=False,
     )
