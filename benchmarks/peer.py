@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ranvier.models import Stack
 from ranvier.nn import class_scores
-from ranvier.ops.lif import reference
+from ranvier.ops.integrator.reference import leaky_integrator
+from ranvier.ops.lif.reference import lif
 
 try:
     from spikingjelly.activation_based import neuron, surrogate
@@ -27,8 +28,8 @@ class PlainLIF(nn.Module):
 
     def forward(self, current: Tensor) -> Tensor:
         if self.silent:
-            return reference.leaky_integrator(current, self.decay, None)[0]
-        return reference.lif(current, self.decay, torch.ones_like(self.decay), None, surrogate="arctan", alpha=5.0)[0]
+            return leaky_integrator(current, self.decay, None)[0]
+        return lif(current, self.decay, torch.ones_like(self.decay), None, surrogate="arctan", alpha=5.0)[0]
 
 
 class JellyLIF(nn.Module):
@@ -82,9 +83,9 @@ class Peer(nn.Module):
         return current
 
     def scores(self, x: Tensor) -> Tensor:
-        for delay, norm, lif in zip(self.delays, self.norms, self.neurons, strict=False):
+        for delay, norm, neurons in zip(self.delays, self.norms, self.neurons, strict=False):
             current = self._delayed(delay, x)
-            x = lif(norm(current.flatten(0, 1)).view_as(current))
+            x = neurons(norm(current.flatten(0, 1)).view_as(current))
             # one mask per clip and neuron, as SpikingJelly's multi-step dropout draws it
             x = x * F.dropout(x.new_ones(x.shape[1:]), self.dropout, training=self.training)
         return class_scores(self.neurons[-1](self._delayed(self.delays[-1], x)))

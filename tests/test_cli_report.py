@@ -151,7 +151,7 @@ def test_watch_tells_the_end(work: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["watch", "run"]) == 0
     said = capsys.readouterr().out
     assert "digits: finished, test 75.0% (clips' interval 60.0 ... 85.0%)" in said
-    assert "mean spikes per neuron and clip: layer 1 3.25, layer 2 1.50" in said
+    assert "layer 1 3.25, layer 2 1.50" in said
     assert "left" not in said
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ranvier import load_network
 from ranvier.export import ExportError
 from ranvier.network import Decoding, Input, Network, quantize
-from tests.engine.drawn import draw, draw_clip
+from tests.drawn import draw, draw_clip
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE
@@ -92,10 +92,10 @@ CASES: dict[str, Network] = {
     "two synapses a pair": tiny(3, 2, synapses=2),
     "more than 32,767 spikes": loud(),
     **{f"chain {seed}": draw(seed) for seed in (0, 2, 4, 5, 7, 8)},
-    **{f"loops {seed}": draw(seed, loops=True) for seed in (10, 12, 15)},
+    **{f"loops {seed}": draw(seed, loops=True) for seed in (15, 17, 18)},
     **{f"traces {seed}": draw(seed, traces=True) for seed in (20, 22, 24)},
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
-    **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (41, 43, 44)},
+    **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (44, 45, 50)},
 }
 
 

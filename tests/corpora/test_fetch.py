@@ -479,8 +479,8 @@ def test_a_recording_made_anew_is_not_taken_for_the_published_one(
 
 def test_only_folders_that_are_named_are_looked_into(root: Path, tmp_path: Path, recorded: bytes) -> None:
     (tmp_path / "work" / "shd_train.h5").write_bytes(recorded)
-    refused(root, nearby=[tmp_path / "home"])
-    get(root, nearby=[tmp_path / "work"])
+    assert "could not be fetched" in refused(root, nearby=[tmp_path / "home"])
+    assert get(root, nearby=[tmp_path / "work"]).samefile(tmp_path / "work" / "shd_train.h5")
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ranvier.engine import Engine, cost
 from ranvier.engine.cost import weight_bits
 from ranvier.network import Decoding, Dense, Input, Network, quantize
-from tests.engine.drawn import draw, draw_clip
+from tests.drawn import draw, draw_clip
 from tests.networks import chained, changed, dense, dense_layer
 
 

@@ -178,7 +178,7 @@ def test_a_dense_form_that_does_not_fit_is_refused(events: Any) -> None:
 
 def test_no_torch_on_this_path() -> None:
     code = "import sys; sys.modules['torch'] = None; import ranvier.engine, ranvier.network, ranvier.recipes.evaluation"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("axis", [1, 2])

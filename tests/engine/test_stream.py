@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.engine import Engine, Run
 from ranvier.network import Decoding, Input, Network
-from tests.engine.drawn import connection, draw, draw_clip, layer
+from tests.drawn import Floats, Integers, connection, draw, draw_clip
 from tests.engine.plain import integer_scores, run_plain
 
 KINDS = st.fixed_dictionaries({"integer": st.booleans(), "loops": st.booleans(), "traces": st.booleans()}).filter(
@@ -113,11 +113,10 @@ def test_an_error_in_one_of_many_clips_comes_out() -> None:
 @pytest.mark.parametrize("integer", [False, True])
 def test_a_step_allocates_no_array(integer: bool) -> None:
     generator = np.random.default_rng(0)
-    wide = [
-        connection(generator, *of, integer=integer) for of in (("input", (1, 2000, 50)), ("hidden_1", (1, 2, 2000)))
-    ]
+    numbers = (Integers if integer else Floats)(generator)
+    wide = [connection(numbers, *of) for of in (("input", (1, 2000, 50)), ("hidden_1", (1, 2, 2000)))]
     layers = [
-        layer(generator, name, (one,), one.targets, integer=integer, trace=None)
+        numbers.layer(name, [one], last=name == "readout")
         for name, one in zip(("hidden_1", "readout"), wide, strict=True)
     ]
     stream = Engine(Network(5.0, tuple(layers), ("a", "b"), Input(50), Decoding())).stream()

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.engine import Engine
 from ranvier.export import targets
 from ranvier.network import Network
-from tests.export.generated import chain, clips, recurrent, rough
+from tests.drawn import chain, clips, recurrent, rough
 
 NETWORKS = {
     "chain": chain(0),

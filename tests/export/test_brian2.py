@@ -16,7 +16,7 @@ import pytest
 
 from ranvier.export import ExportError, targets, to_brian2
 from ranvier.network import Network
-from tests.export.generated import chain, recurrent
+from tests.drawn import chain, recurrent
 from tests.export.scripts import NETWORKS, same_as_the_engine
 
 PYTHON = os.environ.get("RANVIER_TEST_BRIAN2", sys.executable)

@@ -31,9 +31,9 @@ from ranvier.network import (
     WeightBits,
     quantize,
 )
+from tests.drawn import CHAIN, RECURRENT, SKIP, draw_wired, every_distance
 from tests.engine.plain import integer_scores, run_plain
 from tests.export.c_program import DEVICE, HERE, Printed, run_here
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, Draw, every_distance
 from tests.networks import changed
 from tests.parity import CLOSE, first_margins
 
@@ -50,15 +50,6 @@ DRAWS: list[dict[str, Any]] = [
     {"wires": SKIP, "axis": 1},
     {"wires": SKIP, "axis": 2, "synapses": 2},
 ]
-
-
-def drawn(
-    seed: int, *, integer: bool, largest: int = 127, steps: int = 1, **case: Any
-) -> tuple[Network, list[NDArray[Any]]]:
-    kind = {name: case.pop(name) for name in ("synapses", "axis") if name in case}
-    draw = Draw(seed, integer=integer, largest=largest, steps=steps, **kind)
-    network = draw.network(**case)
-    return network, [draw.clip(40), draw.clip(1), draw.clip(25), np.zeros_like(draw.clip(3))]
 
 
 def in_integers(network: Network, clip: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[np.int64], list[int]]:
@@ -114,10 +105,10 @@ def raster(spikes: Any, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return made
 
 
-@pytest.mark.parametrize(("largest", "steps"), [(127, 1), (7, 1), (7, 16)])
+@pytest.mark.parametrize(("largest", "unit"), [(127, 1), (7, 1), (7, 16)])
 @pytest.mark.parametrize("number", range(len(DRAWS)))
-def test_integers_are_equal_to_the_bit(number: int, largest: int, steps: int, tmp_path: Path) -> None:
-    network, clips = drawn(number, integer=True, largest=largest, steps=steps, **DRAWS[number])
+def test_integers_are_equal_to_the_bit(number: int, largest: int, unit: int, tmp_path: Path) -> None:
+    network, clips = draw_wired(number, integer=True, largest=largest, unit=unit, **DRAWS[number])
     printed = run_here(network, clips, tmp_path)
     assert assert_integers(network, clips, printed) > 100
     assert ("uint8_t weight_" in (tmp_path / "net.c").read_text()) == (largest == 7)
@@ -127,7 +118,7 @@ def test_integers_are_equal_to_the_bit(number: int, largest: int, steps: int, tm
 @pytest.mark.parametrize("trace", [False, True])
 @pytest.mark.parametrize("number", range(len(DRAWS)))
 def test_floats_give_the_engines_spikes(number: int, trace: bool, tmp_path: Path) -> None:
-    network, clips = drawn(number, integer=False, trace=trace, **DRAWS[number])
+    network, clips = draw_wired(number, integer=False, trace=trace, **DRAWS[number])
     printed = run_here(network, clips, tmp_path)
     total, margins = assert_floats(network, clips, printed)
     assert total > 100
@@ -206,7 +197,7 @@ def test_every_distance_of_voltages_has_its_share(tmp_path: Path) -> None:
 
 
 def test_a_connection_without_synapses_and_a_layer_that_reaches_nothing(tmp_path: Path) -> None:
-    network, clips = drawn(0, integer=True, wires=CHAIN)
+    network, clips = draw_wired(0, integer=True, wires=CHAIN)
     silent = changed(network.layers[1], weight=np.zeros((1, 12, 17), np.int8))
     layers = (network.layers[0], silent, network.layers[2])
     network = replace(network, layers=layers)
@@ -222,7 +213,7 @@ def test_a_connection_without_synapses_and_a_layer_that_reaches_nothing(tmp_path
 
 def test_faults_have_codes_and_change_nothing(tmp_path: Path) -> None:
     for integer in (True, False):
-        network, _ = drawn(0, integer=integer, wires=RECURRENT)
+        network, _ = draw_wired(0, integer=integer, wires=RECURRENT)
         for file, text in to_c(network, "net").items():
             (tmp_path / file).write_text(text)
         defined = [] if integer else ["-DFLOATS"]
@@ -233,7 +224,7 @@ def test_faults_have_codes_and_change_nothing(tmp_path: Path) -> None:
 
 
 def test_an_integer_network_needs_no_library_but_memset(tmp_path: Path) -> None:
-    network, _ = drawn(0, integer=True, wires=RECURRENT)
+    network, _ = draw_wired(0, integer=True, wires=RECURRENT)
     (tmp_path / "net.c").write_text((code := to_c(network, "net"))["net.c"])
     (tmp_path / "net.h").write_text(code["net.h"])
     subprocess.run(["gcc", "-std=c99", "-O2", "-c", "net.c", "-o", "net.o"], cwd=tmp_path, check=True)
@@ -247,7 +238,7 @@ def test_an_integer_network_needs_no_library_but_memset(tmp_path: Path) -> None:
     [("digits", "digits"), ("My net-2!", "my_net_2"), ("2l", "network_2l"), ("math", "network_math")],
 )
 def test_names_are_made_fit(name: str, file: str) -> None:
-    network, _ = drawn(0, integer=True, wires=CHAIN)
+    network, _ = draw_wired(0, integer=True, wires=CHAIN)
     code = to_c(network, name)
     assert list(code) == [f"{file}.h", f"{file}.c"]
     assert f"#define {file.upper()}_STATE_BYTES {c_sizes(network).ram_bytes}\n" in code[f"{file}.h"]
@@ -257,7 +248,7 @@ def test_names_are_made_fit(name: str, file: str) -> None:
 @pytest.mark.parametrize("name", ["", "äü", "x" * 49])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ExportError, match="name"):
-        to_c(drawn(0, integer=True, wires=CHAIN)[0], name)
+        to_c(draw_wired(0, integer=True, wires=CHAIN)[0], name)
 
 
 def test_parts_that_c_does_not_know_are_named() -> None:
@@ -265,7 +256,7 @@ def test_parts_that_c_does_not_know_are_named() -> None:
         kind = "other"
 
     try:
-        network, _ = drawn(0, integer=False, wires=CHAIN)
+        network, _ = draw_wired(0, integer=False, wires=CHAIN)
         readout = network.layers[2]
         other = replace(readout, neuron=Other(readout.neuron.arrays()["decay"]))
         with pytest.raises(ExportError, match=r"layers\.2\.neuron: other"):
@@ -283,7 +274,7 @@ def test_parts_that_c_does_not_know_are_named() -> None:
 
 
 def test_the_target_writes_a_folder(tmp_path: Path) -> None:
-    network, _ = drawn(0, integer=True, wires=CHAIN)
+    network, _ = draw_wired(0, integer=True, wires=CHAIN)
     targets()["c"].write(network, tmp_path / "my-net")
     assert sorted(path.name for path in (tmp_path / "my-net").iterdir()) == ["my_net.c", "my_net.h"]
     assert (tmp_path / "my-net" / "my_net.c").read_text() == to_c(network, "my-net")["my_net.c"]

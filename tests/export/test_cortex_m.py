@@ -10,9 +10,9 @@ import pytest
 from ranvier import load_network
 from ranvier.export import c_sizes
 from ranvier.network import WeightBits, quantize
+from tests.drawn import RECURRENT, SKIP, draw_wired
 from tests.export.c_program import cross_compiler, run_cortex
-from tests.export.drawn import RECURRENT, SKIP
-from tests.export.test_c import assert_floats, assert_integers, drawn, packaged_clips
+from tests.export.test_c import assert_floats, assert_integers, packaged_clips
 from tests.networks import dense
 from tests.parity import CLOSE
 
@@ -26,7 +26,7 @@ MOST_CODE = 2048  # bytes, as CSizes says
 @pytest.mark.parametrize(("board", "level"), [("mps2-an385", "-Os"), ("mps2-an500", "-O2")])
 @pytest.mark.parametrize("largest", [127, 7])
 def test_integers_are_equal_to_the_bit(largest: int, board: str, level: str, tmp_path: Path) -> None:
-    network, clips = drawn(3, integer=True, largest=largest, wires=SKIP, tail="per_layer", synapses=2)
+    network, clips = draw_wired(3, integer=True, largest=largest, wires=SKIP, tail="per_layer", synapses=2)
     printed, sections = run_cortex(network, clips, tmp_path, board=board, level=level)
     assert assert_integers(network, clips, printed) > 100
     assert printed.state_bytes == c_sizes(network).ram_bytes
@@ -35,7 +35,7 @@ def test_integers_are_equal_to_the_bit(largest: int, board: str, level: str, tmp
 
 @pytest.mark.parametrize(("board", "level"), [("mps2-an385", "-Os"), ("mps2-an500", "-O2")])
 def test_floats_give_the_engines_spikes(board: str, level: str, tmp_path: Path) -> None:
-    network, clips = drawn(2, integer=False, wires=RECURRENT, trace=True)
+    network, clips = draw_wired(2, integer=False, wires=RECURRENT, trace=True)
     printed, _ = run_cortex(network, clips, tmp_path, board=board, level=level)
     total, margins = assert_floats(network, clips, printed)
     assert total > 100

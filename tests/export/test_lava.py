@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.export import ExportError, targets, to_lava
 from ranvier.network import Dense, IntegerLIF, Network
-from tests.export.generated import chain
+from tests.drawn import chain
 from tests.network.test_integer import network as integer_network
 
 NAMES = {"type", "shape", "inFeatures", "outFeatures", "weight", "delay", "bias", "neuron"}

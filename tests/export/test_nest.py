@@ -15,7 +15,7 @@ from ranvier.engine import Engine
 from ranvier.export import ExportError, targets
 from ranvier.export.nest import nest_arrays
 from ranvier.network import Network
-from tests.export.generated import chain, clips, recurrent
+from tests.drawn import chain, clips, recurrent
 from tests.export.scripts import NETWORKS, same_as_the_engine
 
 if find_spec("nest") is None:  # it is not imported here, where it would print and set signals
@@ -48,7 +48,7 @@ def test_what_nest_cannot_do_is_refused() -> None:
 
 def test_to_nest_returns_what_can_be_read(tmp_path: Path) -> None:
     code = (
-        "from ranvier.export import to_nest\nfrom tests.export.generated import recurrent\nimport nest\n"
+        "from ranvier.export import to_nest\nfrom tests.drawn import recurrent\nimport nest\n"
         "built = to_nest(recurrent(0, back=2))\n"
         "assert built.shifts == {'input': 0, 'output': 1, 'second': 2, 'readout': 3}, built.shifts\n"
         "assert [len(p) for p in built.populations.values()] == [6, 4, 2]\n"

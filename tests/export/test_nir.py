@@ -14,7 +14,8 @@ import pytest
 from ranvier import load_network
 from ranvier.export import ExportError, from_nir, targets, to_nir
 from ranvier.network import LIF, Decoding, Dense, Input, Integrator, Layer, Network, NetworkError, Trace
-from tests.export.generated import chain, connection, recurrent, same_network, same_spikes
+from tests.drawn import Exact, chain, connection, recurrent
+from tests.export.same import same_network, same_spikes
 from tests.network.test_integer import network as integer_network
 
 MADE = [
@@ -47,7 +48,10 @@ def test_decays_thresholds_and_weights_come_back_to_the_bit() -> None:
         LIF(decay, threshold),
     )
     last = Layer(
-        "b", (connection(generator, "a", 2, 200),), np.zeros(2, np.float32), Integrator(np.ones(2, np.float32))
+        "b",
+        (connection(Exact(generator), "a", (1, 2, 200)),),
+        np.zeros(2, np.float32),
+        Integrator(np.ones(2, np.float32)),
     )
     network = Network(0.1, (hidden, last), ("p", "q"), Input(3), Decoding())
     graph = to_nir(network)

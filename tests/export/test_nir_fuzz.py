@@ -18,7 +18,7 @@ from ranvier.export import ExportError, from_nir, targets
 from ranvier.export.nir_file import read_file, unpack
 from ranvier.export.nir_worker import parse
 from ranvier.network import Decoding, Input, Network, NetworkError
-from tests.export.generated import connection, layer
+from tests.drawn import Exact, connection
 from tests.fuzzing import SHARE, changed_fields, damaged, fuzz, in_own_process
 
 FILES = {
@@ -98,14 +98,13 @@ def _parsed_in_a_fork(file: Path) -> dict[str, Any]:
 
 def small() -> Network:
     """A loop, a skip and two synapses a pair in 20 nodes or so."""
-    generator = np.random.default_rng(0)
-    shape = (1, 1, 1)
-    inputs = (
-        connection(generator, "input", 3, 2, shape=shape),
-        connection(generator, "a", 3, 3, synapses=2, shape=shape, shortest=1),
-    )
-    last = (connection(generator, "a", 2, 3, shape=(1, 1, 3)), connection(generator, "input", 2, 2, shape=shape))
-    layers = (layer(generator, "a", inputs), layer(generator, "readout", last))
+    numbers, one = Exact(np.random.default_rng(0)), (1, 1, 1)
+    inputs = [
+        connection(numbers, "input", (1, 3, 2), delays=one),
+        connection(numbers, "a", (2, 3, 3), delays=one, shortest=1),
+    ]
+    last = [connection(numbers, "a", (1, 2, 3), delays=(1, 1, 3)), connection(numbers, "input", (1, 2, 2), delays=one)]
+    layers = (numbers.layer("a", inputs, last=False), numbers.layer("readout", last, last=True))
     return Network(4.0, layers, ("x", "y"), Input(2), Decoding(3))
 
 

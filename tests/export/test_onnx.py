@@ -20,8 +20,8 @@ from ranvier.data import Grid, read_recording
 from ranvier.engine import Engine
 from ranvier.export import ExportError, onnx_state, targets, to_onnx
 from ranvier.network import Integrator, Network, Neuron, quantize
-from tests.export.drawn import CHAIN, RECURRENT, SKIP, every_distance
-from tests.export.test_c import DRAWS, drawn, in_integers, packaged_clips
+from tests.drawn import CHAIN, RECURRENT, SKIP, draw_wired, every_distance
+from tests.export.test_c import DRAWS, in_integers, packaged_clips
 from tests.networks import changed
 from tests.parity import CLOSE, first_margins
 
@@ -70,7 +70,7 @@ def spikes_of(made: list[NDArray[np.bool_]]) -> list[list[list[int]]]:
 
 @pytest.mark.parametrize("number", range(len(DRAWS)))
 def test_integers_are_equal_to_the_bit(number: int) -> None:
-    network, clips = drawn(number, integer=True, **DRAWS[number])
+    network, clips = draw_wired(number, integer=True, **DRAWS[number])
     whole, total = session(network, whole_clip=True), 0
     for clip in clips:
         plain, outputs = in_integers(network, clip), run(whole, {"events": events(network, clip)})
@@ -85,7 +85,7 @@ def test_integers_are_equal_to_the_bit(number: int) -> None:
 @pytest.mark.parametrize("trace", [False, True])
 @pytest.mark.parametrize("number", range(len(DRAWS)))
 def test_floats_give_the_engines_spikes(number: int, trace: bool) -> None:
-    network, clips = drawn(number, integer=False, trace=trace, **DRAWS[number])
+    network, clips = draw_wired(number, integer=False, trace=trace, **DRAWS[number])
     whole, engine, total = session(network, whole_clip=True), Engine(network), 0
     for clip in clips:
         ours, outputs = engine.run(clip), run(whole, {"events": events(network, clip)})
@@ -99,7 +99,7 @@ def test_floats_give_the_engines_spikes(number: int, trace: bool) -> None:
 @pytest.mark.parametrize("integer", [False, True])
 @pytest.mark.parametrize("wires", [CHAIN, RECURRENT, SKIP])
 def test_a_whole_clip_is_its_time_steps_to_the_bit(wires: dict[str, list[str]], integer: bool) -> None:
-    network, clips = drawn(1, integer=integer, wires=wires, trace=not integer)
+    network, clips = draw_wired(1, integer=integer, wires=wires, trace=not integer)
     whole, step = session(network, whole_clip=True), session(network)
     for clip in clips:
         one, other = run(whole, {"events": events(network, clip)}), stepped(network, clip, step)
@@ -156,7 +156,7 @@ def test_every_distance_of_voltages_has_its_share() -> None:
 
 
 def test_silent_connections_are_left_out() -> None:
-    network, clips = drawn(0, integer=True, wires=CHAIN)
+    network, clips = draw_wired(0, integer=True, wires=CHAIN)
     deaf = changed(network.layers[0], weight=np.zeros((1, 17, 9), np.int8))
     network = replace(network, layers=(deaf, *network.layers[1:]))
     outputs = run(session(network, whole_clip=True), {"events": events(network, clips[0])})
@@ -164,7 +164,7 @@ def test_silent_connections_are_left_out() -> None:
 
 
 def test_what_a_model_says_of_itself() -> None:
-    network, _ = drawn(0, integer=True, wires=RECURRENT)
+    network, _ = draw_wired(0, integer=True, wires=RECURRENT)
     model = to_onnx(network)
     assert (model.ir_version, model.opset_import[0].version) == (8, 17)
     facts = {entry.key: entry.value for entry in model.metadata_props}
@@ -180,7 +180,7 @@ def test_what_a_model_says_of_itself() -> None:
 
 
 def test_what_cannot_go_is_named(tmp_path: Path) -> None:
-    network, _ = drawn(0, integer=False, wires=CHAIN, tail="per_layer")
+    network, _ = draw_wired(0, integer=False, wires=CHAIN, tail="per_layer")
     with pytest.raises(ExportError, match=r"decoding\.tail: per_layer"):
         targets()["onnx"].write(network, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,8 @@ import torch
 from ranvier.export import ExportError, targets, to_snn_delays
 from ranvier.models import freeze, from_dcls_checkpoint
 from ranvier.network import LIF, Decoding, Network
-from tests.export.generated import LONGEST, chain, recurrent, rough, same_spikes
+from tests.drawn import LONGEST, chain, recurrent, rough
+from tests.export.same import same_spikes
 from tests.models.test_dcls_checkpoint import Official
 
 

@@ -66,3 +66,6 @@ def test_nothing_waits_for_a_value(name: str) -> None:
                 total.backward()
         finally:
             torch.cuda.set_sync_debug_mode("default")
+    assert total.isfinite()
+    gradients = {key: value.grad for key, value in inputs.items() if value.requires_grad and total.requires_grad}
+    assert [key for key, gradient in gradients.items() if gradient is None or not gradient.isfinite().all()] == []

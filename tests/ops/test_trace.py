@@ -112,7 +112,7 @@ def test_scan_in_double_precision_and_in_any_order_of_memory(kernels: str) -> No
 
 def test_the_public_function_takes_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(op, "reference", None)
-    trace(torch.ones(3, 2, 4), torch.tensor(0.5))
+    assert trace(torch.ones(3, 2, 4), torch.tensor(0.5))[0][:, 1, 2].tolist() == [1, 2, 3]
 
 
 def test_operators_keep_torchs_rules() -> None:

@@ -215,8 +215,10 @@ def test_a_step_on_a_gpu_waits_for_nothing(small: Make) -> None:
     training = Training(config, build_splits(config))
     for _ in range(2):  # kernels are compiled
         training.update(*training.batches(np.arange(16)))
+    before = [parameter.clone() for parameter in training.model.parameters()]
     torch.cuda.set_sync_debug_mode("error")
     try:
         training.update(*training.batches(np.arange(16)))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert any((one != other).any() for one, other in zip(before, training.model.parameters(), strict=True))

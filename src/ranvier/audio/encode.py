@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,11 @@ def encode(
             another call writes ``out`` and is not waited for.
     """
     found, naming, how = named_sounds(places, naming)
+    settings = EncodeSettings(naming, seed, ear or Ear(), longest_s)
+    labelled = Labelled(how, by_folder=naming.label is None, needed=need_classes)
     return encode_files(
-        found, Path(out), ear=ear, seed=seed, naming=naming, how=how, longest_s=longest_s, workers=workers, cache=cache,
-        progress=progress, wait=wait, need_classes=need_classes,
-    )  # fmt: skip
+        found, Path(out), settings, labelled, workers=workers, cache=cache, progress=progress, wait=wait
+    )
 
 
 def named_sounds(places: Sequence[str | os.PathLike[str]], naming: Naming | None) -> tuple[SoundFiles, Naming, str]:
@@ -96,32 +97,21 @@ def fingerprint(files: Sequence[tuple[Path, str]], *settings: Any) -> str:
 def encode_files(
     found: SoundFiles,
     out: Path,
+    settings: EncodeSettings,
+    labelled: Labelled,
     *,
-    naming: Naming,
-    how: str,
-    classes: Sequence[str] | None = None,
-    speakers: Sequence[str] | None = None,
-    ear: AnyEar | None = None,
-    seed: int = 0,
-    longest_s: float = LONGEST_S,
     workers: int | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     wait: bool = True,
-    need_classes: bool = False,
 ) -> EncodeResult:
-    """:func:`encode` for files that have been found: each with the name that ``naming`` reads.
-
-    ``how`` says in words how names are read; ``classes`` and ``speakers`` name all there can be, None those found.
-    """
-    settings = EncodeSettings(ear or Ear(), seed, naming, longest_s)
+    """:func:`encode` for files that have been found."""
     if not found.files:
         raise DataError(f"{out}: there are no sound files for it")
     check_out(out)
     with only_writer(out, wait):
         batches = encode_batches(found.files, out, settings, workers=workers, cache=cache, progress=progress)
-        labelled = Labelled(how, classes, speakers, by_folder=naming.label is None, needed=need_classes)
-        about = {"ear": json.dumps(ear_settings(settings.ear)), "seed": seed}
+        about = {"ear": json.dumps(ear_settings(settings.ear)), "seed": settings.seed}
         try:
             result = write_encoded(out, batches, labelled, found.skipped, found.notes, about)
         except DataError:
@@ -136,19 +126,19 @@ class EncodeSettings:
     """What the spikes of a file, and its label, depend on besides its sound.
 
     Attributes:
-        ear: the ear.
-        seed: of the nerve fibres, 0 ... 2^63 - 1.
         naming: how classes and speakers are named.
+        seed: of the nerve fibres, 0 ... 2^63 - 1.
+        ear: the ear.
         longest_s: longer sounds are left out.
 
     Raises:
         DataError: the seed is out of range.
     """
 
-    ear: AnyEar
-    seed: int
     naming: Naming
-    longest_s: float
+    seed: int = 0
+    ear: AnyEar = field(default_factory=Ear)
+    longest_s: float = LONGEST_S
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:

@@ -114,8 +114,8 @@ def log_mel(sound: Sound, settings: MelSettings) -> NDArray[np.float32]:
     Returns:
         ``[step, band]``, in units of ``settings.unit_db`` above ``settings.zero_db``.
     """
-    clip = Sound(_fitted(sound.samples, round(settings.seconds * sound.rate)), sound.rate)
-    samples = _fitted(resampled(clip, settings.rate_hz).samples, settings.samples)
+    clip = Sound(_padded(sound.samples, round(settings.seconds * sound.rate)), sound.rate)
+    samples = _padded(resampled(clip, settings.rate_hz).samples, settings.samples)
     mirrored = np.pad(samples, settings.window // 2, mode="reflect")
     pieces = sliding_window_view(mirrored, settings.window)[:: settings.hop]
     # np.hanning is symmetric: one more than asked for and without its last it is periodic
@@ -141,10 +141,5 @@ def mel_bank(settings: MelSettings) -> NDArray[np.float64]:
     return bank
 
 
-def empty_bands(settings: MelSettings) -> NDArray[np.int64]:
-    """Bands that no sound can ever fill."""
-    return np.flatnonzero(~mel_bank(settings).any(1))
-
-
-def _fitted(samples: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _padded(samples: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.pad(samples[:count], (0, max(0, count - len(samples))))

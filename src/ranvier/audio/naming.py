@@ -113,7 +113,7 @@ def _inner_folders(path: str) -> list[str]:
 def _folders_agree(paths: Sequence[str], found: Sequence[re.Match[str]]) -> bool:
     folders = [inner[-1] if (inner := _inner_folders(path)) else None for path in paths]
     if len(set(folders)) < 2 or {"language", "digit"} <= found[0].groupdict().keys():
-        return True  # nothing but the names tells classes; or names that are nobody else's
+        return True  # only the names give classes, or no other collection has such names
     named = [(_group(match, "label"), match.groupdict().get("speaker")) for match in found]
     both = list(zip(folders, named, strict=True))
     are_classes = all(folder is None or plain_name(folder) == plain_name(label) for folder, (label, _) in both)

@@ -96,7 +96,7 @@ def encode_shard(
     out = Path(out)
     check_out(out)
     found, naming, how = named_sounds(places, naming)
-    settings = EncodeSettings(ear or Ear(), seed, naming, longest_s)
+    settings = EncodeSettings(naming, seed, ear or Ear(), longest_s)
     about = {**_about(found, settings, how, of), "shard": number}
     file = shard_file(out, number, of)
     with only_writer(file, wait):
@@ -140,7 +140,7 @@ def join_shards(files: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
             name = shard_file(Path(match["stem"] if match else "x"), number, first.of).name
             raise DataError(f"{first.file.with_name(name)}: is missing (all {first.of} shards)")
     about = first.about
-    labelled = Labelled(about["how"], None, None, by_folder=about["label_pattern"] is None, needed=False)
+    labelled = Labelled(about["how"], by_folder=about["label_pattern"] is None)
     noted = {"ear": json.dumps(about["ear"]), "seed": about["seed"]}
     batches = [batch for number in sorted(shards) for batch in shards[number].batches()]
     skipped = [(name, reason) for name, reason in about["skipped"]]

@@ -22,7 +22,7 @@ class EncodeResult:
     Attributes:
         file: the recording that was written.
         clips: how many it holds.
-        classes, speakers: names found; no classes where nothing tells the clips apart: the recording has no labels.
+        classes, speakers: names found; no classes where all files lie in one folder: no labels.
         left_out: file and reason, for each that was left out.
         notes: what else was passed over: files that are not sound, folders that gave no clip.
         naming: how names were read, in words.
@@ -41,13 +41,13 @@ class EncodeResult:
 
 @dataclass(frozen=True)
 class Labelled:
-    """How clips get their classes and speakers: in words, all that there can be, and what is asked for."""
+    """How clips get their classes and speakers: in words, all that there can be (None: those found), what is needed."""
 
     how: str
-    classes: Sequence[str] | None
-    speakers: Sequence[str] | None
-    by_folder: bool
-    needed: bool
+    classes: Sequence[str] | None = None
+    speakers: Sequence[str] | None = None
+    by_folder: bool = False
+    needed: bool = False
 
 
 def write_encoded(

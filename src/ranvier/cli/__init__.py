@@ -20,7 +20,7 @@ from ranvier.cli.export import add_export, run_export
 from ranvier.cli.output import output_streams, say
 from ranvier.cli.probe import add_probe, run_probe
 from ranvier.cli.quantize import add_quantize, run_quantize
-from ranvier.cli.report import NETWORK, add_report, run_report
+from ranvier.cli.report import add_clips, add_report, run_report
 from ranvier.cli.reproduce import add_reproduce, run_reproduce
 from ranvier.cli.run import add_run, run_run
 from ranvier.cli.sweep import add_sweep, run_sweep_command
@@ -107,18 +107,7 @@ def _dispatch(given: list[str]) -> int:
         "torch.",
         allow_abbrev=False,
     )
-    evaluate.add_argument("network", metavar="NETWORK", help=NETWORK)
-    evaluate.add_argument(
-        "--data",
-        metavar="FILE",
-        type=Path,
-        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the run's test clips, or else its validation "
-        "clips)",
-    )
-    evaluate.add_argument(
-        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
-    )
-    evaluate.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_clips(evaluate, "the run's test clips, or else its validation clips")
     commands.add_parser(
         "ls",
         help="list the recipes, trained runs and data sets",

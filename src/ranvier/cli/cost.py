@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.cli.report import NETWORK
+from ranvier.cli.report import add_clips
 
 if TYPE_CHECKING:
     from ranvier.engine import Cost
@@ -24,19 +23,10 @@ def add_cost(commands: Any) -> None:
         "layer, with the platforms whose longest delay is enough. docs/howto/cost.md has the formulas.",
         allow_abbrev=False,
     )
-    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
-    parser.add_argument(
-        "--data", metavar="FILE", type=Path,
-        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the run's validation clips, or else its test "
-        "clips)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
-    )
+    add_clips(parser, "the run's validation clips, or else its test clips")
     parser.add_argument(
         "--clips", metavar="N", type=int, default=_CLIPS, help=f"run N clips at most, evenly spread (default: {_CLIPS})"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run_cost(options: argparse.Namespace) -> int:

@@ -123,7 +123,7 @@ def _make_shd(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_encoded
     from ranvier.corpora.heidelberg import make_shd
 
-    with ClipProgress("hearing") as progress:
+    with ClipProgress("encoding") as progress:
         made = make_shd(options.audio, options.out, seed=options.seed, workers=options.workers, progress=progress.clips)
     for encoded in made:
         show_encoded(encoded)

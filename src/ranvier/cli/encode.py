@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.cli.output import say, tell
+from ranvier.cli.output import print_error, say
 
 if TYPE_CHECKING:
     from ranvier.audio.ear import Ear, StreamingEar
@@ -172,7 +172,7 @@ def run_encode(options: argparse.Namespace) -> int:
         raise DataError(f"{out}: exists already (--force replaces it)")
     if options.slurm is not None:
         return _encode_by_jobs(options, out, settings)
-    with ClipProgress("hearing") as progress:
+    with ClipProgress("encoding") as progress:
         encoded = encode(options.paths, out, progress=progress.clips, wait=False, **settings)
     show_encoded(encoded)
     return 0
@@ -183,7 +183,7 @@ def _encode_part(options: argparse.Namespace, out: Path, settings: dict[str, Any
     from ranvier.cli.progress import ClipProgress
 
     number, of = options.shard
-    with ClipProgress("hearing") as progress:
+    with ClipProgress("encoding") as progress:
         made = encode_shard(
             options.paths, out, number, of, progress=progress.clips, wait=False, force=options.force, **settings
         )
@@ -199,11 +199,13 @@ def _encode_by_jobs(options: argparse.Namespace, out: Path, settings: dict[str, 
 
     cluster = read_cluster(options.slurm)
     at_once = options.jobs or (1 if cluster.name == "local" else None)
-    encoded = encode_on(cluster, options.paths, out, settings, shards=options.shards, at_once=at_once, notify=tell)
+    encoded = encode_on(
+        cluster, options.paths, out, settings, shards=options.shards, at_once=at_once, notify=print_error
+    )
     if isinstance(encoded, list):
         for fault in encoded:
-            tell(f"ranvier: {fault}")
-        tell("ranvier: jobs ended before their part was encoded: the same command goes on")
+            print_error(f"ranvier: {fault}")
+        print_error("ranvier: jobs ended before their part was encoded: the same command goes on")
         return 1
     show_encoded(encoded)
     return 0

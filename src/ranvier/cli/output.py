@@ -71,7 +71,7 @@ def output_streams() -> Iterator[None]:
             sys.stdout, sys.stderr = before
 
 
-def tell(line: str) -> None:
+def print_error(line: str) -> None:
     """Print a line on the error stream."""
     print(escape_controls(line), file=sys.stderr)
 

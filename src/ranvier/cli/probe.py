@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.report import NETWORK
+from ranvier.cli.report import add_clips
 
 
 def add_probe(commands: Any) -> None:
@@ -21,15 +21,7 @@ def add_probe(commands: Any) -> None:
         "keeps them in its folder (probe.json), and ranvier report shows them.",
         allow_abbrev=False,
     )
-    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
-    parser.add_argument(
-        "--data", metavar="FILE", type=Path,
-        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the test clips of the run, or "
-        "else its validation clips)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
-    )
+    add_clips(parser, "the run's test clips, or else its validation clips")
     parser.add_argument(
         "--control", metavar="RUN", type=Path,
         help="folder of a run of the same recipe and seed with model.delays = fixed (default: no control)",
@@ -41,7 +33,6 @@ def add_probe(commands: Any) -> None:
         type=Path,
         help="PNG to write (default: probe.png in the run's folder, here for a run of the package)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run_probe(options: argparse.Namespace) -> int:

@@ -34,7 +34,8 @@ class ClipProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if not self.bar.disable:  # rich 13 and 14.0 print an empty line
+            self.bar.stop()
 
     def clips(self, done: int, total: int) -> None:
         """So many clips of the data have been read or run."""

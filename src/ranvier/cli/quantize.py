@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.cli.report import NETWORK
+from ranvier.cli.report import add_clips
 
 if TYPE_CHECKING:
     from ranvier.recipes.quantize import QuantizeResult
@@ -23,21 +23,13 @@ def add_quantize(commands: Any) -> None:
         "The network in integers gives the same spikes to the bit wherever it runs.",
         allow_abbrev=False,
     )
-    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
+    add_clips(parser, "the run's validation clips")
     parser.add_argument("--weight-bits", choices=("8", "4", "ternary"), default="8", help="of a weight (default: 8)")
     parser.add_argument(
         "--delay-bits", metavar="B", type=int, help="at most 2^B different delays a connection, 1 ... 15 (default: all)"
     )
-    parser.add_argument(
-        "--data", metavar="FILE", type=Path,
-        help="recording in SHD's HDF5 format, .h5 or .h5.gz (default: the run's validation clips)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
-    )
     parser.add_argument("--out", metavar="FILE", type=Path, help=".safetensors file to write (default: none)")
     parser.add_argument("--force", action="store_true", help="replace the file of --out")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run_quantize(options: argparse.Namespace) -> int:

@@ -12,6 +12,18 @@ RUN = "a run's folder, or the name of a run of the package (ranvier ls); a run's
 NETWORK = "a network.safetensors, or " + RUN
 
 
+def add_clips(parser: argparse.ArgumentParser, default: str) -> None:
+    """The options of a command that runs a network over clips; ``default`` says which where ``--data`` is left out."""
+    parser.add_argument("network", metavar="NETWORK", help=NETWORK)
+    parser.add_argument(
+        "--data", metavar="FILE", type=Path, help=f"recording in SHD's HDF5 format, .h5 or .h5.gz (default: {default})"
+    )
+    parser.add_argument(
+        "--data-root", metavar="FOLDER", type=Path, help="where the run's data are now (default: where they were)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
 def add_report(commands: Any) -> None:
     """Its options."""
     report = commands.add_parser(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ranvier.cli.output import tell
+from ranvier.cli.output import print_error
 
 _PROTOCOLS = ("honest", "paper")
 
@@ -104,7 +104,7 @@ def run_reproduce(options: argparse.Namespace) -> int:
                     carry_out(there, progress, jobs=options.jobs or 1)
             if cluster is not None:
                 at_once = options.jobs or (1 if cluster.name == "local" else None)
-                faults = carry_out_on(cluster, there, folder, at_once=at_once, notify=tell)
+                faults = carry_out_on(cluster, there, folder, at_once=at_once, notify=print_error)
         except KeyboardInterrupt:
             print("\nranvier: stopped: the same command goes on", file=sys.stderr)
             return 130
@@ -114,9 +114,9 @@ def run_reproduce(options: argparse.Namespace) -> int:
     shown = [result for result in results if result.row in chosen]
     show_table(table.title, shown, folder)
     for fault in faults:
-        tell(f"ranvier: {fault}")
+        print_error(f"ranvier: {fault}")
     if faults:
-        tell("ranvier: jobs ended before their runs: the same command goes on")
+        print_error("ranvier: jobs ended before their runs: the same command goes on")
         return 1
     return 2 if all(result.missing for result in shown) else 0
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier.audio.encode import EncodeResult, encode_files
+from ranvier.audio.encode import EncodeResult, EncodeSettings, encode_files
 from ranvier.audio.naming import KNOWN, Naming
 from ranvier.audio.sound_files import SoundFiles, find_sounds
+from ranvier.audio.write_encoded import Labelled
 from ranvier.data.dataset import DataError
 
+_TITLE = "the Heidelberg Digits"
 _TEST_SPEAKERS = (4, 5)
 # of the published set: clips of the other speakers in its test set, and in all
 _OTHERS_IN_TEST, _OTHERS = 424, 8156 + 424
@@ -31,7 +33,7 @@ def divide(names: Sequence[str], generator: np.random.Generator) -> tuple[list[i
     Raises:
         DataError: a file is not named as in the Heidelberg Digits.
     """
-    found = [re.search(KNOWN["the Heidelberg Digits"], name) for name in names]
+    found = [re.search(KNOWN[_TITLE], name) for name in names]
     for name, match in zip(names, found, strict=True):
         if match is None or match["language"] not in ("english", "german") or match["speaker"] not in SPEAKERS:
             raise DataError(
@@ -50,7 +52,6 @@ def make_shd(
     *,
     seed: int = 0,
     workers: int | None = None,
-    cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[EncodeResult]:
     """Write ``shd_train.h5`` and ``shd_test.h5``: classes 0-9 English and 10-19 German digits, speakers by number.
@@ -59,7 +60,7 @@ def make_shd(
         audio: folder of the recordings.
         out: folder to write to; made if it is not there.
         seed: of the nerve fibres and of the division, >= 0.
-        workers, cache, progress: as in :func:`ranvier.audio.encode.encode`.
+        workers, progress: as in :func:`ranvier.audio.encode.encode`.
 
     Raises:
         DataError: the recordings are not there, are not the Heidelberg Digits, or a file exists already.
@@ -85,18 +86,13 @@ def make_shd(
         if target.exists():  # of a call that was stopped in between
             done[0] += len(part)
             continue
-        naming = Naming(label=KNOWN["the Heidelberg Digits"])
         made.append(
             encode_files(
                 SoundFiles(tuple(files[place] for place in part)),
                 target,
-                seed=seed,
-                naming=naming,
-                how="the Heidelberg Digits",
-                classes=CLASSES,
-                speakers=SPEAKERS,
+                EncodeSettings(Naming(label=KNOWN[_TITLE]), seed),
+                Labelled(_TITLE, CLASSES, SPEAKERS),
                 workers=workers,
-                cache=cache,
                 progress=report_progress,
             )
         )

@@ -21,7 +21,7 @@ def split_text(value: object) -> object:
 
 
 def number_as_text(value: object) -> object:
-    """A whole number as text; TOML tells ``35`` from ``"35"``."""
+    """A whole number as text; TOML distinguishes ``35`` and ``"35"``."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -34,7 +34,7 @@ def _absolute(value: str | None) -> str | None:
 
 
 def _names(value: object) -> object:
-    """Text stays whole: a name may hold commas, and only who knows the names can tell (``split_names``)."""
+    """Text stays whole: a name may hold commas, and only with the list of names can it be split (``split_names``)."""
     if isinstance(value, str):
         return [value] if split_text(value) else []
     return [number_as_text(part) for part in value] if isinstance(value, list | tuple) else value

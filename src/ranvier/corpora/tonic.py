@@ -24,7 +24,7 @@ from ranvier.names import normal_name
 EVENTS = np.dtype([("t", "<i8"), ("x", "<i8"), ("p", "<i8")])
 """A clip's events: microseconds, channel, polarity."""
 
-_MOST_S = 2.0**33  # in microseconds, float64 still tells this from its neighbours
+_MOST_S = 2.0**33  # up to it float64 resolves microseconds
 _CLIPS_AT_ONCE = 256
 _MOST_CHANNELS = 2**31  # of a recording that does not say
 

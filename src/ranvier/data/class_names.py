@@ -69,8 +69,8 @@ def match_classes(
         return ClassMatch(numbers, True)
     unknown = [name for name, place in zip(other, places, strict=True) if place < 0]
     raise DataError(
-        f"classes {_told(unknown)} are not known: there are {_told(other)}, known are {_told(reference)} (the same "
-        "names, or some of them, allowed in any order)"
+        f"classes {_listed(unknown)} are not known: there are {_listed(other)}, known are {_listed(reference)} "
+        "(the same names, or some of them, allowed in any order)"
     )
 
 
@@ -88,5 +88,5 @@ def _is_numbers(names: Sequence[str]) -> bool:
     return all(name == str(number) for number, name in enumerate(names))
 
 
-def _told(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" ... ({len(names)} in all)" if len(names) > _MOST_NAMES else "")

@@ -16,11 +16,22 @@ from ranvier.errors import RuleError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ranvier.data.frames import FrameDataset
+
 _AT_ONCE = 1 << 20  # cells
 
 
 class DataError(RuleError):
     """Data, or a file that should hold it, breaks a rule; the message says which, where and what is allowed."""
+
+
+def summary(clips: SpikeDataset | FrameDataset) -> str:
+    """A data set in a line."""
+    longest = clips.lengths.max(initial=0)
+    return (
+        f"{type(clips).__name__}({len(clips)} clips, {len(clips.classes)} classes, {clips.sources} sources, "
+        f"{clips.lengths.min(initial=longest)} to {longest} time steps of {clips.dt_ms:g} ms)"
+    )
 
 
 def check_clips(clips: NDArray[Any], most: int) -> NDArray[np.int64]:
@@ -131,11 +142,7 @@ class SpikeDataset:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        steps = f"{self.lengths.min(initial=self.lengths.max(initial=0))} to {self.lengths.max(initial=0)} time steps"
-        return (
-            f"{type(self).__name__}({len(self)} clips, {len(self.classes)} classes, {self.sources} sources, "
-            f"{steps} of {self.dt_ms:g} ms)"
-        )
+        return summary(self)
 
     @cached_property
     def fingerprint(self) -> str:

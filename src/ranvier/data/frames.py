@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.data.cache import cache_folder, make_cache_folder
-from ranvier.data.dataset import check_clips
+from ranvier.data.dataset import check_clips, summary
 from ranvier.files import write_atomically
 
 if TYPE_CHECKING:
@@ -63,11 +63,7 @@ class FrameDataset:
         return int(self.frames.shape[1])
 
     def __repr__(self) -> str:
-        steps = f"{self.lengths.min(initial=self.lengths.max(initial=0))} to {self.lengths.max(initial=0)} time steps"
-        return (
-            f"{type(self).__name__}({len(self)} clips, {len(self.classes)} classes, {self.sources} sources, "
-            f"{steps} of {self.dt_ms:g} ms)"
-        )
+        return summary(self)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -196,6 +196,6 @@ def _counted(faults: Sequence[Fault]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _some(things: Sequence[Any], most: int = 3) -> str:
-    shown = ", ".join(str(thing) for thing in things[:most])
-    return f"{shown} and {len(things) - most} more" if len(things) > most else shown
+def _some(things: Sequence[Any]) -> str:
+    shown = ", ".join(str(thing) for thing in things[:3])
+    return f"{shown} and {len(things) - 3} more" if len(things) > 3 else shown

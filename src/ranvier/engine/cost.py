@@ -30,8 +30,8 @@ class LayerCost:
         synapses: weights other than 0.
         weight_bits: of a weight as it must be stored.
         weight_bytes: of all synapses.
-        delay_bytes: one delay for each synapse, source (axonal) or target (dendritic), in as many bits as tell the
-            connection's different delays apart.
+        delay_bytes: one delay for each synapse, source (axonal) or target (dendritic), in as many bits as the
+            connection's different delays need.
         ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
         history_bytes: pre-side history: a bit for each source and time step of delay (8 for counts of the input).
         queue_bytes: axonal queue: 4 bytes for each event that waits for one of its source's different delays, at the

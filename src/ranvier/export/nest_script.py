@@ -172,7 +172,7 @@ def run(arrays: dict[str, Any], clip: Any) -> dict[str, Any]:
             now = ends[name]
         # what a layer would still send after its own tail is not part of the clip
         built.populations[name].set({"V_th": _NEVER})
-    nest.Simulate(nest.min_delay + h)  # a multimeter tells a voltage only then
+    nest.Simulate(nest.min_delay + h)  # a multimeter records a voltage one delay later
     return _results(built, names, steps, h)
 
 

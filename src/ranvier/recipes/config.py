@@ -342,5 +342,5 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     return f"{dotted}: {fault['msg']}"
 
 
-def _shortened(text: str, most: int = 100) -> str:
-    return text if len(text) <= most else f"{text[: most - 4]} ..."
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:96]} ..."

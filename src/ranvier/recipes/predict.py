@@ -17,7 +17,6 @@ from ranvier.models import Stack
 def predict(
     model: Stack,
     part: Subset,
-    batch_size: int = 256,
     *,
     padded_batch: int | None = None,
     as_trained: Sequence[nn.Module] = (),
@@ -25,14 +24,14 @@ def predict(
     """Predicted class of every clip, with rounded delays; the model is left in ``eval()``.
 
     ``padded_batch`` takes batches of so many clips, in their order, and counts their padding as silence of the clip:
-    then a prediction depends on the other clips of its batch. None counts no padding, whatever the ``batch_size``.
+    then a prediction depends on the other clips of its batch. None counts no padding.
     Modules of ``as_trained`` compute as in training: delays of theirs are not rounded.
     """
     model.eval()
     device = next(model.parameters()).device
     for module in as_trained:
         module.train()
-    batch_size = padded_batch or batch_size
+    batch_size = padded_batch or 256
     predictions = []
     for start in range(0, len(part), batch_size):
         x, lengths, _ = part.dataset.batch(part.clips[start : start + batch_size])

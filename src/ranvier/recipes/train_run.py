@@ -171,12 +171,12 @@ def _check_data(config: Config, folder: Path, progress: ProgressCallback) -> Spl
         _speakers(splits.train)
     else:
         splits = build_splits(config, progress=progress.clips)
-        _check_incoming(config, splits)
+        _check_fan_in(config, splits)
     check_init(config, splits, folder)
     return None if config.leaves_each_speaker_out else splits
 
 
-def _check_incoming(config: Config, splits: Splits) -> None:
+def _check_fan_in(config: Config, splits: Splits) -> None:
     if not isinstance(config.model, FeedforwardModel) or config.model.fan_in is None:
         return
     fewest = min(splits.train.dataset.sources, *config.model.hidden)

@@ -15,7 +15,7 @@ function redraw(figure) {
   }
   host.dataset.width = width;
   painters.get(figure)(host);
-  // a drawing of many parts is one picture to those who listen
+  // a drawing of many parts is one picture to a screen reader
   if (!host.querySelector("[role=img]")) return;
   host.setAttribute("role", "group");
   host.setAttribute("aria-label", host.dataset.label);

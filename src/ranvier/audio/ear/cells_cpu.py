@@ -52,7 +52,7 @@ def silent(channels: int, steps_per_second: int) -> NDArray[np.float64]:
 
 
 def most_spikes(channels: int, steps: int, steps_per_second: int) -> int:
-    """That some channels can have in a stretch: a bushy cell spikes once a millisecond at most."""
+    """That some channels can have in so many steps: a bushy cell spikes once a millisecond at most."""
     return channels * (steps // round(_REFRACTORY_S * steps_per_second) + 2)
 
 

@@ -23,7 +23,7 @@ Classes = Literal[35, 12]
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 _PIECE_S = 1.0
 # each split cuts its silence from a span of its own of every noise file
-_STRETCHES: dict[Split, tuple[float, float]] = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
+_SPANS: dict[Split, tuple[float, float]] = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def _draw_silence(folder: Path, split: Split, count: int, generator: np.random.G
     if not noises:
         raise DataError(f"{folder}: holds no wav (12 classes need background noise for 'silence')")
     seconds = np.array([_read(path).seconds for path in noises])
-    begin, end = _STRETCHES[split]
+    begin, end = _SPANS[split]
     room = np.maximum((end - begin) * seconds - _PIECE_S, 0)
     if not room.any():
         needed = _PIECE_S / (end - begin)

@@ -93,9 +93,10 @@ class GSC(FileCorpus):
 
     def _encoded(self, root: Path, split: Split, progress: Progress) -> SpikeDataset:
         from ranvier.audio.ear import Ear
-        from ranvier.audio.encode import encode_files, fingerprint
+        from ranvier.audio.encode import EncodeSettings, encode_files, fingerprint
         from ranvier.audio.naming import KNOWN, Naming
         from ranvier.audio.sound_files import SoundFiles
+        from ranvier.audio.write_encoded import Labelled
 
         spoken = partition(root)
         files = [(one.path, f"{one.word}/{one.path.name}") for one in spoken if one.split == split]
@@ -106,7 +107,10 @@ class GSC(FileCorpus):
             with cache_lock(out, "the ear's spikes"):
                 if not out.exists():
                     encode_files(
-                        SoundFiles(tuple(files)), out, naming=Naming(label=KNOWN[title]), how=title, classes=classes,
-                        seed=self.ear_seed, progress=progress,
-                    )  # fmt: skip
+                        SoundFiles(tuple(files)),
+                        out,
+                        EncodeSettings(Naming(label=KNOWN[title]), self.ear_seed),
+                        Labelled(title, classes),
+                        progress=progress,
+                    )
         return read_recording(out, _EAR_GRID, progress=progress)

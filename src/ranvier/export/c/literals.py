@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ranvier.export.target import ExportError
 
 _WIDTH = 118  # letters of a line
-_LONGEST = 48  # letters of a name: C99 tells apart at least 63
+_LONGEST = 48  # letters of a name: C99 compares at least 63
 # a file of such a name would be found in place of C's own header
 _HEADERS = {
     "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math",

@@ -163,7 +163,7 @@ def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:
 def _chunk(time: int, batch: int, sources: int, targets: int, max_delay: int, with_history: bool, beside: float) -> int:
     """Steps to convolve at a time: the transforms of a whole clip cost its length squared, of chunks less.
 
-    Stretches are copied with the steps before them, so they must save a good part of the work.
+    Chunks are copied with the steps before them, so they must save a good part of the work.
     """
     best, lowest = time, math.inf
     for pieces in range(1, 33):

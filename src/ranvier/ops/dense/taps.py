@@ -43,10 +43,10 @@ def weighted_taps(
 
 
 @weighted_taps.register_kernel("cuda")
-def _(weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int, kept: int) -> Tensor:
+def _(*inputs: Any) -> Tensor:
     from ranvier.ops.dense import taps_cuda
 
-    return taps_cuda.weighted_taps(weight, delay, sigma, kernel, max_delay, kept)
+    return taps_cuda.weighted_taps(*inputs)
 
 
 @weighted_taps.register_fake
@@ -78,18 +78,14 @@ def weighted_taps_backward(
 
 
 @weighted_taps_backward.register_kernel("cuda")
-def _(
-    grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int
-) -> tuple[Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, Tensor]:
     from ranvier.ops.dense import taps_cuda
 
-    return taps_cuda.weighted_taps_backward(grad, weight, delay, sigma, kernel, max_delay)
+    return taps_cuda.weighted_taps_backward(*inputs)
 
 
 @weighted_taps_backward.register_fake
-def _(
-    grad: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | None, kernel: str, max_delay: int
-) -> tuple[Tensor, Tensor]:
+def _(_grad: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return weight.new_empty(weight.shape), weight.new_empty(weight.shape)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ranvier.ops.integrator.reference import leaky_integrator as leaky_integrator  # benchmarks/peer.py
 from ranvier.ops.surrogate import Surrogate, spike
 
 

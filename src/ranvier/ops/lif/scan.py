@@ -32,11 +32,10 @@ def lif_scan(
 
 
 @lif_scan.register_kernel("cuda")
-def _(
-    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     from ranvier.ops.lif import scan_cuda
 
+    current, decay, threshold, state, _, _, keep = inputs
     return scan_cuda.lif(current, decay, threshold, state, keep)
 
 
@@ -86,37 +85,15 @@ def lif_scan_backward(
 
 
 @lif_scan_backward.register_kernel("cuda")
-def _(
-    grad_spikes: Tensor,
-    grad_end: Tensor,
-    voltage: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    state: Tensor,
-    surrogate: str,
-    alpha: float,
-    parameters: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from ranvier.ops.lif import scan_cuda
 
-    return scan_cuda.lif_backward(grad_spikes, grad_end, voltage, decay, threshold, state, surrogate, alpha, parameters)
+    return scan_cuda.lif_backward(*inputs)
 
 
 @lif_scan_backward.register_fake
-def _(
-    grad_spikes: Tensor,
-    grad_end: Tensor,
-    voltage: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    state: Tensor,
-    surrogate: str,
-    alpha: float,
-    parameters: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    tensors = (voltage, decay, threshold, state)
-    to_current, to_decay, to_threshold, to_state = (tensor.new_empty(tensor.shape) for tensor in tensors)
-    return to_current, to_decay, to_threshold, to_state
+def _(_grad_spikes: Tensor, _grad_end: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    return tuple(tensor.new_empty(tensor.shape) for tensor in inputs[:4])
 
 
 def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:

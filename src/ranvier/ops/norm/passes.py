@@ -82,7 +82,7 @@ def _(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tup
 
 
 @normalise.register_fake
-def _(x: Tensor, steps: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def _(x: Tensor, _steps: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
 
 
@@ -111,9 +111,7 @@ def _(
 
 
 @normalise_backward.register_fake
-def _(
-    grad: Tensor, x: Tensor, steps: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(_grad: Tensor, x: Tensor, _steps: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
 
 

@@ -38,39 +38,18 @@ def normed_lif_scan(
 
 
 @normed_lif_scan.register_kernel("cuda")
-def _(
-    current: Tensor,
-    steps: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    gain: Tensor,
-    eps: float,
-    surrogate: str,
-    alpha: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     from ranvier.ops.norm import passes_cuda
     from ranvier.ops.normed_lif import scan_cuda
 
+    current, steps, weight, bias, decay, threshold, gain, eps, _, _ = inputs
     mean, variance = (part.to(current.dtype) for part in statistics(*passes_cuda.sums(current, steps), steps))
     scale = scale_of(weight, variance, eps)
     return scan_cuda.spikes(current, steps, mean, scale, bias, decay, threshold, gain), mean, variance
 
 
 @normed_lif_scan.register_fake
-def _(
-    current: Tensor,
-    steps: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    gain: Tensor,
-    eps: float,
-    surrogate: str,
-    alpha: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(current: Tensor, _steps: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return current.new_empty(current.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
 
 
@@ -109,24 +88,11 @@ def normed_lif_scan_backward(
 
 
 @normed_lif_scan_backward.register_kernel("cuda")
-def _(
-    grad: Tensor,
-    current: Tensor,
-    steps: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    gain: Tensor,
-    eps: float,
-    surrogate: str,
-    alpha: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     from ranvier.ops.norm import passes_cuda
     from ranvier.ops.normed_lif import scan_cuda
 
+    grad, current, steps, weight, bias, mean, variance, decay, threshold, gain, eps, surrogate, alpha = inputs
     scale = scale_of(weight, variance, eps)
     inputs = (current, steps, mean, scale, bias, decay, threshold, gain)
     buffer, total, along = scan_cuda.backward(grad, *inputs, surrogate, alpha)
@@ -135,21 +101,7 @@ def _(
 
 
 @normed_lif_scan_backward.register_fake
-def _(
-    grad: Tensor,
-    current: Tensor,
-    steps: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
-    gain: Tensor,
-    eps: float,
-    surrogate: str,
-    alpha: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(_grad: Tensor, current: Tensor, _steps: Tensor, weight: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return current.new_empty(current.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape)
 
 
