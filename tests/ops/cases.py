@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.ops import SURROGATES, delayed_current, lif
+from ranvier.ops.adaptive_lif import EULERS, adaptive_lif
+from ranvier.ops.adaptive_lif import reference as adaptive_lif_reference
 from ranvier.ops.dense import reference as dense_reference
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator_reference
@@ -20,7 +22,7 @@ from ranvier.ops.normed_lif import normed_lif
 from ranvier.ops.normed_lif import reference as normed_lif_reference
 from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
-from tests.ops import test_dense_plans, test_norm, test_normed_lif, test_scan, test_trace
+from tests.ops import test_adaptive_lif, test_dense_plans, test_norm, test_normed_lif, test_scan, test_trace
 
 
 class Case(NamedTuple):
@@ -79,6 +81,14 @@ for surrogate in SURROGATES:
             partial(lif, **options),
             partial(lif_reference.lif, **options),
             partial(test_scan.draw, _SCAN, kind),
+            _STATE,
+        )
+    for euler in EULERS:
+        adaptive: Any = {"euler": euler, **options}
+        CASES[f"adaptive lif, {euler}, {surrogate}"] = Case(
+            partial(adaptive_lif, **adaptive),
+            partial(adaptive_lif_reference.adaptive_lif, **adaptive),
+            partial(test_adaptive_lif.draw, _SCAN, "mixed"),
             _STATE,
         )
     CASES[f"normed lif, {surrogate}"] = Case(

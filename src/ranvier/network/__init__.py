@@ -1,5 +1,6 @@
 """The frozen network: plain arrays with units, read and written without torch."""
 
+from ranvier.network.adaptive_lif import AdaptiveLIF
 from ranvier.network.decoding import Decoding, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
@@ -18,6 +19,7 @@ __all__ = [
     "LIF",
     "MAX_COUNT",
     "MAX_STEPS",
+    "AdaptiveLIF",
     "Alignment",
     "ArrayRule",
     "Connection",
