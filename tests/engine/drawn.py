@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.network import (
     LIF,
+    AdaptiveLIF,
     Decoding,
     Dense,
     Input,
@@ -40,7 +44,9 @@ def connection(
     return Dense(source, max_delay, weight, delay_steps)
 
 
-def draw(seed: int, *, integer: bool = False, loops: bool = False, traces: bool = False) -> Network:
+def draw(
+    seed: int, *, integer: bool = False, loops: bool = False, traces: bool = False, adaptive: bool = False
+) -> Network:
     """A network with 1 to 3 layers of 1 to 9 neurons; ``loops`` adds recurrent, backward and skip connections."""
     generator = np.random.default_rng(seed)
     sizes = [int(n) for n in generator.integers(1, 10, generator.integers(2, 5))]
@@ -58,7 +64,8 @@ def draw(seed: int, *, integer: bool = False, loops: bool = False, traces: bool 
         if loops and number > 1:
             inputs.append(connection(generator, "input", (1, targets, sizes[0]), integer=integer))
         trace = Trace(uniform(generator, targets)) if traces and hidden else None
-        layers.append(layer(generator, names[number], tuple(inputs), targets, integer=integer, trace=trace))
+        made = layer(generator, names[number], tuple(inputs), targets, integer=integer, trace=trace)
+        layers.append(replace(made, neuron=adaptive_lif(generator, targets)) if adaptive and hidden else made)
     tail: Tail = "per_layer" if generator.random() < 0.5 else "clip"
     decoding = Decoding(int(generator.integers(0, 6)), tail)
     return Network(5.0, tuple(layers), tuple(f"class {n}" for n in range(sizes[-1])), Input(sizes[0]), decoding)
@@ -79,6 +86,13 @@ def layer(
     bias, decays = generator.normal(0, 0.2, targets).astype(np.float32), uniform(generator, targets)
     floats = Integrator(decays) if name == "readout" else LIF(decays, 0.3 + uniform(generator, targets))
     return Layer(name, inputs, bias, floats, trace)
+
+
+def adaptive_lif(generator: np.random.Generator, targets: int) -> AdaptiveLIF:
+    """Of either method."""
+    decay, adaptation_decay, a, b, above = (uniform(generator, targets) for _ in range(5))
+    euler: Any = "symplectic" if generator.random() < 0.5 else "forward"
+    return AdaptiveLIF(euler, decay, adaptation_decay, a, 2 * b, 0.1 + above)
 
 
 def uniform(generator: np.random.Generator, targets: int) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranvier.models import Stack, detectors, feedforward
 from ranvier.network import Decoding, Tail
+from ranvier.nn import AdaptiveLIF
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -35,10 +36,15 @@ def small(tail: Tail = "clip", **options: object) -> Stack:
     return model.eval()
 
 
+def adaptive(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **options: Any) -> AdaptiveLIF:
+    return AdaptiveLIF(neurons, 0.05, scale=3.0, generator=generator(2), **options)
+
+
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"learn_decay": True},
     {"synapse_decay": 0.8},
+    {"neuron": adaptive},
     {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
 ]
 

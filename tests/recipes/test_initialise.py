@@ -258,6 +258,14 @@ def test_a_network_of_another_form_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_adaptive_neurons_of_other_ranges_are_another_form(small: Make, further: Make, tmp_path: Path) -> None:
+    train(small(model__neuron="adlif"), tmp_path / "adaptive", Quiet())
+    values = {"model__neuron": "adlif", "train__init_from": str(tmp_path / "adaptive")}
+    started(further(**values), tmp_path / "second")
+    with pytest.raises(ConfigError, match=r"model\.adlif is .*120\.0.* there and .*110\.0"):
+        train(further(**values, model__adlif_adaptation_tau_max_ms="1100"), tmp_path / "run", Quiet())
+
+
 def test_longer_delays_are_no_other_form(further: Make, first: Path, tmp_path: Path) -> None:
     longer = started(further(model__max_delay_ms="100"), tmp_path / "run").model.state_dict()
     assert torch.equal(longer["blocks.0.linear.delay"], chosen(first)["blocks.0.linear.delay"])

@@ -65,7 +65,7 @@ def feedforward(
         learn_synapse_decay: learn it, one number for each hidden layer.
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
         neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
-            ``surrogate``, ``alpha`` and ``learn_decay``.
+            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -104,7 +104,7 @@ def feedforward(
             hidden_block(
                 linear(inputs, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
-                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay),
+                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay, neurons=outputs),
                 dropout,
                 None if synapse_decay is None else Trace(synapse_decay, learn_decay=learn_synapse_decay),
                 drop_spikes=drop_spikes,

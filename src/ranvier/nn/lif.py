@@ -24,6 +24,7 @@ class LIF(WithSettings):
         surrogate: ``arctan``, ``fast_sigmoid`` or ``triangle``.
         alpha: steepness of the surrogate, > 0.
         learn_decay: True learns the decay, one for the layer (PLIF); see :func:`ranvier.nn.decay.register_decay`.
+        neurons: of the layer; not needed, as all share what they have.
 
     Raises:
         ValueError: an argument is out of range.
@@ -42,6 +43,7 @@ class LIF(WithSettings):
         surrogate: Surrogate = "arctan",
         alpha: float = 5.0,
         learn_decay: bool = False,
+        neurons: int | None = None,
     ) -> None:
         super().__init__()
         if not threshold > 0:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
 from ranvier.models import Stack, detectors, feedforward
+from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.config import Config, decay, steps
 from ranvier.recipes.neurons import neuron_class
-from ranvier.recipes.sections import DetectorModel
+from ranvier.recipes.sections import DetectorModel, FeedforwardModel
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Stack:
@@ -50,7 +54,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         delay_type=model.delay_type,
         fan_in=model.fan_in,
         dense_kernel=model.delays == "dense",
-        neuron=neuron_class(model.neuron),
+        neuron=_neuron(config, model, generator),
         learn_decay=model.neuron == "plif",
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,
@@ -59,6 +63,19 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         decoding=network.Decoding(tail_steps=tail, tail=model.tail),
         generator=generator,
     )
+
+
+def _neuron(config: Config, model: FeedforwardModel, generator: torch.Generator) -> Callable[..., nn.Module]:
+    """What makes the hidden neurons."""
+    made = neuron_class(model.neuron)
+    if model.neuron != "adlif":
+        return made
+    options = adaptation(model, config.data.dt_ms)
+
+    def adaptive(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **others: Any) -> nn.Module:
+        return made(neurons, threshold, generator=generator, **options, **others)
+
+    return adaptive
 
 
 def build_class_weights(config: Config, train: Subset) -> Tensor | None:

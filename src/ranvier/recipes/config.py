@@ -14,6 +14,7 @@ from ranvier.corpora.corpus import Corpus
 from ranvier.corpora.registry import corpus_class, read_corpus
 from ranvier.corpora.section import OptionalNumber, Section, check_length, split_text, time_steps
 from ranvier.errors import ConfigError as ConfigError
+from ranvier.recipes.adaptation import check_adaptation
 from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardModel, TrainConfig
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
@@ -132,6 +133,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     if isinstance(config.model, FeedforwardModel):
         _check_synapses(config.model)
         _check_decays(config, config.model)
+        check_adaptation(config.model, config.data.dt_ms)
     _check_sigma(config)
     if config.train.init_from is not None and config.compare:
         raise ConfigError(

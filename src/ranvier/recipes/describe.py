@@ -53,6 +53,8 @@ def _neurons(config: Config) -> str:
         parts.append(f"{model.fan_in} sources per neuron")
     if model.neuron == "plif":
         parts.append("learned membrane time constants")
+    if model.neuron == "adlif":
+        parts.append("adaptive neurons")
     if model.synapse_tau_ms is not None:
         parts.append(f"synaptic traces ({'learned' if model.learn_synapse_tau else f'{model.synapse_tau_ms:g} ms'})")
     return "".join(f"; {part}" for part in parts)

@@ -17,6 +17,7 @@ from ranvier.data.class_names import match_classes
 from ranvier.errors import RuleError
 from ranvier.models import Stack
 from ranvier.network import Network
+from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, steps
@@ -183,6 +184,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.delay_type": model.delay_type,
             "model.fan_in": model.fan_in,
             "model.neuron": model.neuron,
+            "model.adlif": adaptation(model, each.data.dt_ms) if model.neuron == "adlif" else None,
             "model.learn_synapse_tau": model.learn_synapse_tau,
             "a delay for every weight": model.delays == "dense",
         }

@@ -59,8 +59,21 @@ class FeedforwardModel(_Delayed):
     kernel: Literal["gaussian", "triangle"] = Field(description="shape of a tap in training")
     neuron: Annotated[str, AfterValidator(check_neuron)] = Field(
         "lif",
-        description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; or a neuron "
-        "of an installed package",
+        description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; adlif: hidden "
+        "neurons adapt, and each learns its time constants (adlif_...); or a neuron of an installed package",
+    )
+    adlif_tau_min_ms: float = Field(20.0, gt=0, description="shortest membrane time constant of adlif [ms]")
+    adlif_tau_max_ms: float = Field(100.0, gt=0, description="longest membrane time constant of adlif [ms]")
+    adlif_adaptation_tau_min_ms: float = Field(240.0, gt=0, description="shortest time constant of its adaptation [ms]")
+    adlif_adaptation_tau_max_ms: float = Field(1200.0, gt=0, description="longest time constant of its adaptation [ms]")
+    adlif_scale: OptionalNumber = Field(
+        None,
+        gt=0,
+        description="adaptation that adlif's learned strengths of 1 stand for (the paper's q), none for 120 "
+        "(symplectic) or 60 (forward), or as much as is stable",
+    )
+    adlif_euler: Literal["symplectic", "forward"] = Field(
+        "symplectic", description="adlif's adaptation follows voltage and spikes of its time step, or of the one before"
     )
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
     synapse_tau_ms: OptionalNumber = Field(
