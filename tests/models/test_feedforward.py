@@ -45,6 +45,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"learn_decay": True},
     {"synapse_decay": 0.8},
     {"neuron": adaptive},
+    {"learn_decay": "neuron", "learn_threshold": "layer"},
     {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
 ]
 
@@ -182,13 +183,16 @@ def test_a_frozen_norm_stays_frozen_in_training() -> None:
         ({"synapse_decay": 0.9}, 0),
         ({"synapse_decay": 0.9, "learn_synapse_decay": True}, 2),
         ({"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}, 5),
+        ({"learn_threshold": "layer"}, 2),
     ],
 )
 def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[str, Any], more: int) -> None:
     model = feedforward(140, [256, 256], 20, 24, decay=0.005, **options)
     assert model.parameter_count() == 214_016 + more
     model = small(**options).train()
-    learned = [parameter for name, parameter in model.named_parameters() if name.endswith("decay.original")]
+    learned = [
+        parameter for name, parameter in model.named_parameters() if name.endswith(("decay.original", "threshold"))
+    ]
     assert len(learned) == more
     model.scores(*clips()).square().sum().backward()
     for parameter in learned:

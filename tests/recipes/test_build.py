@@ -76,6 +76,25 @@ def test_learned_decays_and_traces_reach_it(small: Make) -> None:
     assert not first.synapse.decay.requires_grad
 
 
+def test_time_constants_and_thresholds_of_every_neuron_reach_it(small: Make) -> None:
+    each = {"model__learn_tau": "neuron", "model__learn_threshold": "neuron", "model__tau_ms": "20"}
+    config = small(**each, train__tau_weight_decay="1e-3")
+    training = Training(config, build_splits(config))
+    shapes = {name: tuple(p.shape) for name, p in training.model.named_parameters() if "linear" not in name}
+    thresholds = {"blocks.0.neuron.threshold": (12,), "blocks.1.neuron.threshold": (10,)}
+    w = "parametrizations.decay.original"
+    decays = {f"blocks.0.neuron.{w}": (12,), f"blocks.1.neuron.{w}": (10,), f"readout.{w}": (3,)}
+    assert {name: shape for name, shape in shapes.items() if "norm" not in name} == thresholds | decays
+    named = dict(training.model.named_parameters())
+    of_taus = training.optimisers[0].param_groups[2]
+    assert of_taus["weight_decay"] == 1e-3
+    assert {id(p) for p in of_taus["params"]} == {id(named[name]) for name in decays}
+    assert {id(named[name]) for name in thresholds} <= {id(p) for p in training.optimisers[0].param_groups[1]["params"]}
+    plif = small(model__neuron="plif", model__tau_ms="20")
+    model = build_model(plif, build_splits(plif), torch.Generator())
+    assert model.readout.parametrizations.decay.original.shape == ()
+
+
 def test_adaptive_neurons_reach_it_and_are_trained_without_weight_decay(small: Make) -> None:
     ranges = {"model__adlif_tau_min_ms": "30", "model__adlif_tau_max_ms": "50"}
     config = small(model__neuron="adlif", model__adlif_euler="forward", model__adlif_scale="7", **ranges)

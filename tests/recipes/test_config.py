@@ -39,6 +39,8 @@ from ranvier.recipes.sections import FeedforwardModel
             "true",
             "model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms",
         ),
+        ("model.learn_tau", "each", "model.learn_tau: 'each' is not allowed (none, layer, neuron)"),
+        ("model.learn_threshold", "true", "model.learn_threshold: 'true' is not allowed (none, layer, neuron)"),
         ("model.adlif_scale", "9", "model.adlif_scale: is not allowed with model.neuron = lif (adlif has it)"),
         ("model.adlif_euler", "back", "model.adlif_euler: 'back' is not allowed (symplectic, forward)"),
         ("nonsense", "1", "nonsense: no such field"),
@@ -72,6 +74,10 @@ def test_a_fault_names_the_field_the_value_and_what_is_allowed(field: str, value
             "model.tau_ms: 1e+09 is not allowed where it is learned: a step keeps 1 (1e-06 ... 0.999999)",
         ),
         (
+            {"model.learn_tau": "neuron", "model.tau_ms": "10"},
+            "model.tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
+        ),
+        (
             {"model.learn_synapse_tau": "true", "model.synapse_tau_ms": "10"},
             "model.synapse_tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
         ),
@@ -81,7 +87,7 @@ def test_what_is_learned_cannot_start_at_an_end(changes: dict[str, str], message
     with pytest.raises(ConfigError) as error:
         build_config(load_values("shd"), changes)
     assert str(error.value) == message
-    learned = {"model.neuron", "model.learn_synapse_tau"}
+    learned = {"model.neuron", "model.learn_tau", "model.learn_synapse_tau"}
     build_config(load_values("shd"), {field: value for field, value in changes.items() if field not in learned})
 
 
@@ -115,6 +121,12 @@ def test_a_scale_beyond_the_stable_one_is_refused_as_voltages_grow_there(euler: 
         assert (abs(u) < ends) == (factor < 1)
     with pytest.raises(ConfigError, match=r"^model\.adlif_scale: .* with time steps of 10 ms \(up to "):
         build_config(load_values("shd"), {**ADLIF, "model.adlif_euler": euler, "model.adlif_scale": f"{stable * 1.01}"})
+
+
+@pytest.mark.parametrize("field", ["learn_tau", "learn_threshold"])
+def test_what_a_lif_may_learn_another_neuron_may_not(field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^model\.{field}: is not allowed with model\.neuron = adlif"):
+        build_config(load_values("shd"), {**ADLIF, f"model.{field}": "layer"})
 
 
 @pytest.mark.parametrize("range_of", ["tau", "adaptation_tau"])

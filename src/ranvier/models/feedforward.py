@@ -11,6 +11,7 @@ from torch import nn
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Integrator, SequenceBatchNorm, Trace
+from ranvier.nn.decay import Learn
 from ranvier.ops.dense import Kernel
 from ranvier.ops.surrogate import Surrogate
 
@@ -33,7 +34,8 @@ def feedforward(
     delay_type: DelayType = "synaptic",
     fan_in: int | None = None,
     dense_kernel: bool = False,
-    learn_decay: bool = False,
+    learn_decay: Learn = False,
+    learn_threshold: Learn = False,
     synapse_decay: float | None = None,
     learn_synapse_decay: bool = False,
     drop_spikes: bool = False,
@@ -59,13 +61,16 @@ def feedforward(
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         kernel, learn_delay, delay_type, fan_in, dense_kernel, max_init_delay: see :class:`ranvier.nn.DelayLinear`.
-        learn_decay: learn the decay of every layer, one number each, the readout's too (PLIF).
+        learn_decay: learn the decay of every layer, the readout's too: True or ``layer`` one for each layer (PLIF),
+            ``neuron`` one for each neuron.
+        learn_threshold: the same for the hidden layers' thresholds.
         synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
             learned; see :class:`ranvier.nn.Trace`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
         neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
-            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are.
+            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` if
+            that is learned.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -98,20 +103,23 @@ def feedforward(
             generator=generator,
         )
 
+    learned: dict[str, Learn] = {"learn_decay": learn_decay}
+    if learn_threshold:
+        learned["learn_threshold"] = learn_threshold
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
         blocks.append(
             hidden_block(
                 linear(inputs, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
-                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay, neurons=outputs),
+                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, neurons=outputs, **learned),
                 dropout,
                 None if synapse_decay is None else Trace(synapse_decay, learn_decay=learn_synapse_decay),
                 drop_spikes=drop_spikes,
             )
         )
     last = linear([sources, *hidden][-1], classes, bias=False)
-    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay), decoding)
+    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay, neurons=classes), decoding)
 
 
 def hidden_block(
