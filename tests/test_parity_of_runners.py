@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ranvier import load_network
 from ranvier.export import ExportError
-from ranvier.network import AdaptiveLIF, Decoding, Input, Network, quantize
+from ranvier.network import AdaptiveLIF, Decoding, Input, Network, SoftResetLIF, quantize
 from tests.engine.drawn import draw, draw_clip
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
@@ -29,6 +29,8 @@ from tests.runners import RUNNERS, Clips, Outcome
 REFUSED = {
     ("nir", "traces"): "output",
     ("nest", "traces"): "output",
+    ("nir", "soft"): "neuron",
+    ("nest", "soft"): "neuron",
     ("nir", "adaptive"): "neuron",
     ("nest", "adaptive"): "neuron",
     ("nir", "integer"): "neuron",
@@ -41,6 +43,7 @@ REFUSED = {
 def kinds(network: Network) -> set[str]:
     found = {"traces"} if any(layer.output for layer in network.layers) else set()
     found |= {"integer"} if network.integer else set()
+    found |= {"soft"} if isinstance(network.layers[0].neuron, SoftResetLIF) else set()
     found |= {"adaptive"} if isinstance(network.layers[0].neuron, AdaptiveLIF) else set()
     return found | ({"per_layer"} if network.decoding.tail == "per_layer" and network.decoding.tail_steps else set())
 
@@ -100,6 +103,8 @@ CASES: dict[str, Network] = {
     **{f"adaptive {seed}": draw(seed, adaptive=True) for seed in (52, 55, 59)},
     **{f"adaptive loops {seed}": draw(seed, adaptive=True, loops=True) for seed in (53, 59)},
     **{f"adaptive traces {seed}": draw(seed, adaptive=True, traces=True) for seed in (52, 66)},
+    **{f"soft reset {seed}": draw(seed, soft=True, traces=seed == 5) for seed in (0, 2, 5)},
+    "soft reset loops": draw(10, soft=True, loops=True),
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (41, 43, 44)},
 }

@@ -19,6 +19,7 @@ from ranvier.network import (
     Integrator,
     Layer,
     Network,
+    SoftResetLIF,
     Tail,
     Trace,
 )
@@ -45,9 +46,16 @@ def connection(
 
 
 def draw(
-    seed: int, *, integer: bool = False, loops: bool = False, traces: bool = False, adaptive: bool = False
+    seed: int,
+    *,
+    integer: bool = False,
+    loops: bool = False,
+    traces: bool = False,
+    adaptive: bool = False,
+    soft: bool = False,
 ) -> Network:
-    """A network with 1 to 3 layers of 1 to 9 neurons; ``loops`` adds recurrent, backward and skip connections."""
+    """A network with 1 to 3 layers of 1 to 9 neurons; ``loops`` adds recurrent, backward and skip connections, and
+    ``soft`` a soft reset."""
     generator = np.random.default_rng(seed)
     sizes = [int(n) for n in generator.integers(1, 10, generator.integers(2, 5))]
     names = ["input", *(f"hidden_{n}" for n in range(1, len(sizes) - 1)), "readout"]
@@ -65,7 +73,11 @@ def draw(
             inputs.append(connection(generator, "input", (1, targets, sizes[0]), integer=integer))
         trace = Trace(uniform(generator, targets)) if traces and hidden else None
         made = layer(generator, names[number], tuple(inputs), targets, integer=integer, trace=trace)
-        layers.append(replace(made, neuron=adaptive_lif(generator, targets)) if adaptive and hidden else made)
+        if hidden and adaptive:
+            made = replace(made, neuron=adaptive_lif(generator, targets))
+        if hidden and soft:
+            made = replace(made, neuron=SoftResetLIF(**made.neuron.arrays()))
+        layers.append(made)
     tail: Tail = "per_layer" if generator.random() < 0.5 else "clip"
     decoding = Decoding(int(generator.integers(0, 6)), tail)
     return Network(5.0, tuple(layers), tuple(f"class {n}" for n in range(sizes[-1])), Input(sizes[0]), decoding)

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import LIF, AdaptiveLIF, IntegerIntegrator, IntegerLIF, Integrator, Network, Neuron, Trace
+from ranvier.network import (
+    LIF,
+    AdaptiveLIF,
+    IntegerIntegrator,
+    IntegerLIF,
+    Integrator,
+    Network,
+    Neuron,
+    SoftResetLIF,
+    Trace,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,8 @@ def run_plain(network: Network, x: NDArray[Any]) -> Plain:
             if layer.spikes:
                 s = v[number] >= threshold(layer.neuron)
                 sent[layer.name][t] = spiked[layer.name][t] = s
-                v[number][s] = 0
+                soft = isinstance(layer.neuron, SoftResetLIF)
+                v[number][s] = v[number][s] - threshold(layer.neuron)[s] if soft else 0
                 if isinstance(layer.neuron, AdaptiveLIF):
                     w[number] = adapted(layer.neuron, w[number], before, (v[number], s))
                 if isinstance(layer.output, Trace):
@@ -86,13 +97,13 @@ def kept(neuron: Neuron, v: NDArray[Any]) -> NDArray[Any]:
     """What a time step leaves of a voltage."""
     if isinstance(neuron, IntegerLIF | IntegerIntegrator):
         return np.asarray(np.trunc(neuron.decay.astype(float) * v / 4096))
-    assert isinstance(neuron, LIF | AdaptiveLIF | Integrator)
+    assert isinstance(neuron, LIF | SoftResetLIF | AdaptiveLIF | Integrator)
     return np.asarray(neuron.decay.astype(float) * v)
 
 
 def threshold(neuron: Neuron) -> NDArray[Any]:
     """At which neurons spike."""
-    assert isinstance(neuron, LIF | AdaptiveLIF | IntegerLIF)
+    assert isinstance(neuron, LIF | SoftResetLIF | AdaptiveLIF | IntegerLIF)
     return neuron.threshold.astype(float)
 
 

@@ -45,6 +45,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"learn_decay": True},
     {"synapse_decay": 0.8},
     {"neuron": adaptive},
+    {"reset": "subtract"},
     {"learn_decay": "neuron", "learn_threshold": "layer"},
     {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
 ]

@@ -42,10 +42,10 @@ def calls(new: Callable[..., Tensor], size: tuple[int, int, int]) -> Iterator[An
     """Every public function of the CUDA files with every option, on tensors of ``size``."""
     time, batch, neurons = size
     x, state, per_neuron = new(time, batch, neurons), new(batch, neurons), new(neurons)
-    for keep in BOTH:
-        yield lif.lif(x, per_neuron, per_neuron, state, keep)
-    for surrogate, learned in itertools.product(lif.SURROGATES, BOTH):
-        yield lif.lif_backward(x, state, x, per_neuron, per_neuron, state, surrogate, 5.0, learned)
+    for keep, subtract in itertools.product(BOTH, BOTH):
+        yield lif.lif(x, per_neuron, per_neuron, state, keep, subtract)
+    for surrogate, learned, subtract in itertools.product(lif.SURROGATES, BOTH, BOTH):
+        yield lif.lif_backward(x, state, x, per_neuron, per_neuron, state, surrogate, 5.0, learned, subtract)
     values, states = new(5, neurons), new(batch, 3, neurons)
     for symplectic, keep in itertools.product(BOTH, BOTH):
         yield adaptive_lif.adaptive_lif(x, values, states, symplectic, keep)

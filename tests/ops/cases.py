@@ -74,6 +74,12 @@ CASES: dict[str, Case] = {
     "trace": Case(trace, trace_reference.trace, partial(test_trace.draw, (63, 2, 500), "mixed"), _STATE),
     "norm": Case(sequence_norm, partial(norm_reference.sequence_norm, eps=1e-5), _norm_inputs),
 }
+CASES["lif, soft reset"] = Case(
+    partial(lif, reset="subtract"),
+    partial(lif_reference.lif, surrogate="arctan", alpha=5.0, reset="subtract"),
+    partial(test_scan.draw, _SCAN, "mixed"),
+    _STATE,
+)
 for surrogate in SURROGATES:
     options: Any = {"surrogate": surrogate, "alpha": 5.1}
     for kind in test_scan.CURRENTS:

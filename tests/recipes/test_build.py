@@ -78,8 +78,9 @@ def test_learned_decays_and_traces_reach_it(small: Make) -> None:
 
 def test_time_constants_and_thresholds_of_every_neuron_reach_it(small: Make) -> None:
     each = {"model__learn_tau": "neuron", "model__learn_threshold": "neuron", "model__tau_ms": "20"}
-    config = small(**each, train__tau_weight_decay="1e-3")
+    config = small(**each, model__reset="subtract", train__tau_weight_decay="1e-3")
     training = Training(config, build_splits(config))
+    assert [block.neuron.reset for block in training.model.blocks] == ["subtract"] * 2
     shapes = {name: tuple(p.shape) for name, p in training.model.named_parameters() if "linear" not in name}
     thresholds = {"blocks.0.neuron.threshold": (12,), "blocks.1.neuron.threshold": (10,)}
     w = "parametrizations.decay.original"

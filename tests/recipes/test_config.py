@@ -123,10 +123,12 @@ def test_a_scale_beyond_the_stable_one_is_refused_as_voltages_grow_there(euler: 
         build_config(load_values("shd"), {**ADLIF, "model.adlif_euler": euler, "model.adlif_scale": f"{stable * 1.01}"})
 
 
-@pytest.mark.parametrize("field", ["learn_tau", "learn_threshold"])
-def test_what_a_lif_may_learn_another_neuron_may_not(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"), [("learn_tau", "layer"), ("learn_threshold", "neuron"), ("reset", "subtract")]
+)
+def test_what_a_lif_may_another_neuron_may_not(field: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"^model\.{field}: is not allowed with model\.neuron = adlif"):
-        build_config(load_values("shd"), {**ADLIF, f"model.{field}": "layer"})
+        build_config(load_values("shd"), {**ADLIF, f"model.{field}": value})
 
 
 @pytest.mark.parametrize("range_of", ["tau", "adaptation_tau"])

@@ -19,6 +19,7 @@ from ranvier.engine import (  # noqa: F401 - they register their runners
     integer_lif,
     integrator,
     lif,
+    soft_reset_lif,
     trace,
 )
 from ranvier.engine.clip import Events

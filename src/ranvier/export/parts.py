@@ -12,10 +12,11 @@ from ranvier.network import (
     IntegerLIF,
     Integrator,
     Network,
+    SoftResetLIF,
     Trace,
 )
 
-_NEURONS = (LIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerIntegrator)
+_NEURONS = (LIF, SoftResetLIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerIntegrator)
 
 
 def check_plain(network: Network, target: str) -> None:
@@ -43,7 +44,7 @@ def check_plain(network: Network, target: str) -> None:
 
 
 def check_known(network: Network) -> None:
-    """Refuse all but ``Dense``, ``LIF`` and ``Integrator`` or their integer kinds, ``AdaptiveLIF`` and ``Trace``.
+    """Refuse all but ``Dense``, ``Trace``, ``Integrator`` and ``LIF`` (hard or soft reset, integer or adaptive).
 
     Raises:
         ExportError: names the first part that is something else.

@@ -13,6 +13,7 @@ from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Integrator, SequenceBatchNorm, Trace
 from ranvier.nn.decay import Learn
 from ranvier.ops.dense import Kernel
+from ranvier.ops.lif import Reset
 from ranvier.ops.surrogate import Surrogate
 
 
@@ -36,6 +37,7 @@ def feedforward(
     dense_kernel: bool = False,
     learn_decay: Learn = False,
     learn_threshold: Learn = False,
+    reset: Reset = "zero",
     synapse_decay: float | None = None,
     learn_synapse_decay: bool = False,
     drop_spikes: bool = False,
@@ -64,13 +66,14 @@ def feedforward(
         learn_decay: learn the decay of every layer, the readout's too: True or ``layer`` one for each layer (PLIF),
             ``neuron`` one for each neuron.
         learn_threshold: the same for the hidden layers' thresholds.
+        reset: of the hidden neurons, see :class:`ranvier.nn.LIF`.
         synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
             learned; see :class:`ranvier.nn.Trace`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
         neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
-            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` if
-            that is learned.
+            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` and
+            ``reset`` where they are not the usual ones.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -103,16 +106,23 @@ def feedforward(
             generator=generator,
         )
 
-    learned: dict[str, Learn] = {"learn_decay": learn_decay}
-    if learn_threshold:
-        learned["learn_threshold"] = learn_threshold
+    given = {"learn_threshold": (learn_threshold, False), "reset": (reset, "zero")}
+    others = {name: value for name, (value, usual) in given.items() if value != usual}
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
         blocks.append(
             hidden_block(
                 linear(inputs, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
-                neuron(decay, threshold, surrogate=surrogate, alpha=alpha, neurons=outputs, **learned),
+                neuron(
+                    decay,
+                    threshold,
+                    surrogate=surrogate,
+                    alpha=alpha,
+                    learn_decay=learn_decay,
+                    neurons=outputs,
+                    **others,
+                ),
                 dropout,
                 None if synapse_decay is None else Trace(synapse_decay, learn_decay=learn_synapse_decay),
                 drop_spikes=drop_spikes,

@@ -13,6 +13,7 @@ from ranvier.network.network import Network
 from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Synapses, array
 from ranvier.network.quantize import WeightBits, quantize
 from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
+from ranvier.network.soft_reset_lif import SoftResetLIF
 from ranvier.network.trace import Trace
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Neuron",
     "Output",
     "Part",
+    "SoftResetLIF",
     "Synapses",
     "Tail",
     "Trace",

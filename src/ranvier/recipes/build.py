@@ -56,6 +56,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         dense_kernel=model.delays == "dense",
         neuron=_neuron(config, model, generator),
         learn_decay=model.learned_tau != "none" and model.learned_tau,
+        reset=model.reset,
         learn_threshold=model.learn_threshold != "none" and model.learn_threshold,
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,

@@ -194,8 +194,8 @@ def _check_synapses(model: FeedforwardModel) -> None:
 def _check_decays(config: Config, model: FeedforwardModel) -> None:
     if model.synapse_tau_ms is None and model.learn_synapse_tau:
         raise ConfigError("model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms, where it starts")
-    for name in ("learn_tau", "learn_threshold"):
-        if getattr(model, name) != "none" and model.neuron not in ("lif", "plif"):
+    for name in ("learn_tau", "learn_threshold", "reset"):
+        if getattr(model, name) not in ("none", "zero") and model.neuron not in ("lif", "plif"):
             raise ConfigError(f"model.{name}: is not allowed with model.neuron = {model.neuron} (lif and plif have it)")
     decays = [("model.tau_ms", model.learned_tau != "none")]
     if model.synapse_tau_ms is not None:

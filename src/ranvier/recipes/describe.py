@@ -56,6 +56,8 @@ def _neurons(config: Config) -> str:
         parts.append(f"learned membrane time constants{each[model.learned_tau]}")
     if model.learn_threshold != "none":
         parts.append(f"learned thresholds{each[model.learn_threshold]}")
+    if model.reset == "subtract":
+        parts.append("soft reset")
     if model.neuron == "adlif":
         parts.append("adaptive neurons")
     if model.synapse_tau_ms is not None:

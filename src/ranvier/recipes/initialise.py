@@ -185,6 +185,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.delay_type": model.delay_type,
             "model.fan_in": model.fan_in,
             "model.neuron": model.neuron,
+            "model.reset": model.reset,
             "model.learn_tau": model.learned_tau,
             "model.learn_threshold": model.learn_threshold,
             "model.adlif": adaptation(model, each.data.dt_ms) if model.neuron == "adlif" else None,

@@ -67,6 +67,9 @@ class FeedforwardModel(_Delayed):
         description="membrane time constants learned from tau_ms on, the output's too: one for each layer (as plif), "
         "or one for each neuron",
     )
+    reset: Literal["zero", "subtract"] = Field(
+        "zero", description="a hidden neuron's spike sets its voltage to 0, or takes the threshold off it"
+    )
     learn_threshold: Literal["none", "layer", "neuron"] = Field(
         "none", description="thresholds learned: one for each hidden layer, or one for each neuron"
     )

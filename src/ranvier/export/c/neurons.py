@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import Template
 
 from ranvier.export.c.layout import LayerLayout
-from ranvier.network import AdaptiveLIF
+from ranvier.network import AdaptiveLIF, SoftResetLIF
 
 _FLOAT_VOLTAGE = "        float v = $decay * state->${layer}_voltage[j] + (current[j] + $bias);"
 _INTEGER_VOLTAGE = """\
@@ -18,7 +18,7 @@ _ADAPTIVE_VOLTAGE = """\
 _FIRE = """\
         if (v >= $threshold) {
             state->${layer}_spikes[count++] = (uint16_t)j;
-            v = 0;
+            $reset;
 $up        }$down"""
 _ADAPT = {
     "symplectic": """
@@ -40,10 +40,11 @@ def neuron_code(layout: LayerLayout, values: dict[str, str]) -> tuple[str, str]:
     voltage = _INTEGER_VOLTAGE if neuron.integer else _FLOAT_VOLTAGE
     fire = ""
     if neuron.spikes:
+        reset = f"v -= {values['threshold']}" if isinstance(neuron, SoftResetLIF) else "v = 0"
         trace = f"state->{layout.layer.name}_trace[j]"
         up = f"            {trace} += 1;\n" if layout.trace else ""
         down = f" else\n            {trace} -= {values['lost']} * {trace};" if layout.trace else ""
-        fire = Template(_FIRE).substitute(values, up=up, down=down)
+        fire = Template(_FIRE).substitute(values, up=up, down=down, reset=reset)
     if isinstance(neuron, AdaptiveLIF):
         voltage = _ADAPTIVE_VOLTAGE
         fire += Template(_ADAPT[neuron.euler]).substitute(values)

@@ -48,7 +48,7 @@ def _members(layout: LayerLayout) -> list[Member]:
     found = [
         Member(number, f"{name}_current", layout.slots * targets, f"ring of {layout.slots} time steps"),
         Member("uint32_t", f"{name}_now", 0, "where this time step's currents begin"),
-        Member(number, f"{name}_voltage", targets, "0 after a spike" if layer.spikes else "of each class"),
+        Member(number, f"{name}_voltage", targets, "after reset" if layer.spikes else "of each class"),
     ]
     if isinstance(layer.neuron, AdaptiveLIF):
         found.append(Member(number, f"{name}_adaptation", targets, "what is taken off the current"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.export.onnx.graph import Graph, Value
-from ranvier.network import AdaptiveLIF, Connection, IntegerIntegrator, Layer, Network, Trace
+from ranvier.network import AdaptiveLIF, Connection, IntegerIntegrator, Layer, Network, SoftResetLIF, Trace
 
 EVENTS = "events"
 SCORES = "scores"
@@ -165,7 +165,10 @@ class Step:
             spikes = graph.node("And", graph.node("GreaterOrEqual", v, threshold), runs, name=name)
         else:
             spikes = graph.node("GreaterOrEqual", v, threshold, name=name)
-        u = graph.node("Where", spikes, graph.constant(self.number(0)), v, name=self.name(layer, "voltage") + NEXT)
+        after = graph.constant(self.number(0))
+        if isinstance(layer.neuron, SoftResetLIF):
+            after = graph.node("Sub", v, threshold)
+        u = graph.node("Where", spikes, after, v, name=self.name(layer, "voltage") + NEXT)
         if isinstance(layer.neuron, AdaptiveLIF):
             self._adapt(layer, layer.neuron, number, u, spikes)
         return spikes
