@@ -20,6 +20,8 @@ set_omp_spincount()  # as the command does, before torch is loaded
 import torch
 from torch import Tensor
 
+from ranvier.ops.adaptive_lif import adaptive_lif
+from ranvier.ops.adaptive_lif import reference as adaptive_lif_reference
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator
 from ranvier.ops.lif import lif
@@ -32,6 +34,7 @@ from ranvier.recipes.memory import disable_malloc_trim
 from ranvier.runs.provenance import machine, versions
 
 ONE = torch.tensor(1.0)
+ADAPTATION = [torch.tensor(value, requires_grad=True) for value in (0.98, 0.5, 1.0)]  # its decay, a, b
 RECURRENT = {"synaptic": (1, 256, 256), "axonal": (1, 1, 256), "dendritic": (1, 256, 1)}  # shape of the delays
 SIGMA, LONGEST = 6.0, 25
 
@@ -57,6 +60,12 @@ SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "lif": (
         lambda x, decay: lif(x, decay, ONE),
         lambda x, decay: lif_reference.lif(x, decay, ONE, None, surrogate="arctan", alpha=5.0),
+    ),
+    "adaptive lif": (
+        lambda x, decay: adaptive_lif(x, decay, *ADAPTATION, ONE),
+        lambda x, decay: adaptive_lif_reference.adaptive_lif(
+            x, decay, *ADAPTATION, ONE, None, euler="symplectic", surrogate="arctan", alpha=5.0
+        ),
     ),
     "integrator": (leaky_integrator, lambda x, decay: integrator.leaky_integrator(x, decay, None)),
     **{f"recurrent lif, {kind}": recurrent(kind) for kind in RECURRENT},

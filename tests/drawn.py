@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ranvier.network import (
     LIF,
+    AdaptiveLIF,
     Decoding,
     Dense,
     Input,
@@ -20,6 +21,7 @@ from ranvier.network import (
     Integrator,
     Layer,
     Network,
+    SoftResetLIF,
     Tail,
     Trace,
 )
@@ -137,8 +139,12 @@ def wired(
     return tuple(layers)
 
 
-def draw(seed: int, *, integer: bool = False, loops: bool = False, traces: bool = False) -> Network:
-    """A network with 1 to 3 layers of 1 to 9 neurons; ``loops`` adds recurrent, backward and skip connections."""
+def draw(
+    seed: int, *, integer: bool = False, loops: bool = False, traces: bool = False, adaptive: bool = False,
+    soft: bool = False,
+) -> Network:  # fmt: skip
+    """A network with 1 to 3 layers of 1 to 9 neurons; ``loops`` adds recurrent, backward and skip connections, and
+    ``soft`` a soft reset."""
     random = np.random.default_rng(seed)
     names = ["input", *(f"hidden_{n}" for n in range(1, random.integers(1, 4))), "readout"]
     widths = {name: int(random.integers(1, 10)) for name in names}
@@ -149,9 +155,20 @@ def draw(seed: int, *, integer: bool = False, loops: bool = False, traces: bool 
         for name in names[2:]:
             wires[name].append("input")
     layers = wired((Integers if integer else Floats)(random), wires, widths, trace=traces)
+    if adaptive:
+        layers = (*(replace(layer, neuron=adaptive_lif(random, layer.targets)) for layer in layers[:-1]), layers[-1])
+    if soft:
+        layers = (*(replace(layer, neuron=SoftResetLIF(**layer.neuron.arrays())) for layer in layers[:-1]), layers[-1])
     tail: Tail = "per_layer" if random.random() < 0.5 else "clip"
     classes = tuple(f"class {n}" for n in range(widths["readout"]))
     return Network(5.0, layers, classes, Input(widths["input"]), Decoding(int(random.integers(0, 6)), tail))
+
+
+def adaptive_lif(generator: np.random.Generator, targets: int) -> AdaptiveLIF:
+    """Of either method."""
+    decay, adaptation_decay, a, b, above = (generator.uniform(0, 0.95, targets).astype(np.float32) for _ in range(5))
+    euler: Any = "symplectic" if generator.random() < 0.5 else "forward"
+    return AdaptiveLIF(euler, decay, adaptation_decay, a, 2 * b, 0.1 + above)
 
 
 def draw_clip(network: Network, seed: int, steps: int | None = None, rate: float = 0.4) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ranvier import load_network
 from ranvier.export import ExportError
-from ranvier.network import Decoding, Input, Network, quantize
+from ranvier.network import AdaptiveLIF, Decoding, Input, Network, SoftResetLIF, quantize
 from tests.drawn import draw, draw_clip
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
@@ -29,6 +29,10 @@ from tests.runners import RUNNERS, Clips, Outcome
 REFUSED = {
     ("nir", "traces"): "output",
     ("nest", "traces"): "output",
+    ("nir", "soft"): "neuron",
+    ("nest", "soft"): "neuron",
+    ("nir", "adaptive"): "neuron",
+    ("nest", "adaptive"): "neuron",
     ("nir", "integer"): "neuron",
     ("nest", "integer"): "neuron",
     ("onnx step", "per_layer"): "decoding",
@@ -39,6 +43,8 @@ REFUSED = {
 def kinds(network: Network) -> set[str]:
     found = {"traces"} if any(layer.output for layer in network.layers) else set()
     found |= {"integer"} if network.integer else set()
+    found |= {"soft"} if isinstance(network.layers[0].neuron, SoftResetLIF) else set()
+    found |= {"adaptive"} if isinstance(network.layers[0].neuron, AdaptiveLIF) else set()
     return found | ({"per_layer"} if network.decoding.tail == "per_layer" and network.decoding.tail_steps else set())
 
 
@@ -94,6 +100,11 @@ CASES: dict[str, Network] = {
     **{f"chain {seed}": draw(seed) for seed in (0, 2, 4, 5, 7, 8)},
     **{f"loops {seed}": draw(seed, loops=True) for seed in (15, 17, 18)},
     **{f"traces {seed}": draw(seed, traces=True) for seed in (20, 22, 24)},
+    **{f"adaptive {seed}": draw(seed, adaptive=True) for seed in (52, 55, 59)},
+    **{f"adaptive loops {seed}": draw(seed, adaptive=True, loops=True) for seed in (53, 59)},
+    **{f"adaptive traces {seed}": draw(seed, adaptive=True, traces=True) for seed in (52, 66)},
+    **{f"soft reset {seed}": draw(seed, soft=True, traces=seed == 5) for seed in (0, 2, 5)},
+    "soft reset loops": draw(10, soft=True, loops=True),
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (44, 45, 50)},
 }
@@ -168,9 +179,10 @@ def test_every_runner_gives_the_spikes_of_the_equations(case: str, name: str) ->
 
 @pytest.mark.parametrize("name", ["engine", "stream", "nir", "onnx scan"])
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32 - 1), integer=st.booleans(), loops=st.booleans())
-def test_shapes_and_clips_of_any_kind(name: str, seed: int, integer: bool, loops: bool) -> None:
-    network = draw(seed, integer=integer and name != "nir", loops=loops)
+@given(seed=st.integers(0, 2**32 - 1), integer=st.booleans(), loops=st.booleans(), adaptive=st.booleans())
+def test_shapes_and_clips_of_any_kind(name: str, seed: int, integer: bool, loops: bool, adaptive: bool) -> None:
+    adaptive = adaptive and not integer and name != "nir"
+    network = draw(seed, integer=integer and name != "nir", loops=loops, adaptive=adaptive)
     for clip, outcome in zip(clips_of(network, seed), RUNNERS[name](network, clips_of(network, seed)), strict=True):
         compare(network, run_plain(network, clip), outcome)
 

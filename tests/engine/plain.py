@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import LIF, IntegerIntegrator, IntegerLIF, Integrator, Network, Neuron, Trace
+from ranvier.network import (
+    LIF,
+    AdaptiveLIF,
+    IntegerIntegrator,
+    IntegerLIF,
+    Integrator,
+    Network,
+    Neuron,
+    SoftResetLIF,
+    Trace,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +49,7 @@ def run_plain(network: Network, x: NDArray[Any]) -> Plain:
         sent[layer.name], made[layer.name], spiked[layer.name] = np.zeros((3, max(ends), layer.targets))
     v = [np.zeros(layer.targets) for layer in network.layers]
     y = [np.zeros(layer.targets) for layer in network.layers]
+    w = [np.zeros(layer.targets) for layer in network.layers]
     synapses = [[connection.synapses() for connection in layer.inputs] for layer in network.layers]
     for t in range(max(ends)):
         for number, layer in enumerate(network.layers):
@@ -49,12 +60,18 @@ def run_plain(network: Network, x: NDArray[Any]) -> Plain:
                 there = t >= delay
                 values = sent[connection.source][np.where(there, t - delay, 0), source] * there
                 np.add.at(current, target, weight.astype(float) * values)
+            before = v[number], spiked[layer.name][t - 1] if t else np.zeros(layer.targets)
+            if isinstance(layer.neuron, AdaptiveLIF):
+                current = (1 - layer.neuron.decay.astype(float)) * (current - w[number])
             v[number] = kept(layer.neuron, v[number]) + current
             made[layer.name][t] = v[number]
             if layer.spikes:
                 s = v[number] >= threshold(layer.neuron)
                 sent[layer.name][t] = spiked[layer.name][t] = s
-                v[number][s] = 0
+                soft = isinstance(layer.neuron, SoftResetLIF)
+                v[number][s] = v[number][s] - threshold(layer.neuron)[s] if soft else 0
+                if isinstance(layer.neuron, AdaptiveLIF):
+                    w[number] = adapted(layer.neuron, w[number], before, (v[number], s))
                 if isinstance(layer.output, Trace):
                     decay = layer.output.decay.astype(float)
                     y[number] = y[number] - (1 - s) * (1 - decay) * y[number] + s
@@ -69,17 +86,24 @@ def run_plain(network: Network, x: NDArray[Any]) -> Plain:
     )
 
 
+def adapted(neuron: AdaptiveLIF, w: NDArray[Any], before: Any, now: Any) -> NDArray[Any]:
+    """The adaptation after a step from the voltage after reset and the spikes of the step before, and of this one."""
+    u, s = now if neuron.euler == "symplectic" else before
+    share = neuron.adaptation_decay.astype(float)
+    return np.asarray(share * w + (1 - share) * (neuron.a.astype(float) * u + neuron.b.astype(float) * s))
+
+
 def kept(neuron: Neuron, v: NDArray[Any]) -> NDArray[Any]:
     """What a time step leaves of a voltage."""
     if isinstance(neuron, IntegerLIF | IntegerIntegrator):
         return np.asarray(np.trunc(neuron.decay.astype(float) * v / 4096))
-    assert isinstance(neuron, LIF | Integrator)
+    assert isinstance(neuron, LIF | SoftResetLIF | AdaptiveLIF | Integrator)
     return np.asarray(neuron.decay.astype(float) * v)
 
 
 def threshold(neuron: Neuron) -> NDArray[Any]:
     """At which neurons spike."""
-    assert isinstance(neuron, LIF | IntegerLIF)
+    assert isinstance(neuron, LIF | SoftResetLIF | AdaptiveLIF | IntegerLIF)
     return neuron.threshold.astype(float)
 
 

@@ -16,8 +16,8 @@ from ranvier.network import Decoding, Input, Network
 from tests.drawn import Floats, Integers, connection, draw, draw_clip
 from tests.engine.plain import integer_scores, run_plain
 
-KINDS = st.fixed_dictionaries({"integer": st.booleans(), "loops": st.booleans(), "traces": st.booleans()}).filter(
-    lambda kind: not (kind["integer"] and kind["traces"])
+KINDS = st.fixed_dictionaries(dict.fromkeys(("integer", "loops", "traces", "adaptive"), st.booleans())).filter(
+    lambda kind: not (kind["integer"] and (kind["traces"] or kind["adaptive"]))
 )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ranvier.models import Stack, detectors, feedforward
 from ranvier.network import Decoding, Tail
+from ranvier.nn import AdaptiveLIF
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -35,10 +36,17 @@ def small(tail: Tail = "clip", **options: object) -> Stack:
     return model.eval()
 
 
+def adaptive(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **options: Any) -> AdaptiveLIF:
+    return AdaptiveLIF(neurons, 0.05, scale=3.0, generator=generator(2), **options)
+
+
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"learn_decay": True},
     {"synapse_decay": 0.8},
+    {"neuron": adaptive},
+    {"reset": "subtract"},
+    {"learn_decay": "neuron", "learn_threshold": "layer"},
     {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
 ]
 
@@ -176,13 +184,16 @@ def test_a_frozen_norm_stays_frozen_in_training() -> None:
         ({"synapse_decay": 0.9}, 0),
         ({"synapse_decay": 0.9, "learn_synapse_decay": True}, 2),
         ({"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}, 5),
+        ({"learn_threshold": "layer"}, 2),
     ],
 )
 def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[str, Any], more: int) -> None:
     model = feedforward(140, [256, 256], 20, 24, decay=0.005, **options)
     assert model.parameter_count() == 214_016 + more
     model = small(**options).train()
-    learned = [parameter for name, parameter in model.named_parameters() if name.endswith("decay.original")]
+    learned = [
+        parameter for name, parameter in model.named_parameters() if name.endswith(("decay.original", "threshold"))
+    ]
     assert len(learned) == more
     model.scores(*clips()).square().sum().backward()
     for parameter in learned:

@@ -78,7 +78,7 @@ def test_it_spikes_in_the_engine_as_in_training(site: Path) -> None:
 
 
 def test_a_neuron_that_nobody_brings_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model\.neuron: 'soft-reset' is not allowed \(lif, plif\)"):
+    with pytest.raises(ConfigError, match=r"model\.neuron: 'soft-reset' is not allowed \(lif, plif, adlif\)"):
         build_config(load_values("digits"), {"model.neuron": NAME})
 
 

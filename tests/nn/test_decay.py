@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -128,3 +129,58 @@ def test_names_what_is_wrong(make: object, decay: float, learn: bool) -> None:
     assert callable(make)
     with pytest.raises(ValueError, match=r"^decay: .* is not allowed"):
         make(decay, learn)
+
+
+@pytest.mark.parametrize("kind", [LIF, Integrator])
+def test_each_neuron_may_learn_its_own(kind: type[LIF | Integrator]) -> None:
+    layer = kind(0.6, learn_decay="neuron", neurons=4).double()
+    w = parameter(layer)
+    assert w.shape == (4,)
+    assert layer.decay.tolist() == pytest.approx([0.6] * 4)
+    current = torch.rand(30, 2, 4, dtype=torch.double, generator=torch.Generator().manual_seed(0)) * 1.2
+    with torch.no_grad():
+        w.copy_(torch.tensor([-2.0, -0.5, 0.5, 2.0]))
+    result = layer(current)[0]
+    (gradient,) = torch.autograd.grad(result.square().cumsum(0).sum(), w)
+    for neuron in range(4):
+        alone = kind(0.6, learn_decay="layer").double()
+        with torch.no_grad():
+            parameter(alone).copy_(w[neuron])
+        mine = alone(current[..., neuron : neuron + 1])[0]
+        torch.testing.assert_close(mine, result[..., neuron : neuron + 1])
+        expected = torch.autograd.grad(mine.square().cumsum(0).sum(), parameter(alone))[0]
+        torch.testing.assert_close(gradient[neuron], expected)
+    assert layer.freeze(4).decay.tolist() == pytest.approx(layer.decay.tolist())
+    assert "decay=0.1192 ... 0.8808" in repr(layer)
+
+
+@pytest.mark.parametrize(("learn", "shape"), [(True, ()), ("layer", ()), ("neuron", (3,))])
+def test_a_threshold_is_learned_and_stays_above_zero(learn: Any, shape: tuple[int, ...]) -> None:
+    layer = copy.deepcopy(LIF(0.5, 2.0, learn_threshold=learn, neurons=3))
+    (threshold,) = layer.parameters()
+    assert threshold is layer.threshold
+    assert threshold.shape == shape
+    assert threshold.tolist() == torch.full(shape, 2.0).tolist()
+    spikes, _ = layer(torch.full((9, 1, 3), 1.5))
+    (gradient,) = torch.autograd.grad(spikes.sum(), threshold)
+    assert gradient.max() < 0
+    threshold.grad = -gradient
+    torch.optim.SGD([threshold], lr=1e6).step()
+    assert threshold.tolist() == torch.full(shape, 0.02).tolist()
+    assert layer.freeze(3).threshold.tolist() == pytest.approx([0.02] * 3)
+    assert "threshold=0.02" in repr(layer)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LIF(0.5, learn_decay="neuron"),
+        lambda: Integrator(0.5, learn_decay="neuron"),
+        lambda: LIF(0.5, learn_threshold="neuron", neurons=0),
+    ],
+)
+def test_how_many_neurons_there_are_is_needed(make: Any) -> None:
+    with pytest.raises(ValueError, match=r"^neurons: .* is not allowed where each learns its"):
+        make()
+    with pytest.raises(ValueError, match=r"^learn_threshold: 'all' is not allowed"):
+        LIF(0.5, learn_threshold="all")  # type: ignore[arg-type]

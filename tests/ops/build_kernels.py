@@ -25,6 +25,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime.driver import driver
 from triton.runtime.jit import JITFunction, MockTensor
 
+from ranvier.ops.adaptive_lif import scan_cuda as adaptive_lif
 from ranvier.ops.dense import taps_cuda
 from ranvier.ops.integrator import scan_cuda as integrator
 from ranvier.ops.lif import scan_cuda as lif
@@ -41,10 +42,15 @@ def calls(new: Callable[..., Tensor], size: tuple[int, int, int]) -> Iterator[An
     """Every public function of the CUDA files with every option, on tensors of ``size``."""
     time, batch, neurons = size
     x, state, per_neuron = new(time, batch, neurons), new(batch, neurons), new(neurons)
-    for keep in BOTH:
-        yield lif.lif(x, per_neuron, per_neuron, state, keep)
-    for surrogate, learned in itertools.product(lif.SURROGATES, BOTH):
-        yield lif.lif_backward(x, state, x, per_neuron, per_neuron, state, surrogate, 5.0, learned)
+    for keep, subtract in itertools.product(BOTH, BOTH):
+        yield lif.lif(x, per_neuron, per_neuron, state, keep, subtract)
+    for surrogate, learned, subtract in itertools.product(lif.SURROGATES, BOTH, BOTH):
+        yield lif.lif_backward(x, state, x, per_neuron, per_neuron, state, surrogate, 5.0, learned, subtract)
+    values, states = new(5, neurons), new(batch, 3, neurons)
+    for symplectic, keep in itertools.product(BOTH, BOTH):
+        yield adaptive_lif.adaptive_lif(x, values, states, symplectic, keep)
+    for surrogate, symplectic in itertools.product(lif.SURROGATES, BOTH):
+        yield adaptive_lif.adaptive_lif_backward((x, states, x, x, values, states), symplectic, surrogate, 5.0)
     yield integrator.integrate(x, per_neuron, state)
     yield integrator.integrate_backward(x, x, per_neuron, state)
     yield trace.trace(x, per_neuron, state)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.ops import SURROGATES, delayed_current, lif
+from ranvier.ops.adaptive_lif import EULERS, adaptive_lif
+from ranvier.ops.adaptive_lif import reference as adaptive_lif_reference
 from ranvier.ops.dense import reference as dense_reference
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator_reference
@@ -21,7 +23,15 @@ from ranvier.ops.normed_lif import reference as normed_lif_reference
 from ranvier.ops.recurrent_lif import recurrent_lif
 from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
-from tests.ops import test_dense_plans, test_norm, test_normed_lif, test_recurrent_lif, test_scan, test_trace
+from tests.ops import (
+    test_adaptive_lif,
+    test_dense_plans,
+    test_norm,
+    test_normed_lif,
+    test_recurrent_lif,
+    test_scan,
+    test_trace,
+)
 
 
 class Case(NamedTuple):
@@ -73,6 +83,12 @@ CASES: dict[str, Case] = {
     "trace": Case(trace, trace_reference.trace, partial(test_trace.draw, (63, 2, 500), "mixed"), _STATE),
     "norm": Case(sequence_norm, partial(norm_reference.sequence_norm, eps=1e-5), _norm_inputs),
 }
+CASES["lif, soft reset"] = Case(
+    partial(lif, reset="subtract"),
+    partial(lif_reference.lif, surrogate="arctan", alpha=5.0, reset="subtract"),
+    partial(test_scan.draw, _SCAN, "mixed"),
+    _STATE,
+)
 for surrogate in SURROGATES:
     options: Any = {"surrogate": surrogate, "alpha": 5.1}
     for kind in test_scan.CURRENTS:
@@ -80,6 +96,14 @@ for surrogate in SURROGATES:
             partial(lif, **options),
             partial(lif_reference.lif, **options),
             partial(test_scan.draw, _SCAN, kind),
+            _STATE,
+        )
+    for euler in EULERS:
+        adaptive: Any = {"euler": euler, **options}
+        CASES[f"adaptive lif, {euler}, {surrogate}"] = Case(
+            partial(adaptive_lif, **adaptive),
+            partial(adaptive_lif_reference.adaptive_lif, **adaptive),
+            partial(test_adaptive_lif.draw, _SCAN, "mixed"),
             _STATE,
         )
     CASES[f"normed lif, {surrogate}"] = Case(

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ranvier.ops import delayed_current, lif
+from ranvier.ops.adaptive_lif import adaptive_lif
+from ranvier.ops.adaptive_lif import op as adaptive_lif_op
 from ranvier.ops.dense import op as dense_op
 from ranvier.ops.dense.op import Plan
 from ranvier.ops.integrator import leaky_integrator
@@ -29,12 +31,14 @@ PARAMETERS = {
     "decay": torch.tensor([0.5, 0.25, 0.75, 0.875]),
     "threshold": torch.tensor([0.5, 1.0, 1.5, 1.0]),
     "state": torch.tensor([[0.5, 0.25, 0.0, 1.0]] * 2),
+    "states": torch.tensor([[[0.5, 0.25, 0.0, 1.0]] * 3] * 2),
     "weight": torch.tensor([1.0, 0.5, 2.0, 1.0]),
     "bias": torch.tensor([0.0, 0.5, -0.5, 1.0]),
     "gain": torch.tensor([[2.0, 0.0, 2.0, 2.0]] * 2),
 }
 SCANS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "lif": (lif, ["decay", "threshold", "state"]),
+    "adaptive lif": (adaptive_lif, ["decay", "decay", "bias", "threshold", "threshold", "states"]),
     "integrator": (leaky_integrator, ["decay", "state"]),
     "trace": (trace, ["decay", "state"]),
     "norm": (lambda x, *others: sequence_norm(x, STEPS, *others), ["weight", "bias"]),
@@ -47,7 +51,7 @@ SCANS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 
 @pytest.fixture(autouse=True)
 def _no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in (lif_op, integrator_op, trace_op, norm_op):
+    for each in (lif_op, adaptive_lif_op, integrator_op, trace_op, norm_op):
         monkeypatch.setattr(each, "reference", None)
     monkeypatch.setattr(normed_lif_op, "lif", None)
 
@@ -68,10 +72,10 @@ def test_parameters_in_half_precision_compute_in_float32(dtype: torch.dtype, nam
     ours, theirs = function(*half), function(*single)
     assert ours[0].dtype == dtype
     assert torch.equal(ours[0], theirs[0].to(dtype))
-    if "state" in names:
+    if {"state", "states"} & set(names):
         assert ours[1].dtype == torch.float32
         assert torch.equal(ours[1], theirs[1])
-    learned = [number for number, value in enumerate(half) if value.requires_grad and names[number - 1] != "state"]
+    learned = [number for number, value in enumerate(half) if value.requires_grad and "state" not in names[number - 1]]
     probe = torch.ones_like(ours[0])
     mine = torch.autograd.grad(ours[0], [half[number] for number in learned], probe)
     peers = torch.autograd.grad(theirs[0], [single[number] for number in learned], probe.float())

@@ -39,6 +39,16 @@ def test_a_voltage_at_threshold_spikes_and_is_reset() -> None:
     assert state.item() == 0
 
 
+def test_soft_reset_takes_the_threshold_off() -> None:
+    current = torch.tensor([2.5, 0.0, 0.5, 0.25]).view(4, 1, 1).requires_grad_()
+    spikes, state = lif(current, torch.tensor(0.75), torch.tensor(1.0), reset="subtract")
+    # v = 2.5, then 0.75 * 1.5, then 0.75 * 0.125 + 0.5, then 0.75 * 0.59375 + 0.25
+    assert spikes.flatten().tolist() == [1, 1, 0, 0]
+    assert state.item() == 0.75 * 0.59375 + 0.25
+    (gradient,) = torch.autograd.grad(state.sum(), current)
+    assert gradient.flatten().tolist() == [0.75**3, 0.75**2, 0.75, 1]  # a spike does not stop it
+
+
 def test_per_neuron_constants() -> None:
     current = torch.full((4, 1, 2), 0.6)
     spikes, _ = lif(current, torch.tensor([0.0, 1.0]), torch.tensor([0.5, 1.0]))
@@ -108,6 +118,7 @@ def test_the_reset_is_not_differentiated_through() -> None:
         ("threshold", {"threshold": torch.zeros(2, 3)}),
         ("state", {"state": torch.zeros(3)}),
         ("surrogate", {"surrogate": "box"}),
+        ("reset", {"reset": "soft"}),
         ("alpha", {"alpha": 0.0}),
     ],
 )

@@ -23,8 +23,8 @@ CURRENTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def lif_scan(*inputs: Any) -> Any:
-    return scan.lif_scan(*inputs, True)[:2]
+def lif_scan(*inputs: Any, reset: str = "zero") -> Any:
+    return scan.lif_scan(*inputs, True, reset == "subtract")[:2]
 
 
 def draw(size: tuple[int, int, int], kind: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -39,12 +39,14 @@ def draw(size: tuple[int, int, int], kind: str, dtype: torch.dtype = torch.float
     return {name: value.requires_grad_() for name, value in inputs.items()}
 
 
-def check_lif(kernels: str, inputs: dict[str, Tensor], surrogate: Any, alpha: float, tolerance: float = 1e-5) -> None:
+def check_lif(
+    kernels: str, inputs: dict[str, Tensor], surrogate: Any, alpha: float, tolerance: float = 1e-5, reset: str = "zero"
+) -> None:
     def fast(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor) -> Any:
-        return lif_scan(current, decay, threshold, state, surrogate, alpha)
+        return lif_scan(current, decay, threshold, state, surrogate, alpha, reset=reset)
 
-    def slow(**tensors: Tensor) -> Any:
-        return reference.lif(**tensors, surrogate=surrogate, alpha=alpha)
+    def slow(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor) -> Any:
+        return reference.lif(current, decay, threshold, state, surrogate=surrogate, alpha=alpha, reset=reset)
 
     # spikes and the state are the same numbers to the bit; gradients differ by the order of their sums
     with kernels_of(kernels):
@@ -60,6 +62,14 @@ def test_lif_is_the_reference(
 ) -> None:
     with poisoned_memory():
         check_lif(kernels, draw(size, kind), surrogate, alpha)
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("kind", list(CURRENTS))
+@pytest.mark.parametrize("size", SIZES[-2:])
+def test_soft_reset_is_the_reference(size: tuple[int, int, int], kind: str, kernels: str) -> None:
+    with poisoned_memory():
+        check_lif(kernels, draw(size, kind), "arctan", 5.0, reset="subtract")
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
@@ -123,7 +133,7 @@ def test_operators_keep_torchs_rules() -> None:
     inputs = draw((5, 2, 3), "mixed")
     plain = [value.detach() for value in inputs.values()]
     torch.library.opcheck(scan.lif_scan, (*inputs.values(), "arctan", 5.0, True))
-    torch.library.opcheck(scan.lif_scan, (*plain, "arctan", 5.0, False))
+    torch.library.opcheck(scan.lif_scan, (*plain, "arctan", 5.0, False, True))
     grad, end = torch.rand(5, 2, 3), torch.rand(2, 3)
     torch.library.opcheck(scan.lif_scan_backward, (grad, end, *plain, "triangle", 5.0, True))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.nn import AdaptiveLIF
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, build_config, sigma_steps
 from ranvier.recipes.fit import _batches
@@ -111,6 +112,49 @@ def test_learned_decays_and_traces_reach_it(small: Make) -> None:
     (first, _) = build_model(fixed, build_splits(fixed), torch.Generator()).blocks
     assert first.synapse is not None
     assert not first.synapse.decay.requires_grad
+
+
+def test_time_constants_and_thresholds_of_every_neuron_reach_it(small: Make) -> None:
+    each = {"model__learn_tau": "neuron", "model__learn_threshold": "neuron", "model__tau_ms": "20"}
+    config = small(**each, model__reset="subtract", train__tau_weight_decay="1e-3")
+    training = Training(config, build_splits(config))
+    assert [block.neuron.reset for block in training.model.blocks] == ["subtract"] * 2
+    shapes = {name: tuple(p.shape) for name, p in training.model.named_parameters() if "linear" not in name}
+    thresholds = {"blocks.0.neuron.threshold": (12,), "blocks.1.neuron.threshold": (10,)}
+    w = "parametrizations.decay.original"
+    decays = {f"blocks.0.neuron.{w}": (12,), f"blocks.1.neuron.{w}": (10,), f"readout.{w}": (3,)}
+    assert {name: shape for name, shape in shapes.items() if "norm" not in name} == thresholds | decays
+    named = dict(training.model.named_parameters())
+    of_taus = training.optimisers[0].param_groups[2]
+    assert of_taus["weight_decay"] == 1e-3
+    assert {id(p) for p in of_taus["params"]} == {id(named[name]) for name in decays}
+    assert {id(named[name]) for name in thresholds} <= {id(p) for p in training.optimisers[0].param_groups[1]["params"]}
+    plif = small(model__neuron="plif", model__tau_ms="20")
+    model = build_model(plif, build_splits(plif), torch.Generator())
+    assert model.readout.parametrizations.decay.original.shape == ()
+
+
+def test_adaptive_neurons_reach_it_and_are_trained_without_weight_decay(small: Make) -> None:
+    ranges = {"model__adlif_tau_min_ms": "30", "model__adlif_tau_max_ms": "50"}
+    config = small(model__neuron="adlif", model__adlif_euler="forward", model__adlif_scale="7", **ranges)
+    training = Training(config, build_splits(config))
+    neurons = [block.neuron for block in training.model.blocks]
+    for neuron, count in zip(neurons, (12, 10), strict=True):
+        assert isinstance(neuron, AdaptiveLIF)
+        assert (neuron.euler, neuron.scale, neuron.surrogate, neuron.alpha) == ("forward", 7, "arctan", 5)
+        assert (neuron.tau_min, neuron.tau_max, neuron.adaptation_tau_min, neuron.adaptation_tau_max) == (3, 5, 24, 120)
+        assert neuron.a.shape == (count,)
+    assert list(training.model.readout.parameters()) == []
+    undecayed = {id(p) for p in training.optimisers[0].param_groups[1]["params"]}
+    learned = [p for neuron in neurons for p in neuron.parameters()]
+    assert len(learned) == 8
+    assert undecayed >= {id(p) for p in learned}
+    before = [p.detach().clone() for p in learned]
+    training.model.train()
+    training.update(*training_batch(training, config))
+    assert all((p != old).any() for p, old in zip(learned, before, strict=True))
+    again = build_model(config, build_splits(config), torch.Generator().manual_seed(config.train.seed))
+    assert torch.equal(again.blocks[1].neuron.b, before[7])
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("shd", 214_016), ("shd-plif", 214_019), ("shd-stateful", 214_016)])

@@ -7,8 +7,10 @@ import math
 import pytest
 
 from ranvier.corpora.folder import LabelledFolder
+from ranvier.recipes.adaptation import adaptation, stable_scale
 from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, sigma_steps, steps
 from ranvier.recipes.recipe_files import load_values
+from ranvier.recipes.sections import FeedforwardModel
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ from ranvier.recipes.recipe_files import load_values
         ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),
         ("model.max_delay_ms", "245", "model.max_delay_ms: 245 ms is not a whole number of 10 ms steps"),
         ("model.tau_ms", "5", "model.tau_ms: 5 is not allowed with the euler rule (10 ms or more, one step)"),
-        ("model.neuron", "alif", "model.neuron: 'alif' is not allowed (lif, plif)"),
+        ("model.neuron", "alif", "model.neuron: 'alif' is not allowed (lif, plif, adlif)"),
         ("model.synapse_tau_ms", "0", "model.synapse_tau_ms: '0' is not allowed (a number, above 0)"),
         (
             "model.synapse_tau_ms",
@@ -37,6 +39,10 @@ from ranvier.recipes.recipe_files import load_values
             "true",
             "model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms",
         ),
+        ("model.learn_tau", "each", "model.learn_tau: 'each' is not allowed (none, layer, neuron)"),
+        ("model.learn_threshold", "true", "model.learn_threshold: 'true' is not allowed (none, layer, neuron)"),
+        ("model.adlif_scale", "9", "model.adlif_scale: is not allowed with model.neuron = lif (adlif has it)"),
+        ("model.adlif_euler", "back", "model.adlif_euler: 'back' is not allowed (symplectic, forward)"),
         ("nonsense", "1", "nonsense: no such field"),
         ("data.dt_ms", "1e400", "data.dt_ms: '1e400' is not allowed (a number, above 0 ... 1000)"),
         ("train.weight_lr", "nan", "train.weight_lr: 'nan' is not allowed (a number, above 0)"),
@@ -68,6 +74,10 @@ def test_a_fault_names_the_field_the_value_and_what_is_allowed(field: str, value
             "model.tau_ms: 1e+09 is not allowed where it is learned: a step keeps 1 (1e-06 ... 0.999999)",
         ),
         (
+            {"model.learn_tau": "neuron", "model.tau_ms": "10"},
+            "model.tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
+        ),
+        (
             {"model.learn_synapse_tau": "true", "model.synapse_tau_ms": "10"},
             "model.synapse_tau_ms: 10 is not allowed where it is learned: a step keeps 0 (1e-06 ... 0.999999)",
         ),
@@ -77,8 +87,55 @@ def test_what_is_learned_cannot_start_at_an_end(changes: dict[str, str], message
     with pytest.raises(ConfigError) as error:
         build_config(load_values("shd"), changes)
     assert str(error.value) == message
-    learned = {"model.neuron", "model.learn_synapse_tau"}
+    learned = {"model.neuron", "model.learn_tau", "model.learn_synapse_tau"}
     build_config(load_values("shd"), {field: value for field, value in changes.items() if field not in learned})
+
+
+ADLIF = {"model.neuron": "adlif"}
+
+
+def test_adaptive_neurons_have_their_time_constants_in_steps() -> None:
+    config = build_config(load_values("shd"), ADLIF)
+    assert isinstance(config.model, FeedforwardModel)
+    expected = {"tau_steps": (2, 10), "adaptation_tau_steps": (24, 120), "scale": 120, "euler": "symplectic"}
+    assert adaptation(config.model, config.data.dt_ms) == expected
+    assert adaptation(config.model, 4.0)["tau_steps"] == (5, 25)
+
+
+@pytest.mark.parametrize("euler", ["symplectic", "forward"])
+def test_a_scale_beyond_the_stable_one_is_refused_as_voltages_grow_there(euler: str) -> None:
+    model = build_config(load_values("shd"), {**ADLIF, "model.adlif_euler": euler}).model
+    assert isinstance(model, FeedforwardModel)
+    decay, adaptation_decay = math.exp(-10 / 20), math.exp(-10 / 240)
+    stable = stable_scale(20 / 10, 240 / 10, euler)
+    assert adaptation(model, 10.0)["scale"] == min(120 if euler == "symplectic" else 60, stable)
+    for factor, ends in ((0.9, 0.01), (1.1, 1000.0)):
+        u, w = 1e-3, 0.0
+        for _ in range(5000):
+            before = u
+            u = decay * u - (1 - decay) * w
+            drive = factor * stable * (u if euler == "symplectic" else before)
+            w = adaptation_decay * w + (1 - adaptation_decay) * drive
+            if abs(u) > ends > 1:
+                break
+        assert (abs(u) < ends) == (factor < 1)
+    with pytest.raises(ConfigError, match=r"^model\.adlif_scale: .* with time steps of 10 ms \(up to "):
+        build_config(load_values("shd"), {**ADLIF, "model.adlif_euler": euler, "model.adlif_scale": f"{stable * 1.01}"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("learn_tau", "layer"), ("learn_threshold", "neuron"), ("reset", "subtract")]
+)
+def test_what_a_lif_may_another_neuron_may_not(field: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^model\.{field}: is not allowed with model\.neuron = adlif"):
+        build_config(load_values("shd"), {**ADLIF, f"model.{field}": value})
+
+
+@pytest.mark.parametrize("range_of", ["tau", "adaptation_tau"])
+def test_a_range_rises(range_of: str) -> None:
+    name = f"model.adlif_{range_of}_max_ms"
+    with pytest.raises(ConfigError, match=f"^{name}: 5 is not allowed"):
+        build_config(load_values("shd"), {**ADLIF, name: "5"})
 
 
 def test_a_synapses_trace_has_its_own_time_constant() -> None:

@@ -16,6 +16,7 @@ from ranvier.data import FrameDataset, SpikeDataset
 from ranvier.data.device_clips import DeviceClips, packed_bytes
 from ranvier.models import Stack
 from ranvier.nn import SequenceBatchNorm
+from ranvier.nn.ranges import WithRanges
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.device import find_device, matmul_precision, to_cpu
@@ -100,6 +101,7 @@ def test_batches_on_a_device_are_those_of_the_data_set(
     [
         {},
         {"model__neuron": "plif"},
+        {"model__neuron": "adlif"},
         {"model__synapse_tau_ms": "20", "model__learn_synapse_tau": "true"},
         {"model__fan_in": "4", "model__delay_type": "axonal"},
         {"model__delays": "fixed", "model__tail": "per_layer"},
@@ -126,8 +128,11 @@ def test_a_step_stays_on_its_device(small: Make, changes: dict[str, str]) -> Non
     assert {p.grad.device.type for p in model.parameters() if p.requires_grad and p.grad is not None} == {"meta"}
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
     assert model.eval().scores(x.to("meta"), lengths).shape == (8, 3)
-    # the optimisers' hook still knows which parameters hold delays
-    assert all(hasattr(layer.delay, "_ranvier_longest_delay") for layer in model.delay_layers)
+    # the optimisers' hook still knows which parameters have a range
+    ranged = [module for module in model.modules() if isinstance(module, WithRanges)]
+    kept = [getattr(module, name) for module in ranged for name in module.ranges()]
+    assert len(kept) == 3 + (2 * 4 if changes.get("model__neuron") == "adlif" else 0)
+    assert all(hasattr(parameter, "_ranvier_range") for parameter in kept)
 
 
 def test_the_meta_device_refuses_a_tensor_of_the_cpu(small: Make) -> None:

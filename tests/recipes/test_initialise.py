@@ -164,6 +164,23 @@ def test_learned_time_constants_come_along(small: Make, tmp_path: Path) -> None:
         assert not torch.equal(model[name], alone[name])
 
 
+def test_what_each_neuron_learned_comes_along_that_of_output_neurons_by_class(
+    small: Make, further: Make, tmp_path: Path
+) -> None:
+    each = {"model__learn_tau": "neuron", "model__learn_threshold": "neuron", "model__tau_ms": "20"}
+    train(small(**each, train__weight_lr="0.1", train__epochs="1"), tmp_path / "each", Quiet())
+    config = further(**each, train__init_from=str(tmp_path / "each"))
+    model, theirs = started(config, tmp_path / "run").model.state_dict(), chosen(tmp_path / "each")
+    for name in ("blocks.0.neuron.threshold", "blocks.1.neuron.parametrizations.decay.original"):
+        assert torch.equal(model[name], theirs[name])
+        assert theirs[name].unique().numel() > 5
+    (_, b, a), (a_there, b_there, _) = (
+        state["readout.parametrizations.decay.original"].tolist() for state in (model, theirs)
+    )
+    assert (a, b) == (a_there, b_there)
+    assert a != b
+
+
 def test_it_knows_from_the_first_what_the_other_run_learned(further: Make, tmp_path: Path) -> None:
     """Classes a and b of the other recording sound as those of the first."""
     write_other(tmp_path / "other.h5", 90, ("c", "b", "a"), 5)
@@ -243,6 +260,7 @@ REFUSED = [
     ({"model__delay_type": "axonal"}, "model.delay_type is synaptic there and axonal here"),
     ({"model__fan_in": "3"}, "model.fan_in is None there and 3 here"),
     ({"model__neuron": "plif"}, "model.neuron is lif there and plif here"),
+    ({"model__learn_tau": "neuron", "model__tau_ms": "20"}, "model.learn_tau is none there and neuron here"),
     ({"data__pool": "1"}, "input is 20 channels, pooled by 2 there and 20 channels, pooled by 1 here"),
     ({"data__dt_ms": "5"}, "data.dt_ms is 10 there and 5 here"),
     ({"model__max_delay_ms": "50"}, r"delays there are up to 60 ms, here up to 50 \(as long, or longer\)"),
@@ -257,6 +275,14 @@ def test_a_network_of_another_form_is_refused(
     with pytest.raises(ConfigError, match=f"^train.init_from: {first}: {why}"):
         train(further(**changes), tmp_path / "run", Quiet())
     assert not (tmp_path / "run").exists()
+
+
+def test_adaptive_neurons_of_other_ranges_are_another_form(small: Make, further: Make, tmp_path: Path) -> None:
+    train(small(model__neuron="adlif"), tmp_path / "adaptive", Quiet())
+    values = {"model__neuron": "adlif", "train__init_from": str(tmp_path / "adaptive")}
+    started(further(**values), tmp_path / "second")
+    with pytest.raises(ConfigError, match=r"model\.adlif is .*120\.0.* there and .*110\.0"):
+        train(further(**values, model__adlif_adaptation_tau_max_ms="1100"), tmp_path / "run", Quiet())
 
 
 def test_longer_delays_are_no_other_form(further: Make, first: Path, tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ class StopHereError(Exception):
 STATEFUL = {"model__neuron": "plif", "model__synapse_tau_ms": "100", "model__learn_synapse_tau": "true"}
 
 
-@pytest.mark.parametrize("changes", [{}, STATEFUL])
+@pytest.mark.parametrize("changes", [{}, STATEFUL, {"model__neuron": "adlif"}])
 def test_a_run_stopped_between_epochs_continues_to_the_bit(
     small: Make, changes: dict[str, str], tmp_path: Path
 ) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engine import (  # noqa: F401 - they register their runners
+    adaptive_lif,
     dense,
     integer_integrator,
     integer_lif,
     integrator,
     lif,
+    soft_reset_lif,
     trace,
 )
 from ranvier.engine.clip import Events

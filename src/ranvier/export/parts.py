@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from ranvier.export.target import ExportError
-from ranvier.network import LIF, Connection, Dense, IntegerIntegrator, IntegerLIF, Integrator, Network, Trace
+from ranvier.network import (
+    LIF,
+    AdaptiveLIF,
+    Connection,
+    Dense,
+    IntegerIntegrator,
+    IntegerLIF,
+    Integrator,
+    Network,
+    SoftResetLIF,
+    Trace,
+)
 
-_NEURONS = (LIF, Integrator, IntegerLIF, IntegerIntegrator)
+_NEURONS = (LIF, SoftResetLIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerIntegrator)
 
 
 def check_plain(network: Network, target: str) -> None:
@@ -33,7 +44,7 @@ def check_plain(network: Network, target: str) -> None:
 
 
 def check_known(network: Network) -> None:
-    """Refuse everything but ``Dense`` connections, ``LIF`` and ``Integrator`` or their integer kinds, and ``Trace``.
+    """Refuse all but ``Dense``, ``Trace``, ``Integrator`` and ``LIF`` (hard or soft reset, integer or adaptive).
 
     Raises:
         ExportError: names the first part that is something else.

@@ -12,7 +12,9 @@ from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Integrator, SequenceBatchNorm, Trace
+from ranvier.nn.decay import Learn
 from ranvier.ops.dense import Kernel
+from ranvier.ops.lif import Reset
 from ranvier.ops.surrogate import Surrogate
 
 
@@ -34,7 +36,9 @@ def feedforward(
     delay_type: DelayType = "synaptic",
     fan_in: int | None = None,
     dense_kernel: bool = False,
-    learn_decay: bool = False,
+    learn_decay: Learn = False,
+    learn_threshold: Learn = False,
+    reset: Reset = "zero",
     synapse_decay: float | None = None,
     learn_synapse_decay: bool = False,
     drop_spikes: bool = False,
@@ -61,13 +65,17 @@ def feedforward(
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         kernel, learn_delay, delay_type, fan_in, dense_kernel, max_init_delay: see :class:`ranvier.nn.DelayLinear`.
-        learn_decay: learn the decay of every layer, one number each, the readout's too (PLIF).
+        learn_decay: learn the decay of every layer, the readout's too: True or ``layer`` one for each layer (PLIF),
+            ``neuron`` one for each neuron.
+        learn_threshold: the same for the hidden layers' thresholds.
+        reset: of the hidden neurons, see :class:`ranvier.nn.LIF`.
         synapse_decay: share that the hidden layers' synapses keep of a spike's trace, in [0, 1]; within (0, 1) if
             learned; see :class:`ranvier.nn.Trace`. None means plain spikes.
         learn_synapse_decay: learn it, one number for each hidden layer.
         drop_spikes: dropout comes before the traces, not after them; see :func:`hidden_block`.
         neuron: makes the hidden neurons, called as :class:`ranvier.nn.LIF` is, with ``decay``, ``threshold``,
-            ``surrogate``, ``alpha`` and ``learn_decay``.
+            ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` and
+            ``reset`` where they are not the usual ones.
         recurrence: recurrent connections of the hidden layers, not beside traces; None means none.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
@@ -103,8 +111,13 @@ def feedforward(
             generator=generator,
         )
 
+    given = {"learn_threshold": (learn_threshold, False), "reset": (reset, "zero")}
+    others = {name: value for name, (value, usual) in given.items() if value != usual}
+
     def neurons(count: int) -> nn.Module:
-        made = neuron(decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay)
+        made = neuron(
+            decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay, neurons=count, **others
+        )
         return made if recurrence is None else recurrence.around(made, count, kernel=kernel, generator=generator)
 
     blocks = []
@@ -120,7 +133,7 @@ def feedforward(
             )
         )
     last = linear([sources, *hidden][-1], classes, bias=False)
-    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay), decoding)
+    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay, neurons=classes), decoding)
 
 
 def hidden_block(

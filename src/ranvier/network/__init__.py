@@ -1,5 +1,6 @@
 """The frozen network: plain arrays with units, read and written without torch."""
 
+from ranvier.network.adaptive_lif import AdaptiveLIF
 from ranvier.network.decoding import Decoding, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
@@ -12,12 +13,14 @@ from ranvier.network.network import Network
 from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Synapses, array
 from ranvier.network.quantize import WeightBits, quantize
 from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
+from ranvier.network.soft_reset_lif import SoftResetLIF
 from ranvier.network.trace import Trace
 
 __all__ = [
     "LIF",
     "MAX_COUNT",
     "MAX_STEPS",
+    "AdaptiveLIF",
     "Alignment",
     "ArrayRule",
     "Connection",
@@ -33,6 +36,7 @@ __all__ = [
     "Neuron",
     "Output",
     "Part",
+    "SoftResetLIF",
     "Synapses",
     "Tail",
     "Trace",

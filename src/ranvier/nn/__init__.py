@@ -1,5 +1,6 @@
 """Layers with parameters; a forward is one op call."""
 
+from ranvier.nn.adaptive_lif import AdaptiveLIF
 from ranvier.nn.dense import DelayLinear, DelayType
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import Freezable
@@ -12,6 +13,7 @@ from ranvier.nn.trace import Trace
 
 __all__ = [
     "LIF",
+    "AdaptiveLIF",
     "ClipDropout",
     "DelayLinear",
     "DelayType",

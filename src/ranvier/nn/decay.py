@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+Learn = bool | Literal["layer", "neuron"]
+"""What training moves: nothing (False), one value for the layer (True or ``layer``), or one for each neuron."""
 
 
 class _Kept(nn.Module):
@@ -16,19 +20,44 @@ class _Kept(nn.Module):
         return torch.sigmoid(-w)
 
 
-def register_decay(module: nn.Module, decay: float, *, learn: bool, of: str = "voltage") -> None:
-    """Give a module its ``decay``, one number for the whole layer: a buffer, or made of a learned parameter w.
+def start_value(name: str, value: float, learn: Learn, neurons: int | None) -> Tensor:
+    """Where a learned value starts: a scalar, or ``[neuron]`` where each neuron learns its own.
+
+    Raises:
+        ValueError: ``learn`` is not known; or each neuron learns its own and it is not said how many there are.
+    """
+    if learn not in (True, "layer", "neuron"):
+        raise ValueError(f"learn_{name}: {learn!r} is not allowed (False, True, layer, neuron)")
+    if learn != "neuron":
+        return torch.tensor(float(value))
+    if neurons is None or neurons < 1:
+        raise ValueError(f"neurons: {neurons} is not allowed where each learns its {name} (1 or more)")
+    return torch.full((neurons,), float(value))
+
+
+def shown(value: Tensor) -> str:
+    """A number, or the range of several."""
+    low, high = (float(end) for end in value.detach().aminmax())
+    return f"{low:.4g}" if value.ndim == 0 else f"{low:.4g} ... {high:.4g}"
+
+
+def register_decay(
+    module: nn.Module, decay: float, *, learn: Learn, of: str = "voltage", neurons: int | None = None
+) -> None:
+    """Give a module its ``decay``, a buffer, or made of a learned parameter w.
 
         decay = 1 - sigmoid(w), so that 1 / tau = sigmoid(w) with tau in steps (Euler's rule)
 
     Args:
-        module: gets the attribute ``decay``, a scalar tensor; if learned, w is ``parametrizations.decay.original``.
+        module: gets the attribute ``decay``, a scalar tensor, or ``[neuron]`` where each neuron learns its own; w is
+            ``parametrizations.decay.original``.
         decay: share kept per step at the start, in [0, 1]; within (0, 1) if learned.
-        learn: whether training moves it.
+        learn: see :data:`Learn`.
         of: what is kept, for the message.
+        neurons: of the layer, needed where each learns its own.
 
     Raises:
-        ValueError: decay is out of range.
+        ValueError: decay is out of range, or as :func:`start_value`.
 
     Source: Fang et al. 2021 (arXiv 2007.05785), as SpikingJelly's ParametricLIFNode has it.
     """
@@ -39,5 +68,6 @@ def register_decay(module: nn.Module, decay: float, *, learn: bool, of: str = "v
         return
     if not 0 < decay < 1:
         raise ValueError(f"decay: {decay} is not allowed where it is learned (above 0 and below 1)")
-    module.register_parameter("decay", nn.Parameter(torch.tensor(math.log((1 - decay) / decay))))
+    w = math.log((1 - decay) / decay)
+    module.register_parameter("decay", nn.Parameter(start_value("decay", w, learn, neurons)))
     parametrize.register_parametrization(module, "decay", _Kept())

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from ranvier import network
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.ranges import WithRanges, was_stepped
 from ranvier.nn.settings import Settings, WithSettings
 from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
 from ranvier.ops.inputs import of_type, over_time
 
 DelayType = Literal["synaptic", "axonal", "dendritic"]
-_RANGE = "_ranvier_range"  # marks a parameter that holds delays: (shortest, longest)
-_STEPPED = "_ranvier_stepped"  # and one that an optimiser has moved
 
 
-@torch.no_grad()
-def _keep_in_range(optimiser: Optimizer, *_: Any) -> None:
-    """After a step of any optimiser: bring the delays among its parameters back into their range."""
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            allowed = getattr(parameter, _RANGE, None)
-            if allowed is not None:
-                parameter.clamp_(*allowed)
-                setattr(parameter, _STEPPED, True)
-
-
-register_optimizer_step_post_hook(_keep_in_range)
-
-
-class DelayLinear(WithSettings):
+class DelayLinear(WithRanges, WithSettings):
     """Linear layer with a delay on every synapse; delays are learned with the weights.
 
     In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
@@ -143,7 +127,7 @@ class DelayLinear(WithSettings):
             1 if delay_type == "dendritic" else in_features,
         )
         self.delay = nn.Parameter(torch.empty(shape), requires_grad=learn_delay)
-        self._mark()
+        self.mark_ranges()
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.register_buffer("sigma", torch.empty(()))
         self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
@@ -153,17 +137,8 @@ class DelayLinear(WithSettings):
         if fan_in is not None:
             self._connect(fan_in, generator)
 
-    def _mark(self) -> None:
-        setattr(self.delay, _RANGE, (self.min_delay, self.max_delay))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._mark()  # a copied parameter has lost its mark
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._mark()  # on some devices the parameter is another one
-        return self
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {"delay": (self.min_delay, self.max_delay)}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         if f"{prefix}connected" in state_dict:  # its name until 2026-11
@@ -174,7 +149,6 @@ class DelayLinear(WithSettings):
             if longest > self.max_delay:
                 arguments[-1].append(f"{prefix}delay: up to {longest:g} steps in the state, {self.max_delay} here")
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-        self._mark()  # so has one that was assigned
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights and delays anew."""
@@ -253,7 +227,7 @@ class DelayLinear(WithSettings):
 
     def warn_of_wide_sigma(self) -> None:
         """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
-        if self._sigma_at_start and getattr(self.delay, _STEPPED, False) and self.sigma > 1:
+        if self._sigma_at_start and was_stepped(self.delay) and self.sigma > 1:
             self._sigma_at_start = False
             warnings.warn(
                 f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "

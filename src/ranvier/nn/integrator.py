@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.nn.decay import register_decay
+from ranvier.nn.decay import Learn, register_decay, shown
 from ranvier.nn.freezing import frozen_array
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.integrator import leaky_integrator
@@ -19,7 +19,9 @@ class Integrator(nn.Module):
 
     Args:
         decay: share of the voltage kept per step, in [0, 1]; within (0, 1) if learned.
-        learn_decay: True learns the decay, one for the layer; see :func:`ranvier.nn.decay.register_decay`.
+        learn_decay: True or ``layer`` learns the decay, one for the layer, ``neuron`` one for each; see
+            :func:`ranvier.nn.decay.register_decay`.
+        neurons: of the layer, needed where each learns its own.
 
     Raises:
         ValueError: decay is out of range.
@@ -28,9 +30,9 @@ class Integrator(nn.Module):
     freezes_to: ClassVar[type[network.Neuron]] = network.Integrator
     decay: Tensor
 
-    def __init__(self, decay: float, *, learn_decay: bool = False) -> None:
+    def __init__(self, decay: float, *, learn_decay: Learn = False, neurons: int | None = None) -> None:
         super().__init__()
-        register_decay(self, decay, learn=learn_decay)
+        register_decay(self, decay, learn=learn_decay, neurons=neurons)
 
     def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Voltages ``[time, batch, class]`` from a current of that shape; the state is the last voltage."""
@@ -41,7 +43,7 @@ class Integrator(nn.Module):
         return network.Integrator(frozen_array(self.decay, targets))
 
     def extra_repr(self) -> str:
-        return f"decay={self.decay:.4g}"
+        return f"decay={shown(self.decay)}"
 
 
 def class_scores(voltage: Tensor, steps: Tensor | None = None) -> Tensor:

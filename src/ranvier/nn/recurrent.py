@@ -30,7 +30,7 @@ class Recurrent(nn.Module):
     bound it. It stands in a :class:`ranvier.models.Stack` where its neurons alone would.
 
     Args:
-        neuron: :class:`LIF`, which runs as one compiled scan; or any module of neurons, which runs one step after the
+        neuron: :class:`LIF` with hard reset, which runs as one compiled scan on a CPU; or any module of neurons, which runs one step after the
             other.
         connection: from the neurons to themselves, with ``min_delay`` of 1 or more.
         dropout: share of neurons whose spikes do not come back, for a whole clip in training, in [0, 1); see
@@ -79,7 +79,7 @@ class Recurrent(nn.Module):
         delay, sigma = (connection.delay, connection.sigma) if spread else (connection.delay.detach(), None)
         lags = longest_lag(delay, sigma, max_delay=connection.max_delay, kernel=connection.kernel)
         own = self.neuron
-        if isinstance(own, LIF) and type(own).forward is LIF.forward:
+        if isinstance(own, LIF) and type(own).forward is LIF.forward and own.reset == "zero":
             spikes, state = recurrent_lif(
                 current,
                 connection.connected_weight(),

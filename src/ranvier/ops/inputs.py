@@ -32,13 +32,16 @@ def over_time(name: str, x: object, parameter: Tensor, axis: str, size: int | No
     return of_type(name, x, parameter)
 
 
-def neuron_inputs(name: str, x: Tensor, state: Tensor | None, **per_neuron: Tensor) -> tuple[Tensor, Tensor | None]:
-    """``x [time, batch, neuron]`` and ``state [batch, neuron]`` in the type of the decay.
+def neuron_inputs(
+    name: str, x: Tensor, state: Tensor | None, rows: tuple[int, ...] = (), **per_neuron: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """``x [time, batch, neuron]`` and ``state [batch, *rows, neuron]`` in the type of the decay.
 
     Args:
         name: of ``x``, for the message.
         x: see :func:`over_time`.
         state: at the end of the steps before, or None.
+        rows: numbers that a neuron's state has, ``(n,)``; one if empty.
         per_neuron: ``decay`` and other values, scalar or ``[neuron]``.
 
     Raises:
@@ -48,8 +51,9 @@ def neuron_inputs(name: str, x: Tensor, state: Tensor | None, **per_neuron: Tens
     for key, value in per_neuron.items():
         if value.shape not in ((), x.shape[2:]):
             raise ValueError(f"{key}: shape {tuple(value.shape)} is neither a scalar nor [{x.shape[2]}]")
-    if state is not None and state.shape != x.shape[1:]:
-        raise ValueError(f"state: shape {tuple(state.shape)} is not {tuple(x.shape[1:])}")
+    wanted = (x.shape[1], *rows, x.shape[2])
+    if state is not None and state.shape != wanted:
+        raise ValueError(f"state: shape {tuple(state.shape)} is not {wanted}")
     return x, None if state is None else of_type("state", state, per_neuron["decay"])
 
 

@@ -38,6 +38,6 @@ def per_neuron(current: Tensor, *values: Tensor) -> list[Tensor]:
     return [value.expand(current.shape[2]) for value in values]
 
 
-def start(current: Tensor, state: Tensor | None) -> Tensor:
-    """The state ``[batch, neuron]`` that a scan begins with."""
-    return current.new_zeros(current.shape[1:]) if state is None else state
+def start(current: Tensor, state: Tensor | None, rows: tuple[int, ...] = ()) -> Tensor:
+    """The state ``[batch, *rows, neuron]`` that a scan begins with."""
+    return current.new_zeros(current.shape[1], *rows, current.shape[2]) if state is None else state

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
 from ranvier.models import Recurrence, Stack, detectors, feedforward
+from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.config import Config, decay, recurrent_init_steps, steps
 from ranvier.recipes.neurons import neuron_class
 from ranvier.recipes.sections import DetectorModel, FeedforwardModel
@@ -50,9 +54,11 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         delay_type=model.delay_type,
         fan_in=model.fan_in,
         dense_kernel=model.delays == "dense",
-        neuron=neuron_class(model.neuron),
+        neuron=_neuron(config, model, generator),
         batch_norm=model.batch_norm,
-        learn_decay=model.neuron == "plif",
+        learn_decay=model.learned_tau != "none" and model.learned_tau,
+        reset=model.reset,
+        learn_threshold=model.learn_threshold != "none" and model.learn_threshold,
         synapse_decay=None if model.synapse_tau_ms is None else decay(config, "model.synapse_tau_ms"),
         learn_synapse_decay=model.learn_synapse_tau,
         drop_spikes=model.dropout_at == "spikes",
@@ -74,6 +80,19 @@ def _recurrence(config: Config, model: FeedforwardModel) -> Recurrence | None:
         dropout=model.recurrent_dropout,
         bias=not model.batch_norm,
     )
+
+
+def _neuron(config: Config, model: FeedforwardModel, generator: torch.Generator) -> Callable[..., nn.Module]:
+    """What makes the hidden neurons."""
+    made = neuron_class(model.neuron)
+    if model.neuron != "adlif":
+        return made
+    options = adaptation(model, config.data.dt_ms)
+
+    def adaptive(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **others: Any) -> nn.Module:
+        return made(neurons, threshold, generator=generator, **options, **others)
+
+    return adaptive
 
 
 def build_class_weights(config: Config, train: Subset) -> Tensor | None:

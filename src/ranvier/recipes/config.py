@@ -14,6 +14,7 @@ from ranvier.corpora.corpus import Corpus
 from ranvier.corpora.registry import corpus_class, read_corpus
 from ranvier.corpora.section import OptionalNumber, Section, check_length, split_text, time_steps
 from ranvier.errors import ConfigError as ConfigError
+from ranvier.recipes.adaptation import check_adaptation
 from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardModel, TrainConfig
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
@@ -139,6 +140,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         _check_synapses(config.model)
         _check_recurrence(config, config.model)
         _check_decays(config, config.model)
+        check_adaptation(config.model, config.data.dt_ms)
     _check_sigma(config)
     if config.train.init_from is not None and config.compare:
         raise ConfigError(
@@ -220,7 +222,10 @@ def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
 def _check_decays(config: Config, model: FeedforwardModel) -> None:
     if model.synapse_tau_ms is None and model.learn_synapse_tau:
         raise ConfigError("model.learn_synapse_tau: true is not allowed without model.synapse_tau_ms, where it starts")
-    decays = [("model.tau_ms", model.neuron == "plif")]
+    for name in ("learn_tau", "learn_threshold", "reset"):
+        if getattr(model, name) not in ("none", "zero") and model.neuron not in ("lif", "plif"):
+            raise ConfigError(f"model.{name}: is not allowed with model.neuron = {model.neuron} (lif and plif have it)")
+    decays = [("model.tau_ms", model.learned_tau != "none")]
     if model.synapse_tau_ms is not None:
         decays.append(("model.synapse_tau_ms", model.learn_synapse_tau))
     low, high = _LEARNED_DECAY

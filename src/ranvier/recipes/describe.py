@@ -56,8 +56,15 @@ def _neurons(config: Config) -> str:
         parts.append(f"recurrent connections with {delayed}")
     if model.fan_in is not None:
         parts.append(f"{model.fan_in} sources per neuron")
-    if model.neuron == "plif":
-        parts.append("learned membrane time constants")
+    each = {"layer": "", "neuron": " of every neuron"}
+    if model.learned_tau != "none":
+        parts.append(f"learned membrane time constants{each[model.learned_tau]}")
+    if model.learn_threshold != "none":
+        parts.append(f"learned thresholds{each[model.learn_threshold]}")
+    if model.reset == "subtract":
+        parts.append("soft reset")
+    if model.neuron == "adlif":
+        parts.append("adaptive neurons")
     if model.synapse_tau_ms is not None:
         parts.append(f"synaptic traces ({'learned' if model.learn_synapse_tau else f'{model.synapse_tau_ms:g} ms'})")
     return "".join(f"; {part}" for part in parts)

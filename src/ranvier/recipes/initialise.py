@@ -17,6 +17,7 @@ from ranvier.data.class_names import match_classes
 from ranvier.errors import RuleError
 from ranvier.models import Stack
 from ranvier.network import Network
+from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError, steps
@@ -30,8 +31,9 @@ _OWN = (
     "threshold",
     "decay",
     "_extra_state",
-)  # these follow from the recipe; a decay that is learned has another name
+)  # these follow from the recipe unless they are learned
 _READOUT = "linear."
+_READOUT_DECAY = "readout.parametrizations.decay.original"  # one, or one for each class
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +187,10 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.neuron": model.neuron,
             "model.recurrent": model.recurrent,
             "model.batch_norm": str(model.batch_norm).lower(),
+            "model.reset": model.reset,
+            "model.learn_tau": model.learned_tau,
+            "model.learn_threshold": model.learn_threshold,
+            "model.adlif": adaptation(model, each.data.dt_ms) if model.neuron == "adlif" else None,
             "model.learn_synapse_tau": model.learn_synapse_tau,
             "a delay for every weight": model.delays == "dense",
         }
@@ -242,17 +248,21 @@ def _trained_on(other: _Other, config: Config) -> list[str]:
 def _with(model: Stack, other: _Other, classes: Sequence[str]) -> tuple[dict[str, Tensor], list[str]]:
     """The model's state with all that the other run's has for it."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    learned = {name for name, _ in model.named_parameters()}
     places = match_classes(other.classes, classes, numerals=True, partial=True).places
     pairs = [(row, int(place)) for row, place in enumerate(places) if place >= 0]
     for name, tensor in state.items():
-        if name.rpartition(".")[2] in _OWN:
+        if name.rpartition(".")[2] in _OWN and name not in learned:
             continue
         if name not in other.model:
             raise _refused(other, f"its checkpoint is of another Ranvier ({name} is missing)")
         theirs = other.model[name]
         if not isinstance(theirs, Tensor) or theirs.dim() != tensor.dim():
             raise _refused(other, f"its checkpoint is damaged ({name})")
-        if name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
+        if name == _READOUT_DECAY and tensor.dim() and len(theirs) == len(other.classes):
+            for ours, row in pairs:
+                tensor[ours] = theirs[row]
+        elif name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
             for ours, row in pairs:
                 tensor[..., ours, :] = theirs[..., row, :]
         elif theirs.shape != tensor.shape:

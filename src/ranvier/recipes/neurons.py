@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # names alone must not load torch
 GROUP = "ranvier.neurons"
 """Entry points by which an installed package names its neurons: ``NAME = "module:Class"``."""
 
-_OWN = ("lif", "plif")
+_OWN = ("lif", "plif", "adlif")
 
 
 def neuron_names() -> list[str]:
@@ -34,15 +34,15 @@ def check_neuron(name: str) -> str:
 
 
 def neuron_class(name: str) -> Callable[..., nn.Module]:
-    """What makes the neurons of that name, called as :class:`ranvier.nn.LIF` is.
+    """What makes the neurons of that name, called as :func:`ranvier.models.feedforward` says.
 
     Raises:
         ConfigError: there is none, or the package that brings it fails.
     """
     if name in _OWN:
-        from ranvier.nn import LIF
+        from ranvier.nn import LIF, AdaptiveLIF
 
-        return LIF
+        return AdaptiveLIF if name == "adlif" else LIF
     (entry, *_) = entry_points(group=GROUP, name=name)
     try:
         made: Callable[..., nn.Module] = entry.load()

@@ -74,8 +74,32 @@ class FeedforwardModel(_Delayed):
     )
     neuron: Annotated[str, AfterValidator(check_neuron)] = Field(
         "lif",
-        description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; or a neuron "
-        "of an installed package",
+        description="lif; plif: every layer, the output too, learns its membrane's decay from tau_ms on; adlif: hidden "
+        "neurons adapt, and each learns its time constants (adlif_...); or a neuron of an installed package",
+    )
+    learn_tau: Literal["none", "layer", "neuron"] = Field(
+        "none",
+        description="membrane time constants learned from tau_ms on, the output's too: one for each layer (as plif), "
+        "or one for each neuron",
+    )
+    reset: Literal["zero", "subtract"] = Field(
+        "zero", description="a hidden neuron's spike sets its voltage to 0, or takes the threshold off it"
+    )
+    learn_threshold: Literal["none", "layer", "neuron"] = Field(
+        "none", description="thresholds learned: one for each hidden layer, or one for each neuron"
+    )
+    adlif_tau_min_ms: float = Field(20.0, gt=0, description="shortest membrane time constant of adlif [ms]")
+    adlif_tau_max_ms: float = Field(100.0, gt=0, description="longest membrane time constant of adlif [ms]")
+    adlif_adaptation_tau_min_ms: float = Field(240.0, gt=0, description="shortest time constant of its adaptation [ms]")
+    adlif_adaptation_tau_max_ms: float = Field(1200.0, gt=0, description="longest time constant of its adaptation [ms]")
+    adlif_scale: OptionalNumber = Field(
+        None,
+        gt=0,
+        description="adaptation that adlif's learned strengths of 1 stand for (the paper's q), none for 120 "
+        "(symplectic) or 60 (forward), or as much as is stable",
+    )
+    adlif_euler: Literal["symplectic", "forward"] = Field(
+        "symplectic", description="adlif's adaptation follows voltage and spikes of its time step, or of the one before"
     )
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
     batch_norm: bool = Field(
@@ -99,6 +123,11 @@ class FeedforwardModel(_Delayed):
     tail: Literal["clip", "per_layer"] = Field(
         description="the silence comes once for all layers, or anew with every layer (the official code's padding)"
     )
+
+    @property
+    def learned_tau(self) -> Literal["none", "layer", "neuron"]:
+        """``learn_tau``, which the neuron plif implies."""
+        return "layer" if self.neuron == "plif" and self.learn_tau == "none" else self.learn_tau
 
 
 class DetectorModel(_Delayed):

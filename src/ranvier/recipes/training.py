@@ -318,7 +318,8 @@ def _settings(config: Config) -> str:
 
 def _membrane_taus(model: Stack) -> list[nn.Parameter]:
     """What the layers' learned membrane time constants are made of, the readout's too."""
-    return [p for module in model.modules() if isinstance(module, LIF | Integrator) for p in module.parameters()]
+    neurons = [module for module in model.modules() if isinstance(module, LIF | Integrator)]
+    return [p for module in neurons for name, p in module.named_parameters() if "decay" in name]
 
 
 def learned_delays(model: Stack) -> list[Tensor]:

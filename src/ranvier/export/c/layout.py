@@ -14,7 +14,7 @@ from ranvier.export.c import literals
 from ranvier.export.c.literals import Identifier
 from ranvier.export.parts import check_known
 from ranvier.export.target import ExportError
-from ranvier.network import Connection, Layer, Network, Trace
+from ranvier.network import AdaptiveLIF, Connection, Layer, Network, Trace
 
 _MOST = 65535  # neurons, sources or classes, which are counted in 16 bits
 _PACKED = 7  # largest weight, in its steps, that goes into 4 bits
@@ -120,6 +120,10 @@ class LayerLayout:
         ]
         if self.layer.spikes:
             found.append(Table(f"threshold_{self.number}", neuron["threshold"], f"{self.layer.name}: thresholds"))
+        if isinstance(self.layer.neuron, AdaptiveLIF):
+            about = {"a": "adaptation to a voltage of 1", "b": "adaptation to a spike in every time step"}
+            kept = Table(f"kept_{self.number}", neuron["adaptation_decay"], f"{self.layer.name}: share of it kept")
+            found += [Table(f"{name}_{self.number}", neuron[name], words) for name, words in about.items()] + [kept]
         if self.trace is not None:
             lost = (1 - self.trace.decay.astype(np.float64)).astype(np.float32)
             found.append(Table(f"lost_{self.number}", lost, f"{self.layer.name}: share of the trace lost"))
@@ -176,7 +180,7 @@ class Layout:
         return self._names[name][0]
 
     def values_of(self, layer: LayerLayout) -> dict[str, str]:
-        """C expressions for neuron ``j``: bias, decay, and threshold and lost where there are."""
+        """C expressions for neuron ``j``: bias, decay, and those of the other :meth:`LayerLayout.neuron_tables`."""
         found = {}
         for table in layer.neuron_tables():
             plain = literals.literal(table.values.flat[0])

@@ -6,6 +6,7 @@ from string import Template
 
 from ranvier.export.c import literals
 from ranvier.export.c.layout import LayerLayout, Layout, Rows
+from ranvier.export.c.neurons import neuron_code
 from ranvier.export.c.scores import scores
 
 _TOP = Template("""\
@@ -62,15 +63,6 @@ $after
 }
 """)
 
-_FLOAT_VOLTAGE = "        float v = $decay * state->${layer}_voltage[j] + (current[j] + $bias);"
-_INTEGER_VOLTAGE = """\
-        const int64_t kept = (int64_t)$decay * state->${layer}_voltage[j];
-        int32_t v = (int32_t)(kept / 4096) + (current[j] + $bias); /* rounds towards zero */"""
-_FIRE = """\
-        if (v >= $threshold) {
-            state->${layer}_spikes[count++] = (uint16_t)j;
-            v = 0;
-$up        }$down"""
 _SEND_SPIKES = """\
     for (j = 0; j < count; j++)
         send_$layer(state, state->${layer}_spikes[j]);"""
@@ -247,12 +239,9 @@ def _call(plan: Layout, layer: LayerLayout, rows: Rows) -> str:
 def _step(plan: Layout, layout: LayerLayout) -> str:
     layer, integer = layout.layer, layout.layer.integer
     values = plan.values_of(layout) | {"layer": layer.name, "targets": str(layer.targets)}
-    fire, after = [], []
+    voltage, fire = neuron_code(layout, values)
+    after = []
     if layer.spikes:
-        trace = f"state->{layer.name}_trace[j]"
-        up = f"            {trace} += 1;\n" if layout.trace else ""
-        down = f" else\n            {trace} -= {values['lost']} * {trace};" if layout.trace else ""
-        fire.append(Template(_FIRE).substitute(values, up=up, down=down))
         after.append(f"    state->{layer.name}_spike_count = (uint16_t)count;")
         if plan.reached(layer.name):
             after.append(Template(_SEND_TRACES if layout.trace else _SEND_SPIKES).substitute(values))
@@ -264,8 +253,8 @@ def _step(plan: Layout, layout: LayerLayout) -> str:
         name=plan.name.lower,
         type="int32_t" if integer else "float",
         counters=", count = 0" if layer.spikes else "",
-        voltage=Template(_INTEGER_VOLTAGE if integer else _FLOAT_VOLTAGE).substitute(values),
-        fire="\n".join(fire),
+        voltage=voltage,
+        fire=fire,
         after="\n".join(after),
     ).replace("\n\n        state", "\n        state")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ranvier.export.c.layout import LayerLayout, Layout
+from ranvier.network import AdaptiveLIF
 
 _BYTES = {"uint64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "uint16_t": 2}
 
@@ -47,8 +48,12 @@ def _members(layout: LayerLayout) -> list[Member]:
     found = [
         Member(number, f"{name}_current", layout.slots * targets, f"ring of {layout.slots} time steps"),
         Member("uint32_t", f"{name}_now", 0, "where this time step's currents begin"),
-        Member(number, f"{name}_voltage", targets, "0 after a spike" if layer.spikes else "of each class"),
+        Member(number, f"{name}_voltage", targets, "after reset" if layer.spikes else "of each class"),
     ]
+    if isinstance(layer.neuron, AdaptiveLIF):
+        found.append(Member(number, f"{name}_adaptation", targets, "what is taken off the current"))
+        if layer.neuron.euler == "forward":
+            found.append(Member(number, f"{name}_fired", targets, "1 after a spike"))
     if layout.trace is not None:
         found.append(Member(number, f"{name}_trace", targets, "what other layers receive"))
     if layer.spikes:

@@ -28,8 +28,9 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
     Inputs and outputs of a time step:
 
     - ``events [source]``: size of each source's event, 0 for none: float32, or uint8 for an integer network.
-    - ``LAYER.current``, ``LAYER.voltage``, ``LAYER.trace`` (where there is one) and ``scores``: the state, zeros before
-      a clip (:func:`onnx_state`). Each comes out as ``NAME.next``, to be given back in the next time step.
+    - ``LAYER.current``, ``LAYER.voltage``, where there are such ``LAYER.adaptation``, ``LAYER.fired`` (forward Euler)
+      and ``LAYER.trace``, and ``scores``: the state, zeros before a clip (:func:`onnx_state`). Each comes out as
+      ``NAME.next``, to be given back in the next time step.
     - ``LAYER.spikes [target]``, bool, of each hidden layer. The voltages of the classes are ``READOUT.voltage.next``.
 
     Of a whole clip, which runs the same time step after time step in a ``Scan``, with the tail:
@@ -44,7 +45,7 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
     spike otherwise. An integer network gives the same integers everywhere.
 
     Args:
-        network: of dense connections, LIF neurons or their integer kinds, and traces.
+        network: of dense connections, LIF neurons (hard or soft reset, integer or adaptive), and traces.
         whole_clip: a model of whole clips.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranvier.export.onnx.graph import Graph, Value
-from ranvier.network import Connection, IntegerIntegrator, Layer, Network, Trace
+from ranvier.network import AdaptiveLIF, Connection, IntegerIntegrator, Layer, Network, SoftResetLIF, Trace
 
 EVENTS = "events"
 SCORES = "scores"
@@ -51,6 +51,11 @@ class Step:
             words = f"currents on their way, {slots(layer)} time steps of {layer.targets} neurons"
             found.append(Value(self.name(layer, "current"), self.number, shape, words))
             found.append(Value(self.name(layer, "voltage"), self.number, (layer.targets,), "after reset"))
+            if isinstance(layer.neuron, AdaptiveLIF):
+                words = "what is taken off the current"
+                found.append(Value(self.name(layer, "adaptation"), np.float32, (layer.targets,), words))
+                if layer.neuron.euler == "forward":
+                    found.append(Value(self.name(layer, "fired"), np.float32, (layer.targets,), "1 after a spike"))
             if layer.output is not None:
                 found.append(
                     Value(self.name(layer, "trace"), np.float32, (layer.targets,), "what other layers receive")
@@ -138,8 +143,11 @@ class Step:
     def _voltage(self, layer: Layer, number: int, current: str) -> str:
         graph = self.graph
         arrays = layer.neuron.arrays()
-        bias = graph.constant(layer.bias, f"bias.{number}")
+        current = graph.node("Add", current, graph.constant(layer.bias, f"bias.{number}"))
         before = self.name(layer, "voltage")
+        if isinstance(layer.neuron, AdaptiveLIF):
+            current = graph.node("Sub", current, self.name(layer, "adaptation"))
+            current = graph.node("Mul", current, graph.constant(1 - layer.neuron.decay, f"gain.{number}"))
         if layer.integer:
             decay = graph.constant(arrays["decay"].astype(np.int64), f"decay.{number}")
             product = graph.node("Mul", graph.cast(before, np.int64), decay)
@@ -147,7 +155,7 @@ class Step:
             kept = graph.cast(graph.node("Div", product, graph.constant(np.int64(4096))), np.int32)
         else:
             kept = graph.node("Mul", before, graph.constant(arrays["decay"], f"decay.{number}"))
-        return graph.node("Add", kept, graph.node("Add", current, bias))
+        return graph.node("Add", kept, current)
 
     def _fire(self, layer: Layer, number: int, v: str) -> str:
         graph, name = self.graph, self.name(layer, "spikes")
@@ -157,8 +165,28 @@ class Step:
             spikes = graph.node("And", graph.node("GreaterOrEqual", v, threshold), runs, name=name)
         else:
             spikes = graph.node("GreaterOrEqual", v, threshold, name=name)
-        graph.node("Where", spikes, graph.constant(self.number(0)), v, name=self.name(layer, "voltage") + NEXT)
+        after = graph.constant(self.number(0))
+        if isinstance(layer.neuron, SoftResetLIF):
+            after = graph.node("Sub", v, threshold)
+        u = graph.node("Where", spikes, after, v, name=self.name(layer, "voltage") + NEXT)
+        if isinstance(layer.neuron, AdaptiveLIF):
+            self._adapt(layer, layer.neuron, number, u, spikes)
         return spikes
+
+    def _adapt(self, layer: Layer, neuron: AdaptiveLIF, number: int, u: str, spikes: str) -> None:
+        """w kept + (1 - kept) (a u + b s), with u and s of this time step or, in forward Euler, the one before."""
+        graph, w = self.graph, self.name(layer, "adaptation")
+        s = graph.cast(spikes, np.float32)
+        if neuron.euler == "forward":
+            fired = self.name(layer, "fired")
+            graph.node("Identity", s, name=fired + NEXT)
+            u, s = self.name(layer, "voltage"), fired
+        kept = neuron.adaptation_decay
+        pairs = ((u, "a", neuron.a), (s, "b", neuron.b), (w, "kept", kept))
+        terms = [graph.node("Mul", x, graph.constant(values, f"{name}.{number}")) for x, name, values in pairs]
+        drive = graph.node("Add", *terms[:2])
+        drive = graph.node("Mul", drive, graph.constant(1 - kept, f"adapted.{number}"))
+        graph.node("Add", terms[2], drive, name=w + NEXT)
 
     def _trace(self, layer: Layer, number: int, spikes: str) -> str:
         """y + 1 with a spike, y - (1 - decay) y without."""

@@ -1,5 +1,5 @@
 """Leaky integrate-and-fire over a sequence."""
 
-from ranvier.ops.lif.op import lif
+from ranvier.ops.lif.op import RESETS, Reset, lif
 
-__all__ = ["lif"]
+__all__ = ["RESETS", "Reset", "lif"]

@@ -13,7 +13,14 @@ from ranvier.ops.parallel import arrays, in_parallel, scalar
 
 @torch.library.custom_op("ranvier::lif_scan", mutates_args=(), device_types="cpu")
 def lif_scan(
-    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
+    current: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    keep: bool,
+    subtract: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """:func:`ranvier.ops.lif.lif` with decay and threshold ``[neuron]`` and state ``[batch, neuron]``.
 
@@ -27,7 +34,7 @@ def lif_scan(
     end = torch.empty(state.shape, dtype=state.dtype)
     voltage = torch.empty(current.shape if keep else (0, 0, 0), dtype=current.dtype)
     inputs = arrays(current, decay, threshold, state)
-    in_parallel(scan_cpu.lif, current.shape[1], *inputs, keep, *arrays(spikes, end, voltage))
+    in_parallel(scan_cpu.lif, current.shape[1], *inputs, keep, subtract, *arrays(spikes, end, voltage))
     return spikes, end, voltage
 
 
@@ -35,13 +42,20 @@ def lif_scan(
 def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     from ranvier.ops.lif import scan_cuda
 
-    current, decay, threshold, state, _, _, keep = inputs
-    return scan_cuda.lif(current, decay, threshold, state, keep)
+    current, decay, threshold, state, _, _, keep, *subtract = inputs
+    return scan_cuda.lif(current, decay, threshold, state, keep, *subtract)
 
 
 @lif_scan.register_fake
 def _(
-    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, surrogate: str, alpha: float, keep: bool
+    current: Tensor,
+    decay: Tensor,
+    threshold: Tensor,
+    state: Tensor,
+    surrogate: str,
+    alpha: float,
+    keep: bool,
+    subtract: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     voltage = current.new_empty(current.shape if keep else (0, 0, 0))
     return current.new_empty(current.shape), state.new_empty(state.shape), voltage
@@ -58,6 +72,7 @@ def lif_scan_backward(
     surrogate: str,
     alpha: float,
     parameters: bool,
+    subtract: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients to current, decay, threshold and state; 0 for decay and threshold unless ``parameters``."""
     from ranvier.ops.lif import scan_cpu
@@ -76,11 +91,12 @@ def lif_scan_backward(
         voltages,
         *arrays(decay, threshold),
         *shape,
+        subtract,
         *arrays(to_current, to_state),
     )
     if parameters:
         inputs = [grad, *arrays(to_current), voltages, *arrays(threshold, state)]
-        in_parallel(scan_cpu.lif_parameters_backward, batch, *inputs, *shape, *arrays(to_decay, to_threshold))
+        in_parallel(scan_cpu.lif_parameters_backward, batch, *inputs, *shape, subtract, *arrays(to_decay, to_threshold))
     return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
 
 
@@ -97,7 +113,7 @@ def _(_grad_spikes: Tensor, _grad_end: Tensor, *inputs: Any) -> tuple[Tensor, ..
 
 
 def _setup_lif(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    _, decay, threshold, state, ctx.surrogate, ctx.alpha, _ = inputs
+    _, decay, threshold, state, ctx.surrogate, ctx.alpha, _, ctx.subtract = inputs
     voltage = output[2]
     ctx.mark_non_differentiable(voltage)
     ctx.set_materialize_grads(False)  # else voltages of zeros would be made for every backward
@@ -111,8 +127,9 @@ def _lif_gradients(ctx: Any, grad_spikes: Tensor | None, grad_end: Tensor | None
         grad_spikes = torch.zeros_like(voltage)
     if grad_end is None:
         grad_end = torch.zeros_like(state)
-    gradients = lif_scan_backward(grad_spikes, grad_end, *ctx.saved_tensors, ctx.surrogate, ctx.alpha, parameters)
-    return *gradients, None, None, None
+    options = (ctx.surrogate, ctx.alpha, parameters, ctx.subtract)
+    gradients = lif_scan_backward(grad_spikes, grad_end, *ctx.saved_tensors, *options)
+    return *gradients, None, None, None, None
 
 
 lif_scan.register_autograd(_lif_gradients, setup_context=_setup_lif)

@@ -17,7 +17,7 @@ SURROGATES = ("arctan", "fast_sigmoid", "triangle")  # by number, as surrogate_s
 
 @compiled
 def lif(
-    current: Array, decay: Array, threshold: Array, state: Array, keep: bool,
+    current: Array, decay: Array, threshold: Array, state: Array, keep: bool, subtract: bool,
     spikes: Array, end: Array, voltage: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Spikes, the state after the last step and, if they are to be kept, the voltages before reset."""
@@ -30,7 +30,7 @@ def lif(
                 v = decay[j] * end[clip, j] + current[t, clip, j]
                 s = (one if v >= threshold[j] else zero) + (v - v)  # NaN where v is not finite
                 spikes[t, clip, j] = s
-                end[clip, j] = v * (one - s)
+                end[clip, j] = v - threshold[j] * s if subtract else v * (one - s)
                 if keep:
                     voltage[t, clip, j] = v
 
@@ -50,11 +50,13 @@ def surrogate_slope(u: np.floating, kind: int, alpha: np.floating, steep: np.flo
 @compiled
 def lif_backward(
     grad_spikes: Array, grad_end: Array, voltage: Array, decay: Array, threshold: Array,
-    kind: int, alpha: np.floating, steep: np.floating, grad_current: Array, grad_state: Array, start: int, stop: int,
+    kind: int, alpha: np.floating, steep: np.floating, subtract: bool, grad_current: Array, grad_state: Array,
+    start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients to current and state.
 
     grad v[t] = grad s[t] surrogate(v[t] - threshold) + decay (1 - s[t]) grad v[t+1]; grad current[t] = grad v[t].
+    With ``subtract`` there is no (1 - s[t]).
     """
     time, _, neurons = voltage.shape
     zero = voltage.dtype.type(0)
@@ -64,7 +66,7 @@ def lif_backward(
             for j in range(neurons):
                 v = voltage[t, clip, j]
                 through = grad_spikes[t, clip, j] * surrogate_slope(v - threshold[j], kind, alpha, steep)
-                grad_v = through + (zero if v >= threshold[j] else grad_state[clip, j])
+                grad_v = through + (zero if v >= threshold[j] and not subtract else grad_state[clip, j])
                 grad_current[t, clip, j] = grad_v
                 grad_state[clip, j] = decay[j] * grad_v
 
@@ -91,7 +93,8 @@ def normed_lif_backward(
 @compiled
 def lif_parameters_backward(
     grad_spikes: Array, grad_current: Array, voltage: Array, threshold: Array, state: Array,
-    kind: int, alpha: np.floating, steep: np.floating, grad_decay: Array, grad_threshold: Array, start: int, stop: int,
+    kind: int, alpha: np.floating, steep: np.floating, subtract: bool, grad_decay: Array, grad_threshold: Array,
+    start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients to decay and threshold, ``[batch, neuron]``, not yet summed over clips."""
     time, _, neurons = voltage.shape
@@ -109,5 +112,6 @@ def lif_parameters_backward(
                     before = state[clip, j]
                 else:
                     before = voltage[t - 1, clip, j]
-                    before = zero if before >= threshold[j] else before
+                    after = before - threshold[j] if subtract else zero
+                    before = after if before >= threshold[j] else before
                 grad_decay[clip, j] += grad_current[t, clip, j] * before

@@ -29,6 +29,7 @@ def _lif(
     width,
     neurons,
     KEEP: tl.constexpr,
+    SUBTRACT: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -44,7 +45,7 @@ def _lif(
             tl.store(voltage + row, v, mask=inside)
         s = (v >= limit).to(v.dtype) + (v - v)  # NaN where v is not finite
         tl.store(spikes + row, s, mask=inside)
-        v = v * (1 - s)
+        v = v - limit * s if SUBTRACT else v * (1 - s)
     tl.store(end + place, v, mask=inside)
 
 
@@ -67,7 +68,8 @@ def surrogate_slope(u, ALPHA: tl.constexpr, KIND: tl.constexpr):
 def _lif_backward(
     grad_spikes, grad_end, voltage, decay, threshold, state,
     grad_current, grad_decay, grad_threshold, grad_state, time, width, neurons,
-    ALPHA: tl.constexpr, KIND: tl.constexpr, PARAMETERS: tl.constexpr, BLOCK: tl.constexpr,
+    ALPHA: tl.constexpr, KIND: tl.constexpr, PARAMETERS: tl.constexpr, SUBTRACT: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
@@ -83,12 +85,12 @@ def _lif_backward(
         row = place + row_length * t
         v = tl.load(voltage + row, mask=inside, other=0.0)
         through = tl.load(grad_spikes + row, mask=inside, other=0.0) * surrogate_slope(v - limit, ALPHA, KIND)
-        grad_v = through + tl.where(v >= limit, 0.0, carry)
+        grad_v = through + (carry if SUBTRACT else tl.where(v >= limit, 0.0, carry))
         tl.store(grad_current + row, grad_v, mask=inside)
         if PARAMETERS:
             later = row >= width
             begin = tl.load(voltage + row - row_length, mask=inside & later, other=0.0)
-            begin = tl.where(begin >= limit, 0.0, begin)
+            begin = tl.where(begin >= limit, begin - limit if SUBTRACT else 0.0, begin)
             begin = tl.where(later, begin, first)
             to_decay += grad_v * begin
             to_threshold -= through
@@ -98,13 +100,15 @@ def _lif_backward(
     tl.store(grad_state + place, carry, mask=inside)
 
 
-def lif(current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+def lif(
+    current: Tensor, decay: Tensor, threshold: Tensor, state: Tensor, keep: bool, subtract: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, the state after the last step and the voltages, as :func:`ranvier.ops.lif.scan.lif_scan`."""
     inputs = [tensor.contiguous() for tensor in (current, decay, threshold, state)]
     spikes = torch.empty_like(inputs[0])
     end = torch.empty_like(inputs[3])
     voltage = torch.empty_like(inputs[0]) if keep else current.new_empty(0, 0, 0)
-    launch(_lif, current, *inputs, spikes, end, voltage, KEEP=keep)
+    launch(_lif, current, *inputs, spikes, end, voltage, KEEP=keep, SUBTRACT=subtract)
     return spikes, end, voltage
 
 
@@ -118,6 +122,7 @@ def lif_backward(
     surrogate: str,
     alpha: float,
     parameters: bool,
+    subtract: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients to current, decay, threshold and state, as :func:`ranvier.ops.lif.scan.lif_scan_backward`."""
     inputs = [tensor.contiguous() for tensor in (grad_spikes, grad_end, voltage, decay, threshold, state)]
@@ -125,5 +130,6 @@ def lif_backward(
     to_decay, to_threshold, to_state = (torch.empty_like(inputs[5]) for _ in range(3))
     outputs = (to_current, to_decay, to_threshold, to_state)
     kind = SURROGATES.index(surrogate)
-    launch(_lif_backward, voltage, *inputs, *outputs, ALPHA=alpha, KIND=kind, PARAMETERS=parameters)
+    constants = {"ALPHA": alpha, "KIND": kind, "PARAMETERS": parameters, "SUBTRACT": subtract}
+    launch(_lif_backward, voltage, *inputs, *outputs, **constants)
     return to_current, to_decay.sum(0), to_threshold.sum(0), to_state
