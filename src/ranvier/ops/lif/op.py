@@ -31,9 +31,10 @@ def lif(
 
         v[t] = decay * v[t-1] * (1 - s[t-1]) + current[t]        s[t] = 1 if v[t] >= threshold else 0
 
-    With ``reset="subtract"``, v[t] = decay * (v[t-1] - threshold * s[t-1]) + current[t]: a soft reset. A voltage that is
-    NaN or infinite makes s and every later v NaN: comparisons alone would hide it. With a decay in half precision
-    voltages and the state are float32, and spikes have the decay's type.
+    With ``reset="subtract"``, v[t] = decay * (v[t-1] - threshold * s[t-1]) + current[t]: a soft reset.
+
+    A voltage that is NaN or infinite makes s and every later v NaN: comparisons alone would hide it. With a decay in
+    half precision voltages and the state are float32, and spikes have the decay's type.
 
     Args:
         current: ``[time, batch, neuron]``.

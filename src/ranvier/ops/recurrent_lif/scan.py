@@ -115,7 +115,8 @@ def recurrent_lif_scan_backward(
     if parameters:
         inputs = arrays(total, to_current, voltage, threshold, state)
         form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
-        in_parallel(lif_parameters_backward, voltage.shape[1], *inputs, *form, *arrays(to_decay, to_threshold))
+        outputs = arrays(to_decay, to_threshold)
+        in_parallel(lif_parameters_backward, voltage.shape[1], *inputs, *form, False, *outputs)
     return to_current, to_weight, to_taps, to_decay.sum(0), to_threshold.sum(0), to_state
 
 
