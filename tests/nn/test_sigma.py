@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ranvier.nn import LIF, DelayLinear, Integrator, SigmaSchedule, set_sigma
 from ranvier.nn.sigma import width_after
 from ranvier.ops.dense import LOWEST_SIGMA
-from ranvier.recipes import config
+from ranvier.recipes import consistency
 
 
 class Net(nn.Module):
@@ -82,7 +82,7 @@ def test_a_schedule_goes_on_from_its_state() -> None:
 
 
 def test_what_is_not_allowed_is_named() -> None:
-    assert LOWEST_SIGMA["gaussian"] == config.LOWEST_SIGMA
+    assert LOWEST_SIGMA["gaussian"] == consistency.LOWEST_SIGMA
     for sigma in (0.11, 0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"^sigma: .* \(0\.12 steps or more"):
             DelayLinear(2, 2, 5, sigma=sigma)

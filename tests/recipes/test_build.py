@@ -13,7 +13,8 @@ import torch
 
 from ranvier.nn import AdaptiveLIF
 from ranvier.recipes.build import build_model
-from ranvier.recipes.config import Config, build_config, sigma_steps
+from ranvier.recipes.config import Config, build_config
+from ranvier.recipes.conversions import sigma_steps
 from ranvier.recipes.fit import _batches
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.run_config import read_config

@@ -8,7 +8,8 @@ import pytest
 
 from ranvier.corpora.folder import LabelledFolder
 from ranvier.recipes.adaptation import adaptation, stable_scale
-from ranvier.recipes.config import ConfigError, build_config, decay, flat_values, sigma_steps, steps
+from ranvier.recipes.config import ConfigError, build_config, flat_values
+from ranvier.recipes.conversions import decay, sigma_steps, steps
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.sections import FeedforwardModel
 
@@ -20,7 +21,7 @@ from ranvier.recipes.sections import FeedforwardModel
         ("train.epochs", "2.5", "train.epochs: '2.5' is not allowed (a whole number, 1 ... 100000)"),
         ("train.epoch", "5", "train.epoch: no such field (did you mean train.epochs?)"),
         ("model.dropout", "1", "model.dropout: '1' is not allowed (a number, 0 ... below 1)"),
-        ("model.kernel", "box", "model.kernel: 'box' is not allowed (gaussian, triangle)"),
+        ("model.kernel", "box", "model.kernel: 'box' is not allowed (gaussian, triangle, delrec)"),
         ("model.hidden", "256,x", "model.hidden: 'x' is not allowed (whole numbers with commas between, not empty)"),
         ("data.validation", "speaker", "data.validation: 'speaker' is not allowed (speakers, fraction, "),
         ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),

@@ -26,7 +26,8 @@ from ranvier.data import Grid, read_recording, write_clips
 from ranvier.network import Network, Trace
 from ranvier.recipes.build import build_model
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
-from ranvier.recipes.config import Config, ConfigError, build_config, sigma_steps
+from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.conversions import sigma_steps
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.evaluation import evaluate, evaluate_file
 from ranvier.recipes.predict import predict

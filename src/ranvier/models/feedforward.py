@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
-from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, Integrator, SequenceBatchNorm, Trace
+from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, InitDelay, Integrator, SequenceBatchNorm, Trace
 from ranvier.nn.decay import Learn
 from ranvier.ops.dense import Kernel
 from ranvier.ops.lif import Reset
@@ -43,6 +44,8 @@ def feedforward(
     learn_synapse_decay: bool = False,
     drop_spikes: bool = False,
     max_init_delay: float | None = None,
+    init_delay: InitDelay = "uniform",
+    round_delay: bool = False,
     neuron: Callable[..., nn.Module] = LIF,
     recurrence: Recurrence | None = None,
     decoding: Decoding | None = None,
@@ -64,7 +67,8 @@ def feedforward(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, delay_type, fan_in, dense_kernel, max_init_delay: see :class:`ranvier.nn.DelayLinear`.
+        kernel, learn_delay, delay_type, fan_in, dense_kernel, max_init_delay, init_delay, round_delay: see
+            :class:`ranvier.nn.DelayLinear`.
         learn_decay: learn the decay of every layer, the readout's too: True or ``layer`` one for each layer (PLIF),
             ``neuron`` one for each neuron.
         learn_threshold: the same for the hidden layers' thresholds.
@@ -95,13 +99,14 @@ def feedforward(
     if decoding is None:
         decoding = Decoding(tail_steps=(len(hidden) + 1) * (max_delay // 2))
 
+    learned: dict[str, Any] = {"kernel": kernel, "init_delay": init_delay, "round_delay": round_delay}
+
     def linear(inputs: int, outputs: int, bias: bool) -> DelayLinear:
         return DelayLinear(
             inputs,
             outputs,
             max_delay,
             synapses_per_pair=synapses_per_pair,
-            kernel=kernel,
             learn_delay=learn_delay,
             delay_type=delay_type,
             bias=bias,
@@ -109,6 +114,7 @@ def feedforward(
             dense_kernel=dense_kernel,
             max_init_delay=max_init_delay,
             generator=generator,
+            **learned,
         )
 
     given = {"learn_threshold": (learn_threshold, False), "reset": (reset, "zero")}
@@ -118,7 +124,7 @@ def feedforward(
         made = neuron(
             decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay, neurons=count, **others
         )
-        return made if recurrence is None else recurrence.around(made, count, kernel=kernel, generator=generator)
+        return made if recurrence is None else recurrence.around(made, count, generator, **learned)
 
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):

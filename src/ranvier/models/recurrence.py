@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ranvier.nn import DelayLinear, Recurrent
-from ranvier.ops.dense import Kernel
 
 RecurrentType = Literal["undelayed", "synaptic", "axonal", "dendritic"]
 _LONGEST = 32767  # steps: as a network file holds them
@@ -33,22 +32,20 @@ class Recurrence:
     dropout: float = 0.0
     bias: bool = False
 
-    def around(
-        self, neuron: nn.Module, neurons: int, *, kernel: Kernel, generator: torch.Generator | None
-    ) -> Recurrent:
-        """``neurons`` of a kind with recurrent connections among them."""
+    def around(self, neuron: nn.Module, neurons: int, generator: torch.Generator | None, **options: Any) -> Recurrent:
+        """``neurons`` of a kind with recurrent connections among them; ``options`` as of ``DelayLinear``."""
         delayed = self.delay_type != "undelayed"
         connection = DelayLinear(
             neurons,
             neurons,
             _LONGEST if delayed else 1,
             sigma=1.0,
-            kernel=kernel,
             learn_delay=delayed and self.learn_delay,
             delay_type="axonal" if self.delay_type == "undelayed" else self.delay_type,
             bias=self.bias,
             max_init_delay=self.max_init_delay if delayed else 1.0,
             min_delay=1,
             generator=generator,
+            **options,
         )
         return Recurrent(neuron, connection, dropout=self.dropout)

@@ -122,10 +122,8 @@ class Stack(WithSettings, nn.Sequential):
         return self._run(*self._checked(x, lengths))
 
     def forward_with_spikes(self, x: Tensor, lengths: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
-        """:meth:`forward_sequence`, and the spikes ``[time, batch, neuron]`` of every layer of spiking neurons before.
-
-        In training, spikes have been through the dropout that follows the neurons.
-        """
+        """:meth:`forward_sequence`, and the spikes ``[time, batch, neuron]`` of every layer of spiking neurons before,
+        without dropout."""
         rasters: list[Tensor] = []
         voltage = self._run(*self._checked(x, lengths), rasters)
         return rasters, voltage
@@ -133,8 +131,18 @@ class Stack(WithSettings, nn.Sequential):
     def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Class scores ``[batch, class]`` of whole clips; arguments as :meth:`forward_sequence`."""
         x, lengths = self._checked(x, lengths)
+        return self._decoded(self._run(x, lengths), lengths)
+
+    def scores_with_spikes(self, x: Tensor, lengths: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """:meth:`scores`, and the spikes as :meth:`forward_with_spikes` has them."""
+        x, lengths = self._checked(x, lengths)
+        rasters: list[Tensor] = []
+        voltage = self._run(x, lengths, rasters)
+        return rasters, self._decoded(voltage, lengths)
+
+    def _decoded(self, voltage: Tensor, lengths: Tensor) -> Tensor:
         layers = sum(has_role(module, network.Connection) for _, module in self.chain())
-        return class_scores(self._run(x, lengths), lengths + self.decoding.steps(0, max(layers, 1) - 1))
+        return class_scores(voltage, lengths + self.decoding.steps(0, max(layers, 1) - 1))
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         for first in [module for _, module in self.chain()][:1]:  # torch 2.6 compiles no next(generator, None)
@@ -153,7 +161,8 @@ class Stack(WithSettings, nn.Sequential):
                 if layers > 0:
                     x, steps = self._extend(x, lengths, layers)
                 layers += 1
-            fused = run_fused(modules[place:], x, steps)
+            # spikes that are wanted are wanted without dropout
+            fused = run_fused(modules[place : None if rasters is None else place + 2], x, steps)
             x, used = (_call(module, x, steps), 1) if fused is None else fused
             if rasters is not None and (fused or _spikes(module)):
                 rasters.append(x)

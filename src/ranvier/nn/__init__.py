@@ -1,7 +1,7 @@
 """Layers with parameters; a forward is one op call."""
 
 from ranvier.nn.adaptive_lif import AdaptiveLIF
-from ranvier.nn.dense import DelayLinear, DelayType
+from ranvier.nn.dense import DelayLinear, DelayType, InitDelay
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import Freezable
 from ranvier.nn.integrator import Integrator, class_scores
@@ -18,6 +18,7 @@ __all__ = [
     "DelayLinear",
     "DelayType",
     "Freezable",
+    "InitDelay",
     "Integrator",
     "Recurrent",
     "SequenceBatchNorm",

@@ -20,6 +20,7 @@ from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
 from ranvier.ops.inputs import of_type, over_time
 
 DelayType = Literal["synaptic", "axonal", "dendritic"]
+InitDelay = Literal["uniform", "log_uniform", "shortest"]
 
 
 class DelayLinear(WithRanges, WithSettings):
@@ -48,6 +49,10 @@ class DelayLinear(WithRanges, WithSettings):
         dense_kernel: synapse m of a pair has delay m and nothing else, so that each pair has a free kernel over time:
             the dense convolution. Needs ``synapses_per_pair = max_delay + 1`` and ``learn_delay=False``.
         min_delay: shortest delay in steps, in [0, max_delay]; 1 or more in :class:`ranvier.nn.Recurrent`.
+        init_delay: how delays start between min_delay and max_init_delay: ``uniform``, ``log_uniform`` (the logarithm
+            of delay + 1 is uniform) or ``shortest`` (all at min_delay).
+        round_delay: in training too, taps stand at the rounded delays, whose gradient goes to the delays as it is
+            (straight through), so that nothing is left to round afterwards.
         generator: randomness of the start; None takes torch's own.
 
     Shapes:
@@ -88,6 +93,8 @@ class DelayLinear(WithRanges, WithSettings):
         dense_kernel: bool = False,
         max_init_delay: float | None = None,
         min_delay: int = 0,
+        init_delay: InitDelay = "uniform",
+        round_delay: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -106,6 +113,8 @@ class DelayLinear(WithRanges, WithSettings):
             raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):
             raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
+        if init_delay not in get_args(InitDelay):
+            raise ValueError(f"init_delay: {init_delay!r} is not allowed ({', '.join(get_args(InitDelay))})")
         if fan_in is not None and not 1 <= fan_in <= in_features:
             raise ValueError(f"fan_in: {fan_in} is not allowed (1 ... {in_features} sources)")
         if dense_kernel and (learn_delay or min_delay or synapses_per_pair != max_delay + 1):
@@ -119,7 +128,7 @@ class DelayLinear(WithRanges, WithSettings):
         self.in_features, self.out_features = in_features, out_features
         self.min_delay, self.max_delay = min_delay, max_delay
         self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
-        self.dense_kernel = dense_kernel
+        self.dense_kernel, self.init_delay, self.round_delay = dense_kernel, init_delay, round_delay
         self.weight = nn.Parameter(torch.empty(synapses_per_pair, out_features, in_features))
         shape = (
             synapses_per_pair,
@@ -155,6 +164,13 @@ class DelayLinear(WithRanges, WithSettings):
         # Kaiming counts the synapses of a pair as incoming; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
         nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
+        with torch.no_grad():
+            if self.init_delay == "log_uniform":
+                span = self.max_init_delay - self.min_delay
+                share = (self.delay - self.min_delay) / max(span, 1e-9)
+                self.delay.copy_(self.min_delay + torch.expm1(share * math.log1p(span)))
+            elif self.init_delay == "shortest":
+                self.delay.fill_(self.min_delay)
         self.clamp_delay()
         if self.dense_kernel:
             with torch.no_grad():
@@ -268,13 +284,17 @@ class DelayLinear(WithRanges, WithSettings):
         return delayed_current(
             x,
             self.connected_weight(),
-            self.delay if spread else self.delay.detach(),
+            self.trained_delay() if spread else self.delay.detach(),
             self.sigma if spread else None,
             max_delay=self.max_delay,
             kernel=self.kernel,
             bias=self.bias,
             history=state,
         )
+
+    def trained_delay(self) -> Tensor:
+        """``delay``, where taps stand in training; with ``round_delay`` rounded, with a gradient as if it were not."""
+        return self.delay + (self.delay.round() - self.delay).detach() if self.round_delay else self.delay
 
     def connected_weight(self) -> Tensor:
         """``weight``; what is not connected gets no gradient, so that it stays 0."""

@@ -14,7 +14,8 @@ from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
 from ranvier.models import Recurrence, Stack, detectors, feedforward
 from ranvier.recipes.adaptation import adaptation
-from ranvier.recipes.config import Config, decay, recurrent_init_steps, steps
+from ranvier.recipes.config import Config
+from ranvier.recipes.conversions import decay, recurrent_init_steps, steps
 from ranvier.recipes.neurons import neuron_class
 from ranvier.recipes.sections import DetectorModel, FeedforwardModel
 
@@ -64,6 +65,8 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         drop_spikes=model.dropout_at == "spikes",
         max_init_delay=None if model.max_init_delay_ms is None else model.max_init_delay_ms / config.data.dt_ms,
         recurrence=_recurrence(config, model),
+        init_delay=model.init_delay,
+        round_delay=model.round_delay,
         decoding=network.Decoding(tail_steps=tail, tail=model.tail),
         generator=generator,
     )

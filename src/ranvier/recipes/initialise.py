@@ -20,7 +20,8 @@ from ranvier.network import Network
 from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint, save_checkpoint
-from ranvier.recipes.config import Config, ConfigError, steps
+from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.conversions import steps
 from ranvier.recipes.pretrained import MODEL_FILE, find_run, is_pretrained
 from ranvier.recipes.run_config import read_config
 from ranvier.recipes.sections import FeedforwardModel

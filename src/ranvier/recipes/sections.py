@@ -119,6 +119,16 @@ class FeedforwardModel(_Delayed):
         ge=0,
         description="delays start uniform from 0 to here, those beyond max_delay_ms at it, none for max_delay_ms [ms]",
     )
+    init_delay: Literal["uniform", "log_uniform", "shortest"] = Field(
+        "uniform",
+        description="how delays start between the shortest and the longest: uniform, with a uniform logarithm, or all "
+        "the shortest",
+    )
+    round_delay: bool = Field(
+        False,
+        description="taps stand at rounded delays in training too (straight-through gradient), so that rounding at the "
+        "end costs nothing",
+    )
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(
         description="the silence comes once for all layers, or anew with every layer (the official code's padding)"
@@ -181,6 +191,23 @@ class TrainConfig(Section):
         gt=0,
         description="longest gradient, the norm over all parameters together; a longer one is scaled down, none for no "
         "limit",
+    )
+    rate_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="weight in the loss of hidden neurons' rates outside of rate_min_hz to rate_max_hz: the mean over "
+        "neurons and clips of the squared distance in spikes per time step",
+    )
+    rate_min_hz: float = Field(0.0, ge=0, description="lowest rate without penalty, of a neuron in a clip [Hz]")
+    rate_max_hz: OptionalNumber = Field(
+        None, gt=0, description="highest rate without penalty, of a neuron in a clip, none for no limit [Hz]"
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share that an average of all parameters keeps with every iteration; above 0 that average is what "
+        "is evaluated and kept",
     )
     weight_lr: float = Field(gt=0, description="learning rate of the weights, the highest of its schedule")
     weight_lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(

@@ -17,7 +17,8 @@ from ranvier.corpora.section import Section
 from ranvier.models import Stack, feedforward
 from ranvier.network import Decoding
 from ranvier.ops.dense.op import Plan, plan
-from ranvier.recipes.config import LONGEST_DELAY, LOWEST_SIGMA, ConfigError, allowed
+from ranvier.recipes.config import ConfigError, allowed
+from ranvier.recipes.consistency import LONGEST_DELAY, LOWEST_SIGMA
 from ranvier.recipes.device import describe_device, find_device, matmul_precision
 from ranvier.recipes.memory import PeakMemory, disable_malloc_trim
 from ranvier.recipes.sections import Device, Precision

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Adam
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ranvier.corpora.splits import Splits
 from ranvier.models import Stack
 from ranvier.nn import LIF, Integrator
 from ranvier.recipes.batches import Batches
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
-from ranvier.recipes.config import Config, ConfigError, sigma_steps
+from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.conversions import sigma_steps
 from ranvier.recipes.device import (
     describe_device,
     find_device,
@@ -39,10 +40,9 @@ from ranvier.recipes.distributed import (
     synchronise_batch_norm,
 )
 from ranvier.recipes.diverged import DivergedError
+from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.run_config import upgrade_values
-
-_Schedule = OneCycleLR | CosineAnnealingLR | ConstantLR
-_ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, which the published recipe uses
+from ranvier.recipes.schedules import Schedule, moving_average, weight_schedule
 
 
 class Training:
@@ -73,12 +73,13 @@ class Training:
         self.steps = config.train.epochs * self.steps_per_epoch
         self.steps_per_schedule = self.steps_per_epoch if config.train.schedule_per == "epoch" else 1
         self.optimisers, self.schedules = self._optimisers()
+        self.average = moving_average(self.model, config.train.ema_decay)
         self.step = 0
         self.epoch = 0
         self.seconds = 0.0
         self.best: dict[str, Any] = {"epoch": 0, "accuracy": -1.0, "model": {}}
 
-    def _optimisers(self) -> tuple[list[Adam], list[_Schedule]]:
+    def _optimisers(self) -> tuple[list[Adam], list[Schedule]]:
         train, model = self.config.train, self.model
         delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
         decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
@@ -91,7 +92,7 @@ class Training:
         weights = Adam(groups, lr=train.weight_lr)
         optimisers = [weights]
         total = self.steps // self.steps_per_schedule
-        schedules: list[_Schedule] = [_weight_schedule(weights, train.weight_lr_schedule, total)]
+        schedules: list[Schedule] = [weight_schedule(weights, train.weight_lr_schedule, total)]
         if self.config.model.delays == "learned":
             optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
             schedules.append(CosineAnnealingLR(optimisers[1], total))
@@ -144,8 +145,12 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
-            scores = self.model.scores(x, lengths)
+            rasters, scores = self._forward(x, lengths)
             loss, right = self._loss(scores, target, labels, whole)
+            if rasters:
+                loss = loss + rate_penalty(rasters, lengths, self.config) / (
+                    len(labels) if whole is None else len(whole)
+                )
             # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses
             if self.device.type == "cpu":
                 self.check_loss(float(add_over_processes(loss.detach().clone())), iteration)
@@ -161,11 +166,19 @@ class Training:
                 if "overflow" not in str(error):
                     raise
                 raise self.diverged("a step is too large for a number", iteration) from None
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         self.step += 1
         if self.step < self.steps and self.step % self.steps_per_schedule == 0:
             for schedule in self.schedules:
                 schedule.step()
         return add_over_processes(loss.detach()), add_over_processes(right)
+
+    def _forward(self, x: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Spikes of the hidden layers where the loss has them, else none; and class scores."""
+        if self.config.train.rate_penalty == 0:
+            return [], self.model.scores(x, lengths)
+        return self.model.scores_with_spikes(x, lengths)
 
     def _loss(
         self, scores: Tensor, target: Tensor, labels: Tensor, whole: NDArray[np.int64] | None
@@ -209,15 +222,18 @@ class Training:
         return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
 
     def outcome(self) -> Stack:
-        """The model that would be kept now: the trained one, averaged with the start if the recipe says so.
+        """The model that would be kept now: the trained one or its moving average, averaged with the start if the
+        recipe says so.
 
         Every weight, delay and batch norm is share * start + (1 - share) * trained: Wortsman et al., Robust
         fine-tuning of zero-shot models, CVPR 2022 (arXiv 2109.01903). The training goes on without it.
         """
         share = self.config.train.init_interpolation
+        trained = self.model if self.average is None else self.average.module
+        assert isinstance(trained, Stack)
         if self.start is None or share == 0:
-            return self.model
-        state = self.model.state_dict()
+            return trained
+        state = trained.state_dict()
         for name, begun in self.start.items():
             # the width is the training's own, and counts are no measures
             if begun.is_floating_point() and not name.endswith(".sigma"):
@@ -231,6 +247,7 @@ class Training:
         """All of it, as :meth:`load_state` takes it."""
         return {
             "model": to_cpu(self.model.state_dict()),
+            "average": None if self.average is None else to_cpu(self.average.state_dict()),
             "optimisers": [to_cpu(optimiser.state_dict()) for optimiser in self.optimisers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "order": self.order.get_state(),
@@ -277,6 +294,8 @@ class Training:
         if state["data"] != self.data:
             raise ConfigError("the data are not those it was trained on so far (start a run of its own with --out)")
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
@@ -287,15 +306,6 @@ class Training:
         _check_progress(state)
         for name in ("step", "epoch", "seconds", "best"):
             setattr(self, name, state[name])
-
-
-def _weight_schedule(weights: Adam, name: str, total: int) -> _Schedule:
-    """The schedule of that name, from the learning rate that ``weights`` has as its highest, over ``total`` steps."""
-    if name == "constant":
-        return ConstantLR(weights, factor=1.0)
-    if name == "cosine":
-        return CosineAnnealingLR(weights, total)
-    return OneCycleLR(weights, weights.defaults["lr"], total_steps=total, div_factor=_ONE_CYCLE_START)
 
 
 def _check_progress(state: dict[str, Any]) -> None:

@@ -1,0 +1,197 @@
+"""Options of a training: rounded delays, how delays start, penalties on rates, the moving average of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.models import Stack, feedforward, freeze
+from ranvier.network import Input
+from ranvier.nn import LIF, DelayLinear, Integrator
+from ranvier.recipes.build import build_model
+from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.rate_penalty import rate_penalty
+from ranvier.recipes.splits import build_splits
+from ranvier.recipes.train_run import resume, train
+from ranvier.recipes.training import Training
+
+from .conftest import Quiet
+
+Make = Callable[..., Config]
+
+
+def training(config: Config) -> Training:
+    return Training(config, build_splits(config))
+
+
+def batches(made: Training, count: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    clips = build_splits(made.config).train.clips
+    return [generator.choice(clips, 16, replace=False) for _ in range(count)]
+
+
+@pytest.mark.parametrize("recurrent", ["none", "axonal"])
+def test_taps_at_rounded_delays_leave_nothing_to_round(small: Make, recurrent: str) -> None:
+    made = training(small(model__round_delay="true", model__recurrent=recurrent, train__delay_lr_ms="3"))
+    for clips in batches(made, 3):
+        made.iterate(clips)
+    layers = made.model.delay_layers
+    assert all(layer.round_delay for layer in layers)
+    delays = torch.cat([layer.delay.detach().flatten() for layer in layers])
+    assert float((delays - delays.round()).abs().max()) > 0.1  # what is learned is not rounded
+    x = 8 * torch.rand(30, 4, 10)
+    made.model.eval()
+    for layer in layers:
+        layer.set_sigma(0.12)  # narrow: a tap of a rounded delay is one step
+        layer.train()
+    with torch.no_grad():
+        trained = made.model.scores(x)
+        for layer in layers:
+            layer.eval()
+        torch.testing.assert_close(trained, made.model.scores(x))
+        for layer in layers:
+            layer.train().round_delay = False
+        assert float((made.model.scores(x) - trained).abs().max()) > 1e-3
+
+
+def test_the_gradient_goes_straight_through_the_rounding() -> None:
+    torch.manual_seed(0)
+    layers = [DelayLinear(5, 4, 6, sigma=1.0, round_delay=rounded) for rounded in (True, False)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    with torch.no_grad():
+        layers[1].delay.copy_(layers[0].delay.round())
+    x = torch.rand(20, 3, 5)
+    for layer in layers:
+        layer(x)[0].pow(2).sum().backward()
+    assert layers[0].delay.grad is not None
+    torch.testing.assert_close(layers[0].delay.grad, layers[1].delay.grad)
+    assert float(layers[0].delay.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize(("init", "median"), [("uniform", 30.5), ("log_uniform", 60**0.5), ("shortest", 1.0)])
+def test_how_delays_start(init: Any, median: float) -> None:
+    layer = DelayLinear(
+        60, 60, 100, min_delay=1, max_init_delay=60, init_delay=init, generator=torch.Generator().manual_seed(0)
+    )
+    delay = layer.delay.detach()
+    assert float(delay.min()) >= 1
+    assert float(delay.max()) <= 60
+    assert float(delay.median()) == pytest.approx(median, rel=0.05)
+    if init == "log_uniform":
+        log = torch.log(delay).flatten().sort().values / np.log(60)
+        assert float((log - torch.linspace(0, 1, log.numel())).abs().max()) < 0.05
+    with pytest.raises(ValueError, match=r"^init_delay: "):
+        DelayLinear(2, 2, 3, init_delay="long")  # type: ignore[arg-type]
+
+
+def test_a_recipe_says_how_delays_start(small: Make) -> None:
+    config = small(model__init_delay="shortest", model__recurrent="axonal")
+    model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
+    assert [float(layer.delay.detach().max()) for layer in model.delay_layers] == [0, 1, 0, 1, 0]
+
+
+def test_the_penalty_is_the_squared_distance_to_the_range(small: Make) -> None:
+    config = small(train__rate_penalty="2", train__rate_min_hz="10", train__rate_max_hz="40")  # 0.1 and 0.4 a step
+    first, second = torch.zeros(20, 2, 3), torch.zeros(20, 2, 1)
+    first[:8, 0, 0] = 1  # 8 of 16 steps: 0.5
+    first[:4, 0, 1] = 1  # 0.25: within
+    first[18:, 0, 2] = 1  # after the clip's tail: silent
+    second[:4, 1, 0] = 1  # 4 of 20 steps: 0.2
+    lengths = torch.tensor([10, 14])
+    assert config.model.tail_ms == 60
+    found = rate_penalty([first, second], lengths, config)
+    expected = 2 * ((0.1**2 + 0 + 0.1**2 + 0.1**2) / 4 + (3 * 0.1**2 + 0) / 4)
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def mean_rate(made: Training) -> float:
+    x, lengths, _ = made.batches(batches(made, 1)[0])
+    made.model.eval()
+    with torch.no_grad():
+        rasters, _ = made.model.forward_with_spikes(x, lengths)
+    return float(torch.cat([raster.flatten() for raster in rasters]).mean())
+
+
+def test_penalties_move_the_rates(small: Make) -> None:
+    fields = {"train__weight_lr": "0.05", "train__weight_lr_schedule": "constant"}
+    rates = []
+    for limits in ({}, {"train__rate_max_hz": "0.5"}, {"train__rate_min_hz": "80"}):
+        weight = {"train__rate_penalty": "300"} if limits else {}
+        made = training(small(**fields, **limits, **weight))
+        for clips in batches(made, 12):
+            made.iterate(clips)
+        rates.append(mean_rate(made))
+    assert rates[1] < 0.8 * rates[0] < rates[0] < 0.8 * rates[2]
+
+
+def test_spikes_are_counted_without_dropout() -> None:
+    torch.manual_seed(0)
+    model = feedforward(10, [12], 3, 5, decay=0.5, dropout=0.5)
+    x = (torch.rand(30, 4, 10) < 0.3).float()
+    rasters, scores = model.scores_with_spikes(x)
+    assert set(rasters[0].detach().unique().tolist()) == {0.0, 1.0}
+    assert scores.shape == (4, 3)
+
+
+def test_the_moving_average_is_what_is_kept(small: Make) -> None:
+    made = training(small(train__ema_decay="0.75"))
+    expected: dict[str, torch.Tensor] = {}
+    for clips in batches(made, 4):
+        made.iterate(clips)
+        for name, parameter in made.model.named_parameters():
+            before = expected.get(name)
+            now = parameter.detach().clone()
+            expected[name] = now if before is None else 0.75 * before + 0.25 * now
+    kept = dict(made.outcome().named_parameters())
+    assert kept.keys() == expected.keys()
+    for name, parameter in kept.items():
+        torch.testing.assert_close(parameter.detach(), expected[name])
+    weights = [made.outcome().linear.weight, made.model.linear.weight]
+    assert float((weights[0] - weights[1]).detach().abs().max()) > 1e-5
+    assert isinstance(made.outcome(), Stack)
+
+
+def test_a_training_with_an_average_resumes_to_the_bit(small: Make, tmp_path: Path) -> None:
+    config = small(train__ema_decay="0.9", train__rate_penalty="1", train__rate_max_hz="5")
+    train(config, tmp_path / "whole", Quiet())
+
+    def stop(row: object) -> None:
+        raise KeyboardInterrupt
+
+    stopped = Quiet()
+    stopped.epoch = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", stopped)
+    resume(tmp_path / "stopped", Quiet())
+    networks = [(tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert networks[0] == networks[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"rate_penalty": "1"}, "train.rate_penalty"),
+        ({"rate_max_hz": "5"}, "train.rate_penalty"),
+        ({"rate_penalty": "1", "rate_min_hz": "50", "rate_max_hz": "40"}, "train.rate_min_hz"),
+        ({"rate_penalty": "1", "rate_min_hz": "101"}, "train.rate_min_hz"),
+        ({"rate_penalty": "-1"}, "train.rate_penalty"),
+        ({"ema_decay": "1"}, "train.ema_decay"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(small: Make, fields: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{named}: "):
+        small(**{f"train__{name}": value for name, value in fields.items()})
+
+
+def test_rounded_training_freezes_as_it_was_trained() -> None:
+    torch.manual_seed(0)
+    first = DelayLinear(6, 5, 9, sigma=0.5, round_delay=True)
+    model = Stack(first, LIF(0.8), DelayLinear(5, 3, 4), Integrator(0.9))
+    frozen = freeze(model.eval(), dt_ms=1.0, classes=("a", "b", "c"), input=Input(6))
+    delays = frozen.layers[0].inputs[0].synapses().delay_steps
+    np.testing.assert_array_equal(np.sort(delays), np.sort(first.trained_delay().detach().numpy().ravel()))
