@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ranvier.ops.lif import lif
 from ranvier.ops.lif import reference as lif_reference
-from ranvier.ops.recurrent_lif import longest_lag, recurrent_lif, reference
+from ranvier.ops.recurrent_lif import longest_lag, loop, recurrent_lif, reference
 from tests.ops.twins import assert_twins, poisoned_memory
 
 NEURONS, MAX_DELAY = 7, 9
@@ -125,6 +125,28 @@ def test_chunks_with_history_are_the_whole(kind: str, sigma: float | None) -> No
     assert torch.equal(torch.cat(pieces), whole)
     assert float((state - end).abs().max()) < 1e-12
     assert 0.1 < float(whole.mean()) < 0.9
+
+
+@pytest.mark.parametrize("with_history", [False, True])
+@pytest.mark.parametrize(("sigma", "kernel"), TAPS)
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_loop_for_any_neurons_is_the_reference(
+    kind: str, sigma: float | None, kernel: Any, with_history: bool
+) -> None:
+    inputs = {**draw(kind, 12), "history": (torch.rand(4, 4, NEURONS, dtype=torch.float64) < 0.3).double()}
+    inputs["delay"] = inputs["delay"].detach().clamp(1, MAX_DELAY).requires_grad_()
+
+    def by(way: Any, decay: Tensor, threshold: Tensor, history: Tensor, **given: Any) -> tuple[Tensor, Tensor]:
+        def neuron(now: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+            return lif_reference.lif(now, decay, threshold, v, surrogate="arctan", alpha=5.0)
+
+        before = history if with_history else None
+        options: Any = {"max_delay": MAX_DELAY, "kernel": kernel, "sigma": sigma, "history": before}
+        return way(neuron=neuron, **given, **options)  # type: ignore[no-any-return]
+
+    assert_twins(
+        partial(by, loop.recurrent), partial(by, reference.recurrent), inputs, tolerance=1e-9, exact=["output 0"]
+    )
 
 
 def delrec(current: Tensor, weight: Tensor, d: Tensor, sigma: float, decay: float, threshold: float) -> Tensor:

@@ -17,7 +17,7 @@ from ranvier.nn.freezing import can_freeze
 from ranvier.nn.lif import LIF
 from ranvier.ops.inputs import over_time
 from ranvier.ops.recurrent_lif import longest_lag, recurrent_lif
-from ranvier.ops.recurrent_lif.reference import recurrent
+from ranvier.ops.recurrent_lif.loop import recurrent
 
 
 class Recurrent(nn.Module):

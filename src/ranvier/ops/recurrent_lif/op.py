@@ -10,7 +10,7 @@ from torch import Tensor
 from ranvier.ops.dense.op import KERNELS, Kernel, check_sigma, delayed_current, dense_taps
 from ranvier.ops.inputs import neuron_inputs, of_type
 from ranvier.ops.lif import reference as lif_reference
-from ranvier.ops.recurrent_lif import reference
+from ranvier.ops.recurrent_lif import loop
 from ranvier.ops.recurrent_lif.scan import recurrent_lif_frozen, recurrent_lif_scan
 from ranvier.ops.scans import is_scanned, per_neuron, start, widened
 from ranvier.ops.surrogate import Surrogate, check_surrogate
@@ -108,7 +108,7 @@ def recurrent_lif(
         raise ValueError(f"gain: shape {tuple(gain.shape)} is not {tuple(current.shape[1:])}")
     neuron = (*per_neuron(current, decay, threshold), start(current, state))
     if not is_scanned(current, weight, delay, *neuron) or current.device.type == "cuda":
-        spikes, end = reference.recurrent(
+        spikes, end = loop.recurrent(
             current,
             weight,
             delay,
@@ -133,8 +133,7 @@ def _taps(
 ) -> tuple[str, Tensor, Tensor]:
     """Kind, weight and taps as the scan takes them, for lags 1 ... kept; ``lags`` is the longest with a tap."""
     lag = delay - 1
-    if len(weight) == 1 and delay.shape[1:] in ((1, weight.shape[2]), (weight.shape[1], 1)) and weight.shape[1] > 1:
-        kind = "axonal" if delay.shape[1] == 1 else "dendritic"
+    if (kind := loop.delays_of(weight, delay)) != "synaptic":
         taps = dense_taps(torch.ones_like(delay), lag, sigma, kernel, lags - 1, kept)
         return kind, weight[0], taps.flatten(0, 1)
     return "synaptic", weight.new_empty(0), dense_taps(weight, lag.expand_as(weight), sigma, kernel, lags - 1, kept)
