@@ -120,6 +120,7 @@ def test_a_pipe() -> None:
     assert b"is cut short within a sample" in cut.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_an_endless_pipe_is_followed_until_it_is_stopped() -> None:
     """A decision is there before the sound ends; an interrupt ends it in one line."""
     command = [sys.executable, "-m", "ranvier", "run", "network.safetensors", "-", "--rate", str(RATE)]

@@ -118,6 +118,7 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_under_any_locale(tmp_path: Path) -> None:
     plain = {
         **os.environ,

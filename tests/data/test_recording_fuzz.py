@@ -128,6 +128,7 @@ def peak_bytes() -> int:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [contiguous, chunked, events, array, table])
 @pytest.mark.parametrize("mutate", [flipped, truncated, with_fields, moved])
 def test_damaged_recordings_are_read_or_refused(

@@ -142,6 +142,7 @@ def fuzz_graph(folder: str, kind: str, ours: str) -> None:
     fuzz(file, changed, read, (ExportError, NetworkError), FILES[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "ours"),
     [("bytes", "ours"), *((kind, ours) for kind in ("fields", "numbers", "edges") for ours in ("ours", "foreign"))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from ranvier.corpora.coincidence import CoincidenceTask
@@ -38,6 +39,7 @@ def accuracy_of(max_delay: int) -> float:
         return float((model.scores(x, lengths).argmax(1) == labels).float().mean())
 
 
+@pytest.mark.slow
 def test_chance_without_delays_and_far_above_with_them() -> None:
     assert accuracy_of(0) < 0.2  # chance is 1 / 8
     assert accuracy_of(30) > 0.4

@@ -67,6 +67,7 @@ def trained(seed: int, dtype: torch.dtype, steps: int) -> tuple[list[float], flo
     return losses, float(accuracy), model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0])
 def test_training_ends_the_same_through_either_way(take: Callable[[str], None], seed: int) -> None:
     take("reference")

@@ -69,6 +69,7 @@ def check_whole(table: Path, out: Path) -> None:
     assert not [*out.glob("**/*.claim-*"), *out.glob("**/*.lock")]
 
 
+@pytest.mark.slow
 def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(table: Path, tmp_path: Path) -> None:
     out, deadline = tmp_path / "out", time.monotonic() + 100
     command = [sys.executable, "-m", "ranvier", *words(table, out, *LOCAL, "--jobs", "2")]

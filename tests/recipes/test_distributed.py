@@ -115,6 +115,7 @@ def stopped_or_not(rank: int, count: int, config: Config, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_three_processes_resume_bit_exactly(small: Make, tmp_path: Path) -> None:
     """Three numbers have a sum for each order; two do not."""
     spawn(stopped_or_not, (3, small(), str(tmp_path)), nprocs=3)
@@ -152,6 +153,7 @@ def children(process: int) -> list[int]:
     return [int(child) for child in listed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1])
 def test_a_lost_process_ends_all_and_the_run_goes_on(rank: int, small_root: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "RANVIER_CACHE": str(tmp_path / "cache")}

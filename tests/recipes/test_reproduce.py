@@ -103,6 +103,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     return timeless(place / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_killed_table_ends_as_if_it_had_not_been(
     seed: int, table: Path, tmp_path: Path, undisturbed: list[list[str]]

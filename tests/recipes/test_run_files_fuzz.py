@@ -168,6 +168,7 @@ def fuzz_run(trained: str, where: str, name: str) -> None:
     return fuzz(file, make, read, REFUSED, FILES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_damaged_file_of_a_run_is_read_or_refused(name: str, trained: Path, tmp_path: Path) -> None:
     counts = in_own_process("tests.recipes.test_run_files_fuzz", "fuzz_run", str(trained), str(tmp_path), name)

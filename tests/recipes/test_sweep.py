@@ -81,6 +81,7 @@ def test_two_processes_share_a_sweep_and_no_trial_runs_twice(tmp_path: Path) -> 
     check_whole(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_trial_and_repeats_none(tmp_path: Path) -> None:
     out, deadline = tmp_path / "out", time.monotonic() + 100
     killed, other = start(out), start(out)

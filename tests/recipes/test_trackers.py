@@ -102,7 +102,14 @@ def told(tracker: str, run: Path) -> dict[str, list[Any]]:
     return {name: sorted((int(step), float(value)) for step, value in points) for name, points in values.items()}
 
 
-@pytest.mark.parametrize(("tracker", "place"), [("tensorboard", LATE), ("trackio", EARLY), ("wandb", EARLY)])
+@pytest.mark.parametrize(
+    ("tracker", "place"),
+    [
+        ("tensorboard", LATE),
+        pytest.param("trackio", EARLY, marks=pytest.mark.slow),
+        pytest.param("wandb", EARLY, marks=pytest.mark.slow),
+    ],
+)
 def test_every_epoch_and_the_end_are_told_whatever_was_killed(tracker: str, place: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert train(run, "--tracker", tracker, stop=STOPS[place]).returncode == 9
