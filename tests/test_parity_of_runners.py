@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ranvier import load_network
 from ranvier.export import ExportError
-from ranvier.network import Decoding, Input, Network, quantize
-from tests.engine.drawn import draw, draw_clip
+from ranvier.network import Conv, Decoding, Input, Network, quantize
+from tests.engine.drawn import draw, draw_clip, draw_conv
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE
@@ -31,6 +31,7 @@ REFUSED = {
     ("nest", "traces"): "output",
     ("nir", "integer"): "neuron",
     ("nest", "integer"): "neuron",
+    ("nir", "conv"): "inputs",
     ("onnx step", "per_layer"): "decoding",
 }
 """What each runner cannot run, and what its error names."""
@@ -38,6 +39,7 @@ REFUSED = {
 
 def kinds(network: Network) -> set[str]:
     found = {"traces"} if any(layer.output for layer in network.layers) else set()
+    found |= {"conv"} if any(isinstance(made, Conv) for layer in network.layers for made in layer.inputs) else set()
     found |= {"integer"} if network.integer else set()
     return found | ({"per_layer"} if network.decoding.tail == "per_layer" and network.decoding.tail_steps else set())
 
@@ -94,6 +96,7 @@ CASES: dict[str, Network] = {
     **{f"chain {seed}": draw(seed) for seed in (0, 2, 4, 5, 7, 8)},
     **{f"loops {seed}": draw(seed, loops=True) for seed in (10, 12, 15)},
     **{f"traces {seed}": draw(seed, traces=True) for seed in (20, 22, 24)},
+    **{f"convolutions {seed}": draw_conv(seed) for seed in (50, 51, 52, 53, 54, 55)},
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (41, 43, 44)},
 }
@@ -171,6 +174,15 @@ def test_every_runner_gives_the_spikes_of_the_equations(case: str, name: str) ->
 @given(seed=st.integers(0, 2**32 - 1), integer=st.booleans(), loops=st.booleans())
 def test_shapes_and_clips_of_any_kind(name: str, seed: int, integer: bool, loops: bool) -> None:
     network = draw(seed, integer=integer and name != "nir", loops=loops)
+    for clip, outcome in zip(clips_of(network, seed), RUNNERS[name](network, clips_of(network, seed)), strict=True):
+        compare(network, run_plain(network, clip), outcome)
+
+
+@pytest.mark.parametrize("name", ["engine", "stream", "onnx scan"])
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_convolutions_of_any_shape(name: str, seed: int) -> None:
+    network = draw_conv(seed)
     for clip, outcome in zip(clips_of(network, seed), RUNNERS[name](network, clips_of(network, seed)), strict=True):
         compare(network, run_plain(network, clip), outcome)
 

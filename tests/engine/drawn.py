@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from ranvier.network import (
     LIF,
+    Connection,
+    Conv,
     Decoding,
     Dense,
     Input,
@@ -64,8 +66,40 @@ def draw(seed: int, *, integer: bool = False, loops: bool = False, traces: bool 
     return Network(5.0, tuple(layers), tuple(f"class {n}" for n in range(sizes[-1])), Input(sizes[0]), decoding)
 
 
+def draw_conv(seed: int) -> Network:
+    """Two convolutions, with strides, paddings and kernel elements that are not there, and a dense readout."""
+    generator = np.random.default_rng(seed)
+    channels, size = int(generator.integers(1, 3)), (int(generator.integers(1, 7)), int(generator.integers(3, 8)))
+    sources = channels * size[0] * size[1]
+    layers = []
+    for number, source in enumerate(("input", "hidden_1")):
+        made = convolution(generator, source, channels, size)
+        trace = Trace(uniform(generator, made.targets)) if seed % 3 == 0 else None
+        layers.append(layer(generator, f"hidden_{number + 1}", (made,), made.targets, integer=False, trace=trace))
+        channels, size = len(made.weight), made.out_size
+    dense = connection(generator, "hidden_2", (1, 3, layers[-1].targets), integer=False)
+    layers.append(layer(generator, "readout", (dense,), 3, integer=False, trace=None))
+    return Network(5.0, tuple(layers), ("a", "b", "c"), Input(sources), Decoding(int(generator.integers(0, 6))))
+
+
+def convolution(generator: np.random.Generator, source: str, channels: int, size: tuple[int, int]) -> Conv:
+    """From ``source``; a part of the kernel is not there, and has delays beyond the others."""
+    kernel, stride, padding = [], [], []
+    for length in size:
+        kernel.append(int(generator.integers(1, min(4, length + 1))))
+        padding.append(int(generator.integers(0, kernel[-1])))
+        stride.append(int(generator.integers(1, 4)))
+    max_delay = int(generator.integers(0, 9))
+    shape = (int(generator.integers(1, 4)), channels, *kernel)
+    weight = generator.normal(0.3, 0.7, shape).astype(np.float32)
+    weight[generator.random(shape) < 0.2] = 0
+    delay_steps = generator.integers(0, max_delay + 1, shape).astype(np.int16)
+    delay_steps[weight == 0] = max_delay
+    return Conv(source, max_delay, size, (stride[0], stride[1]), (padding[0], padding[1]), weight, delay_steps)
+
+
 def layer(
-    generator: np.random.Generator, name: str, inputs: tuple[Dense, ...], targets: int,
+    generator: np.random.Generator, name: str, inputs: tuple[Connection, ...], targets: int,
     *, integer: bool, trace: Trace | None,
 ) -> Layer:  # fmt: skip
     """With neurons of its own kind, each with its own decay and threshold."""

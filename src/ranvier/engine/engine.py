@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engine import (  # noqa: F401 - they register their runners
+    conv,
     dense,
     integer_integrator,
     integer_lif,

@@ -1,5 +1,6 @@
 """The frozen network: plain arrays with units, read and written without torch."""
 
+from ranvier.network.conv import Conv
 from ranvier.network.decoding import Decoding, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
@@ -21,6 +22,7 @@ __all__ = [
     "Alignment",
     "ArrayRule",
     "Connection",
+    "Conv",
     "Decoding",
     "Dense",
     "Input",

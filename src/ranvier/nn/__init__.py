@@ -1,5 +1,7 @@
 """Layers with parameters; a forward is one op call."""
 
+from ranvier.nn.conv import DelayConv1d, DelayConv2d
+from ranvier.nn.delays import DelayLayer
 from ranvier.nn.dense import DelayLinear, DelayType
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import Freezable
@@ -13,6 +15,9 @@ from ranvier.nn.trace import Trace
 __all__ = [
     "LIF",
     "ClipDropout",
+    "DelayConv1d",
+    "DelayConv2d",
+    "DelayLayer",
     "DelayLinear",
     "DelayType",
     "Freezable",

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from ranvier import network
+from ranvier.nn.delays import DelayLayer
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
-from ranvier.nn.settings import Settings, WithSettings
-from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
-from ranvier.ops.inputs import of_type, over_time
+from ranvier.nn.settings import Settings
+from ranvier.ops.dense import KERNELS, Kernel, delayed_current
 
 DelayType = Literal["synaptic", "axonal", "dendritic"]
-_RANGE = "_ranvier_range"  # marks a parameter that holds delays: (shortest, longest)
-_STEPPED = "_ranvier_stepped"  # and one that an optimiser has moved
 
 
-@torch.no_grad()
-def _keep_in_range(optimiser: Optimizer, *_: Any) -> None:
-    """After a step of any optimiser: bring the delays among its parameters back into their range."""
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            allowed = getattr(parameter, _RANGE, None)
-            if allowed is not None:
-                parameter.clamp_(*allowed)
-                setattr(parameter, _STEPPED, True)
-
-
-register_optimizer_step_post_hook(_keep_in_range)
-
-
-class DelayLinear(WithSettings):
+class DelayLinear(DelayLayer):
     """Linear layer with a delay on every synapse; delays are learned with the weights.
 
     In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
@@ -85,7 +67,6 @@ class DelayLinear(WithSettings):
         "min_delay": (),
     }
     freezes_to: ClassVar[type[network.Connection]] = network.Dense
-    sigma: Tensor
     connection_mask: Tensor | None
 
     def __init__(
@@ -114,12 +95,6 @@ class DelayLinear(WithSettings):
         ):
             if value < 1:
                 raise ValueError(f"{name}: {value} is not allowed (1 or more)")
-        if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
-            raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
-        if not isinstance(min_delay, int) or not 0 <= min_delay <= max_delay:
-            raise ValueError(f"min_delay: {min_delay} is not allowed (a whole number of steps, 0 ... {max_delay})")
-        if kernel not in KERNELS:
-            raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):
             raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
         if fan_in is not None and not 1 <= fan_in <= in_features:
@@ -129,41 +104,25 @@ class DelayLinear(WithSettings):
                 f"dense_kernel: needs learn_delay=False and synapses_per_pair={max_delay + 1}, one "
                 f"for each delay, not {synapses_per_pair}"
             )
-        if max_init_delay is not None and not max_init_delay >= min_delay:
-            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed ({min_delay} steps or more)")
-        self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
         self.in_features, self.out_features = in_features, out_features
-        self.min_delay, self.max_delay = min_delay, max_delay
-        self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
-        self.dense_kernel = dense_kernel
-        self.weight = nn.Parameter(torch.empty(synapses_per_pair, out_features, in_features))
-        shape = (
-            synapses_per_pair,
-            1 if delay_type == "axonal" else out_features,
-            1 if delay_type == "dendritic" else in_features,
+        self.delay_type, self.dense_kernel = delay_type, dense_kernel
+        self._set_up(
+            (synapses_per_pair, out_features, in_features),
+            (
+                synapses_per_pair,
+                1 if delay_type == "axonal" else out_features,
+                1 if delay_type == "dendritic" else in_features,
+            ),
+            out_features if bias else 0,
+            delays=(min_delay, max_delay, max_init_delay),
+            sigma=sigma,
+            kernel=kernel,
+            learn_delay=learn_delay,
         )
-        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learn_delay)
-        self._mark()
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
-        self.register_buffer("sigma", torch.empty(()))
-        self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
-        self._sigma_at_start = sigma is None
         self.register_buffer("connection_mask", None)
         self.reset_parameters(generator)
         if fan_in is not None:
             self._connect(fan_in, generator)
-
-    def _mark(self) -> None:
-        setattr(self.delay, _RANGE, (self.min_delay, self.max_delay))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._mark()  # a copied parameter has lost its mark
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._mark()  # on some devices the parameter is another one
-        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         if f"{prefix}connected" in state_dict:  # its name until 2026-11
@@ -174,14 +133,12 @@ class DelayLinear(WithSettings):
             if longest > self.max_delay:
                 arguments[-1].append(f"{prefix}delay: up to {longest:g} steps in the state, {self.max_delay} here")
         super()._load_from_state_dict(state_dict, prefix, *arguments)
-        self._mark()  # so has one that was assigned
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights and delays anew."""
         # Kaiming counts the synapses of a pair as incoming; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
-        nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
-        self.clamp_delay()
+        self._draw_delays(generator)
         if self.dense_kernel:
             with torch.no_grad():
                 self.delay.copy_(torch.arange(self.max_delay + 1.0).view(-1, 1, 1).expand_as(self.delay))
@@ -197,36 +154,12 @@ class DelayLinear(WithSettings):
 
     def parameter_count(self) -> int:
         """What is learned here: weights and delays of the synapses that there are, and the bias."""
-        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if self.connection_mask is None:
-            return sum(parameter.numel() for parameter in learned)
+            return super().parameter_count()
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         every = self.weight[0].numel()
         synapses = int(self.connection_mask.sum())
         return sum(p.numel() * synapses // every if p.shape == self.weight.shape else p.numel() for p in learned)
-
-    def set_sigma(self, sigma: float) -> None:
-        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle)."""
-        check_sigma(sigma, self.kernel)
-        self.sigma.fill_(sigma)
-        self._sigma_at_start = False
-
-    @torch.no_grad()
-    def clamp_delay(self) -> None:
-        """Bring delays back into [min_delay, max_delay], after a change by other means than torch's optimisers."""
-        self.delay.clamp_(self.min_delay, self.max_delay)
-
-    def delay_steps(self) -> Tensor:
-        """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``.
-
-        Raises:
-            ValueError: a delay is NaN or infinite.
-        """
-        return self._rounded().expand_as(self.weight)
-
-    def _rounded(self) -> Tensor:
-        if not self.delay.isfinite().all():
-            raise ValueError("delay: NaN or infinite values (finite allowed)")
-        return self.delay.detach().clamp(self.min_delay, self.max_delay).round().to(torch.int16)
 
     @torch.no_grad()
     def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
@@ -251,51 +184,16 @@ class DelayLinear(WithSettings):
         delay_steps = self._rounded().cpu().numpy().copy()
         return network.Dense(source, self.max_delay, frozen_array(weight), delay_steps), frozen_array(bias)
 
-    def warn_of_wide_sigma(self) -> None:
-        """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
-        if self._sigma_at_start and getattr(self.delay, _STEPPED, False) and self.sigma > 1:
-            self._sigma_at_start = False
-            warnings.warn(
-                f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "
-                "narrow taps (ranvier.nn.SigmaSchedule narrows them, ranvier.nn.set_sigma sets them)",
-                stacklevel=3,
-            )
-
-    def synapse_delays(self) -> Tensor:
-        """The frozen delays ``[synapse]`` of the synapses that there are."""
-        return self._of_synapses(self.delay_steps())
-
-    def learned_delays(self) -> Tensor:
-        """The same before they are rounded, in steps."""
-        return self._of_synapses(self.delay.detach().expand_as(self.weight))
-
     def _of_synapses(self, delays: Tensor) -> Tensor:
         return delays.flatten() if self.connection_mask is None else delays[:, self.connection_mask].flatten()
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs.
-
-        Raises:
-            ValueError: a shape or a type does not fit.
-        """
-        x = over_time("x", x, self.weight, "source", self.in_features)
-        if state is not None:
-            if state.shape != (self.max_delay, *x.shape[1:]):
-                raise ValueError(f"state: shape {tuple(state.shape)} is not {(self.max_delay, *x.shape[1:])}")
-            state = of_type("state", state, self.weight)
-        past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]
-        return self.current(x, state), torch.cat([past, x[max(0, len(x) - self.max_delay) :]])
-
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
-        spread = self.training and self.learn_delay
-        if not spread:
-            self.warn_of_wide_sigma()
+        delay, sigma = self._taps()
         return delayed_current(
             x,
             self.connected_weight(),
-            self.delay if spread else self.delay.detach(),
-            self.sigma if spread else None,
+            delay,
+            sigma,
             max_delay=self.max_delay,
             kernel=self.kernel,
             bias=self.bias,

@@ -48,7 +48,8 @@ def to_c(network: Network, name: str = "network") -> dict[str, str]:
     its scores.
 
     Args:
-        network: of dense connections and LIF neurons or their integer kinds, at most 65,535 neurons in a layer.
+        network: of dense connections, convolutions and LIF neurons or their integer kinds, at most 65,535 neurons in a
+            layer.
         name: of the files, and what every public name begins with; in lower case, anything but letters and digits
             becomes ``_``.
 

@@ -44,7 +44,7 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
     spike otherwise. An integer network gives the same integers everywhere.
 
     Args:
-        network: of dense connections, LIF neurons or their integer kinds, and traces.
+        network: of dense connections and convolutions, LIF neurons or their integer kinds, and traces.
         whole_clip: a model of whole clips.
 
     Raises:
