@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ranvier import load_network
 from ranvier.export import ExportError
 from ranvier.network import Conv, Decoding, Input, Network, quantize
-from tests.engine.drawn import draw, draw_clip, draw_conv
+from tests.engine.drawn import conv_with_gaps, draw, draw_clip, draw_conv
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE
@@ -97,6 +97,7 @@ CASES: dict[str, Network] = {
     **{f"loops {seed}": draw(seed, loops=True) for seed in (10, 12, 15)},
     **{f"traces {seed}": draw(seed, traces=True) for seed in (20, 22, 24)},
     **{f"convolutions {seed}": draw_conv(seed) for seed in (50, 51, 52, 53, 54, 55)},
+    "convolutions with gaps": conv_with_gaps(),
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (41, 43, 44)},
 }

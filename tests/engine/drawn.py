@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +82,18 @@ def draw_conv(seed: int) -> Network:
     dense = connection(generator, "hidden_2", (1, 3, layers[-1].targets), integer=False)
     layers.append(layer(generator, "readout", (dense,), 3, integer=False, trace=None))
     return Network(5.0, tuple(layers), ("a", "b", "c"), Input(sources), Decoding(int(generator.integers(0, 6))))
+
+
+def conv_with_gaps() -> Network:
+    """A convolution whose elements without weight have the longest delays."""
+    network = draw_conv(52)
+    (part,) = network.layers[0].inputs
+    assert isinstance(part, Conv)
+    weight, delay_steps = part.weight.copy(), np.minimum(part.delay_steps, 1)
+    weight[:, :, 0, 0] = 0
+    delay_steps[:, :, 0, 0] = 300
+    part = Conv(part.source, 300, part.size, part.stride, part.padding, weight, delay_steps)
+    return replace(network, layers=(replace(network.layers[0], inputs=(part,)), *network.layers[1:]))
 
 
 def convolution(generator: np.random.Generator, source: str, channels: int, size: tuple[int, int]) -> Conv:

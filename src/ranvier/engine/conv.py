@@ -25,9 +25,7 @@ class ConvRunner:
         self._weight = np.ascontiguousarray(part.weight.transpose(1, 2, 3, 0))
         out_height, out_width = part.out_size
         channel = np.arange(len(part.weight)) * out_height * out_width
-        # an element without weight may have any delay
-        delay_steps = np.where(part.weight != 0, part.delay_steps, 0).transpose(1, 2, 3, 0)
-        self._offset = delay_steps.astype(np.int64) * part.targets + channel
+        self._offset = part.delay_steps.transpose(1, 2, 3, 0).astype(np.int64) * part.targets + channel
         self._plane = np.array([*part.size, *part.out_size, *part.stride, *part.padding], np.int64)
 
     def rest(self) -> State:
