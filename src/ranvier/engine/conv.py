@@ -14,53 +14,67 @@ from ranvier.network import Conv
 
 @runner.register(Conv)
 class ConvRunner:
-    """The rows are currents on their way, by arrival.
+    """The rows are currents on their way, by arrival: for each target channel the picture that goes out with as much
+    around it as kernels reach, so that no place is tested.
 
-    Kernels are kept as ``[source channel, kernel row, kernel column, target channel]``. A target's place in a row is
-    that of its channel and picture, less what the kernel's row and column take off it.
+    With strides, a source meets every so many of the kernel's rows and columns: one list of kernel elements for each
+    source channel and remainder of row and column, ordered by the place to which they add, so that stores run upwards
+    in memory.
     """
 
     def __init__(self, part: Conv) -> None:
-        self._shape = (part.max_delay, part.targets)
-        self._weight = np.ascontiguousarray(part.weight.transpose(1, 2, 3, 0))
-        out_height, out_width = part.out_size
-        channel = np.arange(len(part.weight)) * out_height * out_width
-        self._offset = part.delay_steps.transpose(1, 2, 3, 0).astype(np.int64) * part.targets + channel
-        self._plane = np.array([*part.size, *part.out_size, *part.stride, *part.padding], np.int64)
+        o, c, row, column = there = np.nonzero(part.weight)
+        (u, first_row), (v, first_column) = np.divmod(row, part.stride[0]), np.divmod(column, part.stride[1])
+        (top, height), (left, width) = _around(part, 0), _around(part, 1)
+        self._shape = (part.max_delay, len(part.weight) * height * width)
+        self._pictures = (len(part.weight), height, width)
+        self._inside = (slice(top, top + part.out_size[0]), slice(left, left + part.out_size[1]))
+        last = [(size - 1) // stride for size, stride in zip(part.weight.shape[2:], part.stride, strict=True)]
+        offset = part.delay_steps[there].astype(np.int64) * self._shape[1]
+        offset += (o * height + last[0] - u) * width + last[1] - v
+        kind = (c * part.stride[0] + first_row) * part.stride[1] + first_column
+        order = np.lexsort((offset, kind))
+        self._offset = offset[order].astype(np.uint32)
+        self._weight = np.ascontiguousarray(part.weight[there][order])
+        kinds = part.weight.shape[1] * part.stride[0] * part.stride[1]
+        self._first = np.searchsorted(kind[order], np.arange(kinds + 1)).astype(np.uint32)
+        self._plane = np.array([*part.size, *part.stride, *part.padding, width], np.int64)
 
     def rest(self) -> State:
         return np.zeros(self._shape)
 
     def receive(self, rows: State, at: int, packet: Packet, steps: int) -> None:
-        _add_kernels(rows, at, steps, *packet, self._weight, self._offset, self._plane)
+        _add_kernels(rows, at, steps, *packet, self._first, self._offset, self._weight, self._plane)
 
     def arriving(self, rows: State, at: int, current: State) -> None:
-        current += rows[at : at + len(current)]
+        pictures = rows[at : at + len(current)].reshape(len(current), *self._pictures)
+        current += pictures[:, :, self._inside[0], self._inside[1]].reshape(current.shape)
+
+
+def _around(part: Conv, axis: int) -> tuple[int, int]:
+    """Rows (axis 0) or columns (1) before those of the picture that goes out, and all that there are."""
+    stride, padding = part.stride[axis], part.padding[axis]
+    first, last = padding // stride, (part.size[axis] - 1 + padding) // stride
+    reach = (part.weight.shape[axis + 2] - 1) // stride
+    return reach - first, last - first + 1 + reach
 
 
 @compiled
 def _add_kernels(
     rows: State, at: int, steps: int, starts: NDArray[np.int64], source: NDArray[np.int32], size: State,
-    weight: NDArray[Any], offset: NDArray[np.int64], plane: NDArray[np.int64],
+    first: NDArray[np.uint32], offset: NDArray[np.uint32], weight: NDArray[Any], plane: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """rows[at + k + delay, target] += weight * size, for the kernel around every event of step k."""
-    height, width, out_height, out_width, down, right, above, beside = plane
-    flat, row_length = rows.ravel(), rows.shape[1]
+    height, width, down, right, above, beside, row_length = plane
+    flat, step_length = rows.ravel(), rows.shape[1]
     for k in range(steps):
-        here = flat[(at + k) * row_length :]
         for event in range(starts[k], starts[k + 1]):
-            amount = size[event]
             c, place = source[event] // (height * width), source[event] % (height * width)
-            y, x = place // width + above, place % width + beside
-            for u in range(y % down, min(weight.shape[1], y + 1), down):
-                out_y = (y - u) // down
-                if out_y >= out_height:
-                    continue
-                for v in range(x % right, min(weight.shape[2], x + 1), right):
-                    out_x = (x - v) // right
-                    if out_x >= out_width:
-                        continue
-                    there = here[out_y * out_width + out_x :]
-                    weights, offsets = weight[c, u, v], offset[c, u, v]
-                    for o in range(len(weights)):
-                        there[offsets[o]] += weights[o] * amount
+            y, x, amount = place // width + above, place % width + beside, size[event]
+            kind = (c * down + y % down) * right + x % right
+            low, high = first[kind], first[kind + 1]
+            # a view that starts at the event's place, and indices without a sign: no test for negative ones in the loop
+            start = (at + k) * step_length + (y // down - above // down) * row_length + x // right - beside // right
+            here, offsets, weights = flat[start:], offset[low:high], weight[low:high]
+            for n in range(len(offsets)):
+                here[offsets[n]] += weights[n] * amount

@@ -58,10 +58,12 @@ class Conv(Connection):
         longest = int(self.delay_steps.max())
         require(longest <= self.max_delay, f"delay_steps: up to {longest} (0 ... {self.max_delay} time steps allowed)")
         require(self.sources <= MAX_CHANNELS, f"size: {self.sources} sources (up to {MAX_CHANNELS} allowed)")
-        buffer = max(self.max_delay, 1) * self.targets
+        # what a layer holds for each time step of delay: the picture that goes out and all that the kernel reaches
+        reached = prod(size + side - 1 for size, side in zip(self.size, kernel, strict=True)) * len(self.weight)
         require(
-            buffer <= MAX_BUFFER,
-            f"max_delay: {self.max_delay} time steps for {self.targets} targets (a product up to {MAX_BUFFER} allowed)",
+            max(self.max_delay, 1) * reached <= MAX_BUFFER,
+            f"max_delay: {self.max_delay} time steps for {reached} places that kernels reach (a product up to "
+            f"{MAX_BUFFER} allowed)",
         )
 
     def _check_pair(self, name: str, low: tuple[int, int], high: tuple[int, int]) -> None:
