@@ -14,7 +14,7 @@ from ranvier.corpora.corpus import Corpus
 from ranvier.corpora.registry import corpus_class, read_corpus
 from ranvier.corpora.section import OptionalNumber, Section, check_length, split_text, time_steps
 from ranvier.errors import ConfigError as ConfigError
-from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardModel, TrainConfig
+from ranvier.recipes.sections import AugmentConfig, ConvolutionalModel, DetectorModel, FeedforwardModel, TrainConfig
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
@@ -44,7 +44,7 @@ class Config(Section):
         "none", description="where the metrics go besides metrics.jsonl, a package that you install"
     )
     data: Annotated[SerializeAsAny[Corpus], BeforeValidator(read_corpus)]
-    model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
+    model: FeedforwardModel | DetectorModel | ConvolutionalModel = Field(discriminator="kind")
     train: TrainConfig
     augment: AugmentConfig = Field(
         default_factory=lambda: AugmentConfig.model_validate({}), description="changes to training clips"
@@ -130,7 +130,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     except ValidationError as error:
         raise ConfigError(_explain(error, nested)) from None
     decay(config)
-    if isinstance(config.model, DetectorModel):
+    if isinstance(config.model, DetectorModel | ConvolutionalModel):
         decay(config, "model.readout_tau_ms")
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
@@ -150,6 +150,8 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         )
     _check_lengths(config)
     config.data.check()
+    if isinstance(config.model, ConvolutionalModel):
+        _check_pictures(config, config.model)
     augment = config.augment
     for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
         if getattr(augment, f"{mask}_probability") > 0 and not getattr(augment, longest):
@@ -194,6 +196,13 @@ def _check_synapses(model: FeedforwardModel) -> None:
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
+
+
+def _check_pictures(config: Config, model: ConvolutionalModel) -> None:
+    if config.data.picture is None:
+        raise ConfigError(f"model.kind: {model.kind} is not allowed with data of {config.data.kind} (data of pictures)")
+    if model.kernel_size % 2 == 0:
+        raise ConfigError(f"model.kernel_size: {model.kernel_size} is not allowed (an odd number)")
 
 
 def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
@@ -291,7 +300,11 @@ def allowed(field: FieldInfo) -> str:
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
 
-_MODELS: dict[str, type[Section]] = {"feedforward": FeedforwardModel, "detectors": DetectorModel}
+_MODELS: dict[str, type[Section]] = {
+    "feedforward": FeedforwardModel,
+    "detectors": DetectorModel,
+    "convolutional": ConvolutionalModel,
+}
 
 
 def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
