@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ranvier.network import (
     LIF,
     AdaptiveLIF,
+    Connection,
+    Conv,
     Decoding,
     Dense,
     Input,
@@ -43,7 +45,7 @@ class Numbers(Protocol):
 
     def weight(self, shape: Shape) -> NDArray[Any]: ...
 
-    def layer(self, name: str, inputs: Sequence[Dense], *, last: bool, trace: bool = False) -> Layer:
+    def layer(self, name: str, inputs: Sequence[Connection], *, last: bool, trace: bool = False) -> Layer:
         """With neurons of its own kind, each with its own decay and threshold; the last one never spikes."""
         ...
 
@@ -55,7 +57,7 @@ class Floats:
     def weight(self, shape: Shape) -> NDArray[Any]:
         return self.generator.normal(0.3, 0.6, shape).astype(np.float32)
 
-    def layer(self, name: str, inputs: Sequence[Dense], *, last: bool, trace: bool = False) -> Layer:
+    def layer(self, name: str, inputs: Sequence[Connection], *, last: bool, trace: bool = False) -> Layer:
         random, targets = self.generator, inputs[0].targets
         bias = random.normal(0, 0.15, targets).astype(np.float32)
         decay, level, kept = random.uniform(0, 0.95, (3, targets)).astype(np.float32)
@@ -75,7 +77,7 @@ class Integers:
         drawn = self.generator.integers(-self.largest * 2 // 3, self.largest + 1, shape)
         return (drawn * self.unit).astype(np.int8)
 
-    def layer(self, name: str, inputs: Sequence[Dense], *, last: bool, trace: bool = False) -> Layer:
+    def layer(self, name: str, inputs: Sequence[Connection], *, last: bool, trace: bool = False) -> Layer:
         random, targets, most = self.generator, inputs[0].targets, self.largest * self.unit
         decay = random.integers(0, 4050, targets).astype(np.int16)
         threshold = random.integers(most // 2, 2 * most, targets).astype(np.int32)
@@ -96,7 +98,7 @@ class Exact:
     def weight(self, shape: Shape) -> NDArray[Any]:
         return (np.round(self.generator.normal(0.1, self.scale, shape) * 64) / 64).astype(np.float32)
 
-    def layer(self, name: str, inputs: Sequence[Dense], *, last: bool, trace: bool = False) -> Layer:
+    def layer(self, name: str, inputs: Sequence[Connection], *, last: bool, trace: bool = False) -> Layer:
         random, targets = self.generator, inputs[0].targets
         decay, threshold = np.full(targets, 0.5, np.float32), np.ones(targets, np.float32)
         if self.varied:
@@ -169,6 +171,49 @@ def adaptive_lif(generator: np.random.Generator, targets: int) -> AdaptiveLIF:
     decay, adaptation_decay, a, b, above = (generator.uniform(0, 0.95, targets).astype(np.float32) for _ in range(5))
     euler: Any = "symplectic" if generator.random() < 0.5 else "forward"
     return AdaptiveLIF(euler, decay, adaptation_decay, a, 2 * b, 0.1 + above)
+
+
+def draw_conv(seed: int) -> Network:
+    """Two convolutions, with strides, paddings and kernel elements that are not there, and a dense readout."""
+    numbers = Floats(np.random.default_rng(seed))
+    generator = numbers.generator
+    channels, size = int(generator.integers(1, 3)), (int(generator.integers(1, 7)), int(generator.integers(3, 8)))
+    sources, layers = channels * size[0] * size[1], []
+    for number, source in enumerate(("input", "hidden_1"), 1):
+        made = convolution(generator, source, channels, size)
+        layers.append(numbers.layer(f"hidden_{number}", (made,), last=False, trace=seed % 3 == 0))
+        channels, size = len(made.weight), made.out_size
+    last = connection(numbers, "hidden_2", (1, 3, layers[-1].targets))
+    layers.append(numbers.layer("readout", (last,), last=True))
+    return Network(5.0, tuple(layers), ("a", "b", "c"), Input(sources), Decoding(int(generator.integers(0, 6))))
+
+
+def conv_with_gaps() -> Network:
+    """A convolution whose elements without weight have the longest delays."""
+    network = draw_conv(52)
+    (part,) = network.layers[0].inputs
+    assert isinstance(part, Conv)
+    weight, delay_steps = part.weight.copy(), np.minimum(part.delay_steps, 1)
+    weight[:, :, 0, 0] = 0
+    delay_steps[:, :, 0, 0] = 300
+    part = Conv(part.source, 300, part.size, part.stride, part.padding, weight, delay_steps)
+    return replace(network, layers=(replace(network.layers[0], inputs=(part,)), *network.layers[1:]))
+
+
+def convolution(generator: np.random.Generator, source: str, channels: int, size: tuple[int, int]) -> Conv:
+    """From ``source``; a part of the kernel is not there, and has delays beyond the others."""
+    kernel, stride, padding = [], [], []
+    for length in size:
+        kernel.append(int(generator.integers(1, min(4, length + 1))))
+        padding.append(int(generator.integers(0, kernel[-1])))
+        stride.append(int(generator.integers(1, 4)))
+    max_delay = int(generator.integers(0, 9))
+    shape = (int(generator.integers(1, 4)), channels, *kernel)
+    weight = generator.normal(0.3, 0.7, shape).astype(np.float32)
+    weight[generator.random(shape) < 0.2] = 0
+    delay_steps = generator.integers(0, max_delay + 1, shape).astype(np.int16)
+    delay_steps[weight == 0] = max_delay
+    return Conv(source, max_delay, size, (stride[0], stride[1]), (padding[0], padding[1]), weight, delay_steps)
 
 
 def draw_clip(network: Network, seed: int, steps: int | None = None, rate: float = 0.4) -> NDArray[np.float64]:

@@ -17,7 +17,19 @@ def test_the_recipes_are_these() -> None:
     others = [f"{data}{size}" for data in ("gsc", "ssc") for size in larger]
     variants = ["shd-dense", "shd-plif", "shd-stateful", "shd-published", "ssc-published", "gsc-published"]
     assert recipe_names() == sorted(
-        ["coincidence", "digits", "folder", "fsdd", "localisation", "psmnist", "wisdm", *variants, *ablation, *others]
+        [
+            "coincidence",
+            "digits",
+            "folder",
+            "fsdd",
+            "localisation",
+            "motion",
+            "psmnist",
+            "wisdm",
+            *variants,
+            *ablation,
+            *others,
+        ]
     )
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ranvier import load_network
 from ranvier.export import ExportError
-from ranvier.network import AdaptiveLIF, Decoding, Input, Network, SoftResetLIF, quantize
-from tests.drawn import draw, draw_clip
+from ranvier.network import AdaptiveLIF, Conv, Decoding, Input, Network, SoftResetLIF, quantize
+from tests.drawn import conv_with_gaps, draw, draw_clip, draw_conv
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE
@@ -35,6 +35,7 @@ REFUSED = {
     ("nest", "adaptive"): "neuron",
     ("nir", "integer"): "neuron",
     ("nest", "integer"): "neuron",
+    ("nir", "conv"): "inputs",
     ("onnx step", "per_layer"): "decoding",
 }
 """What each runner cannot run, and what its error names."""
@@ -42,6 +43,7 @@ REFUSED = {
 
 def kinds(network: Network) -> set[str]:
     found = {"traces"} if any(layer.output for layer in network.layers) else set()
+    found |= {"conv"} if any(isinstance(made, Conv) for layer in network.layers for made in layer.inputs) else set()
     found |= {"integer"} if network.integer else set()
     found |= {"soft"} if isinstance(network.layers[0].neuron, SoftResetLIF) else set()
     found |= {"adaptive"} if isinstance(network.layers[0].neuron, AdaptiveLIF) else set()
@@ -105,6 +107,8 @@ CASES: dict[str, Network] = {
     **{f"adaptive traces {seed}": draw(seed, adaptive=True, traces=True) for seed in (52, 66)},
     **{f"soft reset {seed}": draw(seed, soft=True, traces=seed == 5) for seed in (0, 2, 5)},
     "soft reset loops": draw(10, soft=True, loops=True),
+    **{f"convolutions {seed}": draw_conv(seed) for seed in (50, 51, 52, 53, 54, 55)},
+    "convolutions with gaps": conv_with_gaps(),
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (44, 45, 50)},
 }
@@ -183,6 +187,15 @@ def test_every_runner_gives_the_spikes_of_the_equations(case: str, name: str) ->
 def test_shapes_and_clips_of_any_kind(name: str, seed: int, integer: bool, loops: bool, adaptive: bool) -> None:
     adaptive = adaptive and not integer and name != "nir"
     network = draw(seed, integer=integer and name != "nir", loops=loops, adaptive=adaptive)
+    for clip, outcome in zip(clips_of(network, seed), RUNNERS[name](network, clips_of(network, seed)), strict=True):
+        compare(network, run_plain(network, clip), outcome)
+
+
+@pytest.mark.parametrize("name", ["engine", "stream", "onnx scan"])
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_convolutions_of_any_shape(name: str, seed: int) -> None:
+    network = draw_conv(seed)
     for clip, outcome in zip(clips_of(network, seed), RUNNERS[name](network, clips_of(network, seed)), strict=True):
         compare(network, run_plain(network, clip), outcome)
 

@@ -126,8 +126,8 @@ def test_its_fields_are_checked_like_our_own(install: Install, work: Path, capsy
 def test_without_its_package_it_is_not_known(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = fails(capsys, "train", str(write_recipe(work / "mine.toml")))
     assert (
-        f"data.kind: '{KIND}' is not allowed (digits, coincidence, localisation, shd, ssc, gsc, psmnist, wisdm, folder)"
-        in line
+        f"data.kind: '{KIND}' is not allowed (digits, coincidence, localisation, motion, shd, ssc, gsc, psmnist, "
+        "wisdm, folder)" in line
     )
 
 

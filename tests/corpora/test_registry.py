@@ -30,6 +30,6 @@ def test_each_says_what_it_is(name: str) -> None:
 def test_one_that_is_not_there_is_refused_with_those_that_are(kind: object) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"^data\.kind: .* \(digits, coincidence, localisation, shd, ssc, gsc, psmnist, wisdm, folder\)$",
+        match=r"^data\.kind: .* \(digits, coincidence, localisation, motion, shd, ssc, gsc, psmnist, wisdm, folder\)$",
     ):
         corpus_class(kind)

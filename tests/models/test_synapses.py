@@ -37,7 +37,7 @@ def trained(model: Stack, sources: int, steps: int = 20) -> Stack:
 
 def test_ten_synapses_stay_ten_synapses() -> None:
     model = feedforward(25, [20, 16], 4, 6, decay=0.3, synapses_per_pair=2, fan_in=10, generator=generator())
-    before = [(layer.connection_mask.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]  # type: ignore[union-attr]
+    before = [(layer.connection_mask.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]
     trained(model, 25)
     for layer, (connection_mask, delay) in zip(model.delay_layers, before, strict=True):
         assert layer.connection_mask is not None

@@ -96,7 +96,7 @@ def test_what_is_not_allowed_is_named() -> None:
         SigmaSchedule(Net(), 4.0, 1.0, 0)
     with pytest.raises(ValueError, match=r"^shape: 'sine'"):
         SigmaSchedule(Net(), 4.0, 1.0, 5, shape="sine")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^model: Linear has no DelayLinear"):
+    with pytest.raises(ValueError, match=r"^model: Linear has no layer with delays"):
         set_sigma(nn.Linear(2, 2), 1.0)
 
 

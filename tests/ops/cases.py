@@ -12,6 +12,8 @@ from torch import Tensor
 from ranvier.ops import SURROGATES, delayed_current, lif
 from ranvier.ops.adaptive_lif import EULERS, adaptive_lif
 from ranvier.ops.adaptive_lif import reference as adaptive_lif_reference
+from ranvier.ops.conv import delayed_convolution
+from ranvier.ops.conv import reference as conv_reference
 from ranvier.ops.dense import reference as dense_reference
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator_reference
@@ -25,6 +27,7 @@ from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
 from tests.ops import (
     test_adaptive_lif,
+    test_conv,
     test_dense_plans,
     test_norm,
     test_normed_lif,
@@ -69,6 +72,20 @@ def _dense(sigma: float | None, kernel: Any, size: tuple[int, ...], history: boo
         return ways[1](sigma=sigma, history=history, **inputs, **options)
 
     return Case(function, reference, draw)
+
+
+def _conv(sigma: float | None, kernel: Any, shape: str) -> Case:
+    def draw(dtype: torch.dtype) -> dict[str, Tensor]:
+        inputs = {name: value.requires_grad_() for name, value in test_conv.draw(shape, dtype).items()}
+        return inputs if sigma is None else {**inputs, "sigma": torch.tensor(sigma)}
+
+    options: dict[str, Any] = {**test_conv.options(shape), "kernel": kernel}
+    ways: list[Callable[..., Tensor]] = [delayed_convolution, conv_reference.delayed_convolution]
+
+    def run(way: int) -> Callable[..., Tensor]:
+        return lambda sigma=None, **inputs: ways[way](sigma=sigma, **inputs, **options)
+
+    return Case(run(0), run(1), draw)
 
 
 _SCAN = (17, 5, 3)
@@ -118,6 +135,9 @@ for size in test_dense_plans.SIZES[-2:]:
                 width, shape, size, before, True
             )
 CASES["delayed current, frozen, no gradients"] = _dense(None, "gaussian", test_dense_plans.SIZES[-1], True, False)
+for shape in ("padded", "strided", "longer than the clip"):
+    for width, taps in ((1.3, "gaussian"), (0.5, "triangle"), (None, "gaussian")):
+        CASES[f"delayed convolution, {shape}, {width} {taps}"] = _conv(width, taps, shape)
 for kind in test_recurrent_lif.KINDS:
     options = {"sigma": 1.3, "max_delay": test_recurrent_lif.MAX_DELAY}
     CASES[f"recurrent lif, {kind}"] = Case(

@@ -56,7 +56,7 @@ def _with_delays(network: Network, change: Callable[[NDArray[Any]], NDArray[Any]
     """Only synapses that are there take part: a weight of 0 is none."""
 
     def changed(connection: Connection) -> Connection:
-        delays = connection.synapses().delay_steps
+        delays = connection.delays()
         return connection.with_delays(change(delays)) if len(delays) else connection
 
     layers = [replace(layer, inputs=tuple(map(changed, layer.inputs))) for layer in network.layers]

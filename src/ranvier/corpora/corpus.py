@@ -90,6 +90,12 @@ class Corpus(Section, ABC):
         return False
 
     @property
+    def picture(self) -> tuple[int, int] | None:
+        """Rows and columns of the picture that inputs are the pixels of, channel by channel, row by row; None where
+        they are none."""
+        return None
+
+    @property
     def zero_is_silence(self) -> bool:
         """Whether 0 is what a silent input holds, so that a part of a clip may be silenced."""
         return True

@@ -90,6 +90,12 @@ class LabelledFolder(HeldOut):
             field = "pool" if error.place == "pool" else "camera"
             raise ConfigError(f"data.{field}", fault=error.fault) from None
 
+    @property
+    def picture(self) -> tuple[int, int] | None:
+        """Rows and columns of blocks of a camera's pixels."""
+        camera = self._camera()
+        return None if camera is None else (camera.rows, camera.columns)
+
     def grid(self) -> Grid:
         """As of every recording; of a camera an input for each block of pixels and polarity."""
         camera = self._camera()

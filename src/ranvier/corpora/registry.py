@@ -17,6 +17,7 @@ _OWN = {
     "digits": "ranvier.corpora.digits:SpokenDigits",
     "coincidence": "ranvier.corpora.coincidence:Coincidence",
     "localisation": "ranvier.corpora.localisation:Localisation",
+    "motion": "ranvier.corpora.motion:Motion",
     "shd": "ranvier.corpora.shd:SHD",
     "ssc": "ranvier.corpora.ssc:SSC",
     "gsc": "ranvier.corpora.gsc:GSC",

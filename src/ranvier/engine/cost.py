@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from ranvier.engine.clip import check_clip
 from ranvier.engine.engine import Clip, Engine
-from ranvier.network import Connection, Dense, Layer, Network
+from ranvier.network import Connection, Conv, Dense, Layer, Network
 
 DELAY_LIMITS = {"SpiNNaker 1, without extension": 15, "Loihi": 62, "GeNN": 65535}
 """Longest delay in time steps that a platform takes."""
@@ -27,11 +28,11 @@ class LayerCost:
         spikes: of its neurons, per clip.
         synaptic_operations: per clip: one for each event and synapse that it reaches.
         dense_operations: per clip: one for each time step and synapse, silent or not.
-        synapses: weights other than 0.
+        synapses: with a weight other than 0; of a convolution at every place of its kernel.
         weight_bits: of a weight as it must be stored.
-        weight_bytes: of all synapses.
-        delay_bytes: one delay for each synapse, source (axonal) or target (dendritic), in as many bits as the
-            connection's different delays need.
+        weight_bytes: of all synapses; of a convolution of its kernel.
+        delay_bytes: one delay for each synapse, source (axonal), target (dendritic) or kernel element (convolution), in
+            as many bits as the connection's different delays need.
         ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
         history_bytes: pre-side history: a bit for each source and time step of delay (8 for counts of the input).
         queue_bytes: axonal queue: 4 bytes for each event that waits for one of its source's different delays, at the
@@ -87,7 +88,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     """Count what the network does with clips and what it takes to store.
 
     Args:
-        network: of dense connections.
+        network: of dense connections and convolutions.
         clips: one or more, as :meth:`Engine.run_many` takes them.
 
     Raises:
@@ -96,7 +97,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     """
     for number, layer in enumerate(network.layers):
         for place, connection in enumerate(layer.inputs):
-            if not isinstance(connection, Dense):
+            if not isinstance(connection, Dense | Conv):
                 raise TypeError(f"layers.{number}.inputs.{place}: the cost of {connection.kind} is not known")
     spikes, operations, waiting = (np.zeros(len(network.layers)) for _ in range(3))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
@@ -113,14 +114,14 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
             waiting[number] = max(waiting[number], sum(each.waiting(sent[each.source]) for each in traffic[number]))
     if not count:
         raise ValueError("clips: none (1 or more)")
-    longest = max(int(c.synapses().delay_steps.max(initial=0)) for layer in network.layers for c in layer.inputs)
+    longest = max(int(c.delays().max(initial=0)) for layer in network.layers for c in layer.inputs)
     rows = zip(network.layers, spikes / count, operations / count, waiting, strict=True)
     return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
 
 
-def weight_bits(connection: Dense) -> int:
+def weight_bits(connection: Dense | Conv) -> int:
     """Bits of a stored weight with its sign: 32, or of integers as many as they need without zeros that all end in."""
-    if not connection.integer:
+    if not connection.integer or isinstance(connection, Conv):
         return 32
     values = np.abs(connection.weight.astype(np.int64))
     if not values.any():
@@ -131,21 +132,22 @@ def weight_bits(connection: Dense) -> int:
 
 
 def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, steps: float) -> LayerCost:
-    dense = [connection for connection in layer.inputs if isinstance(connection, Dense)]
-    synapses = [len(connection.synapses().weight) for connection in dense]
-    bits = [weight_bits(connection) for connection in dense]
-    delay_bits = [(len(np.unique(c.delay_steps)) - 1).bit_length() * c.delay_steps.size for c in dense]
-    history = [c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1) for c in dense]
+    known = [connection for connection in layer.inputs if isinstance(connection, Dense | Conv)]
+    bits = [weight_bits(connection) for connection in known]
+    stored = [int(np.count_nonzero(connection.weight)) for connection in known]
+    places = [prod(c.out_size) if isinstance(c, Conv) else 1 for c in known]
+    delay_bits = [(len(np.unique(c.delay_steps)) - 1).bit_length() * c.delay_steps.size for c in known]
+    history = [c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1) for c in known]
     return LayerCost(
         name=layer.name,
         spikes=float(spikes),
         synaptic_operations=float(operations),
-        dense_operations=float(steps * sum(connection.weight.size for connection in dense)),
-        synapses=sum(synapses),
+        dense_operations=float(steps * sum(c.weight.size * count for c, count in zip(known, places, strict=True))),
+        synapses=sum(connection.synapse_count for connection in known),
         weight_bits=max(bits),
-        weight_bytes=_bytes(sum(one * each for one, each in zip(synapses, bits, strict=True))),
+        weight_bytes=_bytes(sum(one * each for one, each in zip(stored, bits, strict=True))),
         delay_bytes=_bytes(sum(delay_bits)),
-        ring_bytes=sum(connection.targets * (connection.max_delay + 1) * _WORD for connection in dense),
+        ring_bytes=sum(connection.targets * (connection.max_delay + 1) * _WORD for connection in known),
         history_bytes=_bytes(sum(history)),
         queue_bytes=_WORD * int(waiting),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ranvier.engine import (  # noqa: F401 - they register their runners
     adaptive_lif,
+    conv,
     dense,
     integer_integrator,
     integer_lif,

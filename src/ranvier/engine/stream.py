@@ -46,7 +46,7 @@ class Stream:
             if sender is not None and feeds_back:
                 self._feedback.append((number, place, sender))
                 # so many steps do not wait for what they send
-                delay_steps = self.network.layers[number].inputs[place].synapses().delay_steps
+                delay_steps = self.network.layers[number].inputs[place].delays()
                 self._chunk = min(self._chunk, int(delay_steps.min(initial=BLOCK)))
             else:
                 self._forward[number].append((place, sender))

@@ -7,6 +7,7 @@ from ranvier.network import (
     LIF,
     AdaptiveLIF,
     Connection,
+    Conv,
     Dense,
     IntegerIntegrator,
     IntegerLIF,
@@ -19,12 +20,13 @@ from ranvier.network import (
 _NEURONS = (LIF, SoftResetLIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerIntegrator)
 
 
-def check_plain(network: Network, target: str) -> None:
+def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
     """Refuse everything but float ``Dense`` connections that carry spikes to ``LIF``, and an ``Integrator`` at the end.
 
     Args:
         network: what is to go there.
         target: its name, for the message.
+        conv: allow ``Conv`` too.
 
     Raises:
         ExportError: names the first part that is something else.
@@ -37,14 +39,16 @@ def check_plain(network: Network, target: str) -> None:
         if layer.output is not None:
             raise ExportError(f"{place}.output", layer.output.kind, f"plain spikes in {target}")
         for n, connection in enumerate(layer.inputs):
-            if type(connection) is not Dense:
-                raise ExportError(f"{place}.inputs.{n}", connection.kind, f"dense in {target}")
+            known = (Dense, Conv) if conv else (Dense,)
+            if type(connection) not in known:
+                kinds = ", ".join(each.kind for each in known)
+                raise ExportError(f"{place}.inputs.{n}", connection.kind, f"{kinds} in {target}")
             if connection.source == readout:
                 raise ExportError(f"{place}.inputs.{n}.source", repr(readout), "the input or a layer that spikes")
 
 
 def check_known(network: Network) -> None:
-    """Refuse all but ``Dense``, ``Trace``, ``Integrator`` and ``LIF`` (hard or soft reset, integer or adaptive).
+    """Refuse all but ``Dense``, ``Conv``, ``Trace``, ``Integrator`` and ``LIF`` (or soft reset, integer, adaptive).
 
     Raises:
         ExportError: names the first part that is something else.
@@ -54,8 +58,8 @@ def check_known(network: Network) -> None:
         if type(layer.neuron) not in _NEURONS:
             raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
         for n, connection in enumerate(layer.inputs):
-            if type(connection) is not Dense:
-                raise ExportError(f"{place}.inputs.{n}", connection.kind, Dense.kind)
+            if type(connection) not in (Dense, Conv):
+                raise ExportError(f"{place}.inputs.{n}", connection.kind, f"{Dense.kind}, {Conv.kind}")
         if layer.output is not None and type(layer.output) is not Trace:
             raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
 

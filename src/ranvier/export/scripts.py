@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.export.parts import check_plain, dense
+from ranvier.export.parts import check_plain
 from ranvier.export.target import ExportError
 from ranvier.files import write_text
 from ranvier.network import LIF, Network
@@ -23,7 +23,7 @@ _EMPTY = 'NETWORK = ""'
 
 
 def described(network: Network, target: str) -> Arrays:
-    """A network of ``Dense``, ``LIF`` and ``Integrator`` as named arrays, for a script.
+    """A network of ``Dense``, ``Conv``, ``LIF`` and ``Integrator`` as named arrays, for a script.
 
     ``about`` is JSON: ``dt_ms``, ``sources``, ``tail_steps``, ``tail``, ``classes`` and the layers' ``name`` and
     ``connections`` (name of the source). ``L.bias``, ``L.decay``, ``L.threshold`` (of a layer that spikes) are
@@ -33,7 +33,7 @@ def described(network: Network, target: str) -> Arrays:
     Raises:
         ExportError: a part is another.
     """
-    check_plain(network, target)
+    check_plain(network, target, conv=True)
     arrays: Arrays = {}
     for number, layer in enumerate(network.layers):
         arrays[f"{number}.bias"] = layer.bias.astype(np.float64)
@@ -41,7 +41,7 @@ def described(network: Network, target: str) -> Arrays:
         if isinstance(layer.neuron, LIF):
             arrays[f"{number}.threshold"] = layer.neuron.threshold.astype(np.float64)
         for place, connection in enumerate(layer.inputs):
-            for name, values in dense(connection).synapses()._asdict().items():
+            for name, values in connection.synapses()._asdict().items():
                 arrays[f"{number}.{place}.{name}"] = values.astype("f8" if name == "weight" else "i4")
     layers = [{"name": layer.name, "connections": [made.source for made in layer.inputs]} for layer in network.layers]
     about = {

@@ -1,5 +1,6 @@
 """Named networks: stacks of layers, and their frozen form."""
 
+from ranvier.models.convolutional import convolutional
 from ranvier.models.dcls_checkpoint import from_dcls_checkpoint
 from ranvier.models.detectors import detectors
 from ranvier.models.feedforward import feedforward
@@ -7,4 +8,4 @@ from ranvier.models.freeze import freeze
 from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 
-__all__ = ["Recurrence", "Stack", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]
+__all__ = ["Recurrence", "Stack", "convolutional", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]

@@ -77,7 +77,8 @@ def from_dcls_checkpoint(
         kernel=kernel,
         decoding=Decoding(tail="per_layer", tail_steps=(taps - 1) // 2),
     )
-    for layer, tensors in zip(model.delay_layers, parts, strict=True):
+    layers = [layer for layer in model.delay_layers if isinstance(layer, DelayLinear)]
+    for layer, tensors in zip(layers, parts, strict=True):
         _load_layer(layer, tensors, taps)
     norms = [module for module in model.modules() if isinstance(module, SequenceBatchNorm)]
     for own, tensors in zip(norms, parts, strict=False):

@@ -32,7 +32,7 @@ def run_fused(modules: Sequence[nn.Module], current: Tensor, steps: Tensor) -> t
         return None
     if not (isinstance(neuron, LIF) and computes_as(neuron, LIF) and norm.training and norm.affine):
         return None
-    if norm.synchronised or neuron.reset != "zero":
+    if norm.synchronised or norm.positions > 1 or neuron.reset != "zero":
         return None
     if not (isinstance(dropout, ClipDropout) and computes_as(dropout, ClipDropout)):
         dropout = None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ranvier import network
 from ranvier.models.fused import computes_as, run_fused
 from ranvier.network import Decoding
-from ranvier.nn import DelayLinear, SequenceBatchNorm, class_scores, set_sigma
+from ranvier.nn import DelayLayer, SequenceBatchNorm, class_scores, set_sigma
 from ranvier.nn.freezing import has_role
 from ranvier.nn.settings import Settings, WithSettings
 from ranvier.ops.inputs import clip_lengths, over_time
@@ -53,17 +53,17 @@ class Stack(WithSettings, nn.Sequential):
                 yield f"{prefix}{name}", module
 
     @property
-    def delay_layers(self) -> list[DelayLinear]:
+    def delay_layers(self) -> list[DelayLayer]:
         """Every layer with delays, from input to readout."""
-        return [module for module in self.modules() if isinstance(module, DelayLinear)]
+        return [module for module in self.modules() if isinstance(module, DelayLayer)]
 
     def delays_ms(self, dt_ms: float) -> dict[str, Tensor]:
-        """The learned delays in ms, not rounded, by the name of their layer; shapes as :class:`DelayLinear` says.
+        """The learned delays in ms, not rounded, by the name of their layer; shapes as the layer has them.
 
         Args:
             dt_ms: length of a time step in ms.
         """
-        layers = {name: module for name, module in self.named_modules() if isinstance(module, DelayLinear)}
+        layers = {name: module for name, module in self.named_modules() if isinstance(module, DelayLayer)}
         return {name: layer.delay.detach() * dt_ms for name, layer in layers.items()}
 
     def set_sigma(self, sigma: float) -> None:
@@ -146,7 +146,7 @@ class Stack(WithSettings, nn.Sequential):
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         for first in [module for _, module in self.chain()][:1]:  # torch 2.6 compiles no next(generator, None)
-            if isinstance(first, DelayLinear):
+            if isinstance(first, DelayLayer):
                 x = over_time("x", x, first.weight, "source", first.in_features)
         return x, clip_lengths("lengths", torch.full(x.shape[1:2], len(x)) if lengths is None else lengths, x)
 
@@ -188,7 +188,7 @@ def _call(module: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
     """What a module makes of whole clips; a state after them is of no use."""
     if isinstance(module, SequenceBatchNorm):
         return module(x, steps)  # type: ignore[no-any-return]
-    if isinstance(module, DelayLinear) and computes_as(module, DelayLinear):
+    if isinstance(module, DelayLayer) and computes_as(module, DelayLayer):
         return module.current(x)
     y = module(x)
     return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """The frozen network: plain arrays with units, read and written without torch."""
 
 from ranvier.network.adaptive_lif import AdaptiveLIF
+from ranvier.network.conv import Conv
 from ranvier.network.decoding import Decoding, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
@@ -24,6 +25,7 @@ __all__ = [
     "Alignment",
     "ArrayRule",
     "Connection",
+    "Conv",
     "Decoding",
     "Dense",
     "Input",

@@ -58,6 +58,10 @@ class Dense(Connection):
         return int(self.weight.shape[0])
 
     @property
+    def synapse_count(self) -> int:
+        return int(np.count_nonzero(self.weight))
+
+    @property
     def targets(self) -> int:
         return int(self.weight.shape[1])
 

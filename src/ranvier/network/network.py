@@ -86,7 +86,7 @@ class Network:
                     f"{where}: {connection.sources} sources, but {source} has {widths[source]}",
                 )
                 if source in names[number:]:
-                    shortest = int(connection.synapses().delay_steps.min(initial=1))
+                    shortest = int(connection.delays().min(initial=1))
                     require(
                         shortest >= 1,
                         f"{where}.delay_steps: {shortest} is not allowed (1 or more from the own or a later layer)",

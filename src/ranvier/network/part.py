@@ -188,8 +188,18 @@ class Connection(Part, role="connection"):
         """Every synapse that there is, in a fixed order."""
         raise NotImplementedError
 
+    @property
+    def synapse_count(self) -> int:
+        """How many synapses there are."""
+        return len(self.synapses().weight)
+
+    def delays(self) -> NDArray[np.int16]:
+        """Every delay that can be set by itself, in time steps: one for each of :meth:`synapses`, in their order,
+        unless the kind of connection says otherwise."""
+        return self.synapses().delay_steps
+
     def with_delays(self, delay_steps: NDArray[np.int16]) -> Self:
-        """The same with other delays ``[synapse]``, in the order of :meth:`synapses`."""
+        """The same with other delays, as many as :meth:`delays` has, in its order."""
         raise NotImplementedError
 
 

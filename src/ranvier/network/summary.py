@@ -22,7 +22,7 @@ def summary(network: Network) -> str:
     decoding = network.decoding
     per_layer = " of every layer" if decoding.tail == "per_layer" else ""
     rows.append(("decoding", f"sum of softmax over the clip and {decoding.tail_steps} time steps of tail{per_layer}"))
-    synapses = sum(len(c.synapses().weight) for layer in network.layers for c in layer.inputs)
+    synapses = sum(c.synapse_count for layer in network.layers for c in layer.inputs)
     size = sum(layer.nbytes() for layer in network.layers)
     rows.append(("size", f"{synapses:,} synapses, {size / 1e6:.2f} MB"))
     names = ", ".join(network.classes)

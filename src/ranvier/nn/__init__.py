@@ -1,7 +1,9 @@
 """Layers with parameters; a forward is one op call."""
 
 from ranvier.nn.adaptive_lif import AdaptiveLIF
-from ranvier.nn.dense import DelayLinear, DelayType, InitDelay
+from ranvier.nn.conv import DelayConv1d, DelayConv2d
+from ranvier.nn.delays import DelayLayer, InitDelay
+from ranvier.nn.dense import DelayLinear, DelayType
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import Freezable
 from ranvier.nn.integrator import Integrator, class_scores
@@ -15,6 +17,9 @@ __all__ = [
     "LIF",
     "AdaptiveLIF",
     "ClipDropout",
+    "DelayConv1d",
+    "DelayConv2d",
+    "DelayLayer",
     "DelayLinear",
     "DelayType",
     "Freezable",

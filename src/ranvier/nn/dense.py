@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -12,18 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranvier import network
+from ranvier.nn.delays import DelayLayer, InitDelay
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
-from ranvier.nn.ranges import WithRanges, was_stepped
-from ranvier.nn.settings import Settings, WithSettings
-from ranvier.ops.dense import KERNELS, Kernel, check_sigma, delayed_current
-from ranvier.ops.inputs import of_type, over_time
+from ranvier.nn.settings import Settings
+from ranvier.ops.dense import KERNELS, Kernel, delayed_current
 
 DelayType = Literal["synaptic", "axonal", "dendritic"]
-InitDelay = Literal["uniform", "log_uniform", "shortest"]
 
 
-class DelayLinear(WithRanges, WithSettings):
+class DelayLinear(DelayLayer):
     """Linear layer with a delay on every synapse; delays are learned with the weights.
 
     In training a delay is a Gaussian (or triangle) tap of width ``sigma`` whose position is learned; in ``eval()``,
@@ -74,7 +71,6 @@ class DelayLinear(WithRanges, WithSettings):
         "min_delay": (),
     }
     freezes_to: ClassVar[type[network.Connection]] = network.Dense
-    sigma: Tensor
     connection_mask: Tensor | None
 
     def __init__(
@@ -105,16 +101,8 @@ class DelayLinear(WithRanges, WithSettings):
         ):
             if value < 1:
                 raise ValueError(f"{name}: {value} is not allowed (1 or more)")
-        if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
-            raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
-        if not isinstance(min_delay, int) or not 0 <= min_delay <= max_delay:
-            raise ValueError(f"min_delay: {min_delay} is not allowed (a whole number of steps, 0 ... {max_delay})")
-        if kernel not in KERNELS:
-            raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
         if delay_type not in get_args(DelayType):
             raise ValueError(f"delay_type: {delay_type!r} is not allowed ({', '.join(get_args(DelayType))})")
-        if init_delay not in get_args(InitDelay):
-            raise ValueError(f"init_delay: {init_delay!r} is not allowed ({', '.join(get_args(InitDelay))})")
         if fan_in is not None and not 1 <= fan_in <= in_features:
             raise ValueError(f"fan_in: {fan_in} is not allowed (1 ... {in_features} sources)")
         if dense_kernel and (learn_delay or min_delay or synapses_per_pair != max_delay + 1):
@@ -122,32 +110,26 @@ class DelayLinear(WithRanges, WithSettings):
                 f"dense_kernel: needs learn_delay=False and synapses_per_pair={max_delay + 1}, one "
                 f"for each delay, not {synapses_per_pair}"
             )
-        if max_init_delay is not None and not max_init_delay >= min_delay:
-            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed ({min_delay} steps or more)")
-        self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
         self.in_features, self.out_features = in_features, out_features
-        self.min_delay, self.max_delay = min_delay, max_delay
-        self.kernel, self.learn_delay, self.delay_type = kernel, learn_delay, delay_type
-        self.dense_kernel, self.init_delay, self.round_delay = dense_kernel, init_delay, round_delay
-        self.weight = nn.Parameter(torch.empty(synapses_per_pair, out_features, in_features))
-        shape = (
-            synapses_per_pair,
-            1 if delay_type == "axonal" else out_features,
-            1 if delay_type == "dendritic" else in_features,
+        self.delay_type, self.dense_kernel = delay_type, dense_kernel
+        self.init_delay, self.round_delay = init_delay, round_delay
+        self._set_up(
+            (synapses_per_pair, out_features, in_features),
+            (
+                synapses_per_pair,
+                1 if delay_type == "axonal" else out_features,
+                1 if delay_type == "dendritic" else in_features,
+            ),
+            out_features if bias else 0,
+            delays=(min_delay, max_delay, max_init_delay),
+            sigma=sigma,
+            kernel=kernel,
+            learn_delay=learn_delay,
         )
-        self.delay = nn.Parameter(torch.empty(shape), requires_grad=learn_delay)
-        self.mark_ranges()
-        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
-        self.register_buffer("sigma", torch.empty(()))
-        self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
-        self._sigma_at_start = sigma is None
         self.register_buffer("connection_mask", None)
         self.reset_parameters(generator)
         if fan_in is not None:
             self._connect(fan_in, generator)
-
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        return {"delay": (self.min_delay, self.max_delay)}
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
         if f"{prefix}connected" in state_dict:  # its name until 2026-11
@@ -163,15 +145,7 @@ class DelayLinear(WithRanges, WithSettings):
         """Draw weights and delays anew."""
         # Kaiming counts the synapses of a pair as incoming; the view puts them where it looks for a kernel size
         nn.init.kaiming_uniform_(self.weight.permute(1, 2, 0), nonlinearity="relu", generator=generator)
-        nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
-        with torch.no_grad():
-            if self.init_delay == "log_uniform":
-                span = self.max_init_delay - self.min_delay
-                share = (self.delay - self.min_delay) / max(span, 1e-9)
-                self.delay.copy_(self.min_delay + torch.expm1(share * math.log1p(span)))
-            elif self.init_delay == "shortest":
-                self.delay.fill_(self.min_delay)
-        self.clamp_delay()
+        self._draw_delays(generator)
         if self.dense_kernel:
             with torch.no_grad():
                 self.delay.copy_(torch.arange(self.max_delay + 1.0).view(-1, 1, 1).expand_as(self.delay))
@@ -187,36 +161,12 @@ class DelayLinear(WithRanges, WithSettings):
 
     def parameter_count(self) -> int:
         """What is learned here: weights and delays of the synapses that there are, and the bias."""
-        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if self.connection_mask is None:
-            return sum(parameter.numel() for parameter in learned)
+            return super().parameter_count()
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
         every = self.weight[0].numel()
         synapses = int(self.connection_mask.sum())
         return sum(p.numel() * synapses // every if p.shape == self.weight.shape else p.numel() for p in learned)
-
-    def set_sigma(self, sigma: float) -> None:
-        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle)."""
-        check_sigma(sigma, self.kernel)
-        self.sigma.fill_(sigma)
-        self._sigma_at_start = False
-
-    @torch.no_grad()
-    def clamp_delay(self) -> None:
-        """Bring delays back into [min_delay, max_delay], after a change by other means than torch's optimisers."""
-        self.delay.clamp_(self.min_delay, self.max_delay)
-
-    def delay_steps(self) -> Tensor:
-        """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``.
-
-        Raises:
-            ValueError: a delay is NaN or infinite.
-        """
-        return self._rounded().expand_as(self.weight)
-
-    def _rounded(self) -> Tensor:
-        if not self.delay.isfinite().all():
-            raise ValueError("delay: NaN or infinite values (finite allowed)")
-        return self.delay.detach().clamp(self.min_delay, self.max_delay).round().to(torch.int16)
 
     @torch.no_grad()
     def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
@@ -241,51 +191,16 @@ class DelayLinear(WithRanges, WithSettings):
         delay_steps = self._rounded().cpu().numpy().copy()
         return network.Dense(source, self.max_delay, frozen_array(weight), delay_steps), frozen_array(bias)
 
-    def warn_of_wide_sigma(self) -> None:
-        """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
-        if self._sigma_at_start and was_stepped(self.delay) and self.sigma > 1:
-            self._sigma_at_start = False
-            warnings.warn(
-                f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "
-                "narrow taps (ranvier.nn.SigmaSchedule narrows them, ranvier.nn.set_sigma sets them)",
-                stacklevel=3,
-            )
-
-    def synapse_delays(self) -> Tensor:
-        """The frozen delays ``[synapse]`` of the synapses that there are."""
-        return self._of_synapses(self.delay_steps())
-
-    def learned_delays(self) -> Tensor:
-        """The same before they are rounded, in steps."""
-        return self._of_synapses(self.delay.detach().expand_as(self.weight))
-
     def _of_synapses(self, delays: Tensor) -> Tensor:
         return delays.flatten() if self.connection_mask is None else delays[:, self.connection_mask].flatten()
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs.
-
-        Raises:
-            ValueError: a shape or a type does not fit.
-        """
-        x = over_time("x", x, self.weight, "source", self.in_features)
-        if state is not None:
-            if state.shape != (self.max_delay, *x.shape[1:]):
-                raise ValueError(f"state: shape {tuple(state.shape)} is not {(self.max_delay, *x.shape[1:])}")
-            state = of_type("state", state, self.weight)
-        past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]
-        return self.current(x, state), torch.cat([past, x[max(0, len(x) - self.max_delay) :]])
-
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
-        spread = self.training and self.learn_delay
-        if not spread:
-            self.warn_of_wide_sigma()
+        delay, sigma = self._taps()
         return delayed_current(
             x,
             self.connected_weight(),
-            self.trained_delay() if spread else self.delay.detach(),
-            self.sigma if spread else None,
+            delay,
+            sigma,
             max_delay=self.max_delay,
             kernel=self.kernel,
             bias=self.bias,

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from ranvier.nn.dense import DelayLinear
+from ranvier.nn.delays import DelayLayer
 
 Shape = Literal["exponential", "linear", "cosine"]
 SHAPES: tuple[str, ...] = get_args(Shape)
@@ -39,18 +39,18 @@ def width_after(progress: float, start: float, end: float, shape: str = "exponen
 
 
 def set_sigma(model: nn.Module, sigma: float) -> None:
-    """Set the width of the tap of every :class:`DelayLinear` in a module, in steps.
+    """Set the width of the tap of every :class:`DelayLayer` in a module, in steps.
 
     Args:
         model: holds the layers, at any depth.
-        sigma: width in steps; see :meth:`DelayLinear.set_sigma`.
+        sigma: width in steps; see :meth:`DelayLayer.set_sigma`.
 
     Raises:
         ValueError: sigma is not allowed, or there is no such layer.
     """
-    layers = [module for module in model.modules() if isinstance(module, DelayLinear)]
+    layers = [module for module in model.modules() if isinstance(module, DelayLayer)]
     if not layers:
-        raise ValueError(f"model: {type(model).__name__} has no DelayLinear")
+        raise ValueError(f"model: {type(model).__name__} has no layer with delays")
     for layer in layers:
         layer.set_sigma(sigma)
 
@@ -60,7 +60,7 @@ class SigmaSchedule:
 
     Args:
         model: holds the layers with delays; they have the width ``start`` from now on.
-        start: width in steps at the start, as :meth:`DelayLinear.set_sigma` allows.
+        start: width in steps at the start, as :meth:`DelayLayer.set_sigma` allows.
         end: width in steps at the end, the same; 0.5 leaves little for rounding to change.
         total_steps: steps from start to end, >= 1; the width stays at its end after that.
         shape: of the schedule; see :func:`width_after`.

@@ -12,12 +12,12 @@ from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.models import Recurrence, Stack, detectors, feedforward
+from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward
 from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.config import Config
 from ranvier.recipes.conversions import decay, recurrent_init_steps, steps
 from ranvier.recipes.neurons import neuron_class
-from ranvier.recipes.sections import DetectorModel, FeedforwardModel
+from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
 
 
 def build_model(config: Config, splits: Splits, generator: torch.Generator) -> Stack:
@@ -35,6 +35,27 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
             vote=model.vote,
             surrogate=model.surrogate,
             alpha=model.surrogate_alpha,
+            learn_delay=model.delays == "learned",
+            decoding=network.Decoding(tail_steps=tail),
+            generator=generator,
+        )
+    if isinstance(model, ConvolutionalModel):
+        assert config.data.picture is not None  # as the recipe was checked
+        return convolutional(
+            dataset.sources,
+            config.data.picture,
+            model.hidden,
+            len(dataset.classes),
+            max_delay,
+            kernel_size=model.kernel_size,
+            stride=model.stride,
+            decay=decay(config),
+            readout_decay=decay(config, "model.readout_tau_ms"),
+            threshold=model.threshold,
+            dropout=model.dropout,
+            surrogate=model.surrogate,
+            alpha=model.surrogate_alpha,
+            kernel=model.kernel,
             learn_delay=model.delays == "learned",
             decoding=network.Decoding(tail_steps=tail),
             generator=generator,

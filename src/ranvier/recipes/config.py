@@ -14,7 +14,7 @@ from ranvier.corpora.registry import corpus_class, read_corpus
 from ranvier.corpora.section import OptionalNumber, Section, split_text
 from ranvier.errors import ConfigError as ConfigError
 from ranvier.recipes.consistency import check_consistency
-from ranvier.recipes.sections import AugmentConfig, DetectorModel, FeedforwardModel, TrainConfig
+from ranvier.recipes.sections import AugmentConfig, ConvolutionalModel, DetectorModel, FeedforwardModel, TrainConfig
 
 
 class Config(Section):
@@ -39,7 +39,7 @@ class Config(Section):
         "none", description="where the metrics go besides metrics.jsonl, a package that you install"
     )
     data: Annotated[SerializeAsAny[Corpus], BeforeValidator(read_corpus)]
-    model: FeedforwardModel | DetectorModel = Field(discriminator="kind")
+    model: FeedforwardModel | DetectorModel | ConvolutionalModel = Field(discriminator="kind")
     train: TrainConfig
     augment: AugmentConfig = Field(
         default_factory=lambda: AugmentConfig.model_validate({}), description="changes to training clips"
@@ -134,7 +134,11 @@ def allowed(field: FieldInfo) -> str:
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
 
-_MODELS: dict[str, type[Section]] = {"feedforward": FeedforwardModel, "detectors": DetectorModel}
+_MODELS: dict[str, type[Section]] = {
+    "feedforward": FeedforwardModel,
+    "detectors": DetectorModel,
+    "convolutional": ConvolutionalModel,
+}
 
 
 def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:

@@ -8,7 +8,7 @@ from ranvier.corpora.section import check_length
 from ranvier.errors import ConfigError
 from ranvier.recipes.adaptation import check_adaptation
 from ranvier.recipes.conversions import DCLS_FLOOR, decay, recurrent_init_steps, steps
-from ranvier.recipes.sections import DetectorModel, FeedforwardModel
+from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
 
 if TYPE_CHECKING:
     from ranvier.recipes.config import Config
@@ -25,7 +25,7 @@ def check_consistency(config: Config) -> None:
         ConfigError: values do not go together, or not with the time step; the message names one and what is allowed.
     """
     decay(config)
-    if isinstance(config.model, DetectorModel):
+    if isinstance(config.model, DetectorModel | ConvolutionalModel):
         decay(config, "model.readout_tau_ms")
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
@@ -47,6 +47,8 @@ def check_consistency(config: Config) -> None:
         )
     _check_lengths(config)
     config.data.check()
+    if isinstance(config.model, ConvolutionalModel):
+        _check_pictures(config, config.model)
     _check_augmentation(config)
 
 
@@ -94,6 +96,13 @@ def _check_synapses(model: FeedforwardModel) -> None:
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
+
+
+def _check_pictures(config: Config, model: ConvolutionalModel) -> None:
+    if config.data.picture is None:
+        raise ConfigError(f"model.kind: {model.kind} is not allowed with data of {config.data.kind} (data of pictures)")
+    if model.kernel_size % 2 == 0:
+        raise ConfigError(f"model.kernel_size: {model.kernel_size} is not allowed (an odd number)")
 
 
 def _check_recurrence(config: Config, model: FeedforwardModel) -> None:

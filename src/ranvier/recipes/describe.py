@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ranvier.network import Network
 from ranvier.recipes.config import Config
-from ranvier.recipes.sections import DetectorModel, FeedforwardModel
+from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
 from ranvier.runs import RunResult
 
 _DELAYS = {
@@ -25,6 +25,8 @@ def describe_run(config: Config, result: RunResult | None, network: Network | No
     """
     model = config.model
     neurons = "one detector per class" if isinstance(model, DetectorModel) else ", ".join(map(str, model.hidden))
+    if isinstance(model, ConvolutionalModel):
+        neurons = f"convolutions of {neurons} channels, kernels of {model.kernel_size} x {model.kernel_size}"
     ends = "" if network is None else f"{network.input.sources} inputs, {len(network.classes)} classes, "
     delays = _DELAYS[model.delays].format(longest=model.max_delay_ms)
     sentences = [

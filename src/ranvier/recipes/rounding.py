@@ -5,7 +5,7 @@ from __future__ import annotations
 from ranvier.analysis.intervals import clip_accuracy
 from ranvier.corpora.splits import Splits
 from ranvier.models import Stack
-from ranvier.nn import DelayLinear
+from ranvier.nn import DelayLayer
 from ranvier.recipes.predict import predict
 from ranvier.runs import Accuracy
 
@@ -15,7 +15,7 @@ def accuracy_before_rounding(model: Stack, splits: Splits, padded_batch: int | N
 
     None where there is no validation split or nothing to round. The model is left in ``eval()``.
     """
-    learned = [module for module in model.modules() if isinstance(module, DelayLinear) and module.delay.requires_grad]
+    learned = [module for module in model.modules() if isinstance(module, DelayLayer) and module.delay.requires_grad]
     if splits.validation is None or not learned:
         return None
     part = splits.validation

@@ -37,7 +37,7 @@ def _detector_delays(network: Network) -> NDArray[np.int16]:
 
 def draw_figures(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
     if splits.offsets is None:
-        after = [connection.synapses().delay_steps for layer in network.layers for connection in layer.inputs]
+        after = [connection.delays() for layer in network.layers for connection in layer.inputs]
         figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
     else:
         begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)

@@ -151,6 +151,24 @@ class DetectorModel(_Delayed):
     vote: float = Field(gt=0, description="voltage that a detector's spike adds to its class")
 
 
+class ConvolutionalModel(_Delayed):
+    """Delayed convolutions of pictures and a dense readout."""
+
+    kind: Literal["convolutional"]
+    delays: Literal["learned", "fixed", "none"] = Field(
+        description="learned with the weights, frozen where they start, or none at all"
+    )
+    hidden: Sizes = Field(min_length=1, description="channels of each hidden layer")
+    kernel_size: int = Field(
+        ge=1, le=999, description="rows and columns of every kernel, an odd number; its padding is half of it"
+    )
+    stride: int = Field(ge=1, le=999, description="rows and columns from one place of a kernel to the next")
+    kernel: Literal["gaussian", "triangle", "delrec"] = Field(description="shape of a tap in training")
+    threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
+    dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
+    readout_tau_ms: float = Field(gt=0, description="membrane time constant of the readout [ms]")
+
+
 class TrainConfig(Section):
     """How it is trained."""
 

@@ -117,7 +117,7 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Connection]]) -> d
         frames = sorted([*frames, best], key=lambda row: row.epoch)
     layers = []
     for place, (name, connection) in enumerate(delayed):
-        final = np.bincount(connection.synapses().delay_steps, minlength=connection.max_delay + 1)
+        final = np.bincount(connection.delays(), minlength=connection.max_delay + 1)
         counts = [np.asarray((row.delay_histograms or ())[place]) for row in frames] or [final]
         longest = max(map(len, counts))  # recurrent delays may become longer
         counts = [np.pad(c, (0, longest - len(c))) for c in counts]

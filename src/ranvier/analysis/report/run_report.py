@@ -89,7 +89,7 @@ class RunReport:
     @property
     def synapses(self) -> list[int]:
         """Of every connection; a weight of 0 is none."""
-        return [] if self.network is None else [len(each.synapses().source) for each in connections(self.network)]
+        return [] if self.network is None else [each.synapse_count for each in connections(self.network)]
 
     @property
     def longest_ms(self) -> float:

@@ -103,9 +103,9 @@ def _layer_lines(plan: Layout) -> list[str]:
     lines = []
     for layer in plan.layers:
         for connection in layer.layer.inputs:
-            steps = connection.synapses().delay_steps
-            delays = f"delays of {steps.min()} to {steps.max()} time steps" if len(steps) else "no synapse"
-            lines.append(f"   {connection.source} to {layer.layer.name}: {len(steps)} synapses, {delays}")
+            steps, count = connection.delays(), connection.synapse_count
+            delays = f"delays of {steps.min()} to {steps.max()} time steps" if count else "no synapse"
+            lines.append(f"   {connection.source} to {layer.layer.name}: {count} synapses, {delays}")
         output = "" if layer.trace is None else f", {layer.trace.kind}"
         lines.append(f"   {layer.layer.name}: {layer.layer.targets} neurons, {layer.layer.neuron.kind}{output}")
     return lines

@@ -11,28 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.export.c import literals
+from ranvier.export.c.convolution import Convolution
 from ranvier.export.c.literals import Identifier
+from ranvier.export.c.table import Table, smallest
 from ranvier.export.parts import check_known
 from ranvier.export.target import ExportError
-from ranvier.network import AdaptiveLIF, Connection, Layer, Network, Trace
+from ranvier.network import AdaptiveLIF, Connection, Conv, Layer, Network, Trace
 
 _MOST = 65535  # neurons, sources or classes, which are counted in 16 bits
 _PACKED = 7  # largest weight, in its steps, that goes into 4 bits
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """An array of constants.
-
-    Attributes:
-        name: in C.
-        values: of a type that C has too.
-        words: what it is.
-    """
-
-    name: str
-    values: NDArray[Any]
-    words: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +76,15 @@ class LayerLayout:
         layer: of the network.
         number: its place.
         slots: time steps of its ring of currents, one more than its longest delay.
-        rows: of its connections that have synapses.
+        rows: of its dense connections that have synapses.
+        convolutions: those of its connections.
     """
 
     layer: Layer
     number: int
     slots: int
     rows: tuple[Rows, ...]
+    convolutions: tuple[Convolution, ...]
 
     @property
     def trace(self) -> Trace | None:
@@ -108,7 +97,7 @@ class LayerLayout:
         for rows in self.rows:
             connection = self.layer.inputs[rows.number[1]]
             found += rows.tables(f"{connection.source} to {self.layer.name}, {len(rows.offset)} synapses")
-        return found
+        return found + [table for each in self.convolutions for table in each.tables()]
 
     def neuron_tables(self) -> list[Table]:
         """A value for each neuron."""
@@ -149,9 +138,13 @@ class Layout:
         """Time steps of silence after a clip until the readout ends."""
         return self.network.decoding.steps(0, len(self.layers) - 1)
 
-    def reached(self, source: str) -> list[tuple[LayerLayout, Rows]]:
-        """The rows that events of ``source`` walk."""
-        return [(layer, rows) for layer in self.layers for rows in layer.rows if rows.source == source]
+    def reached(self, source: str) -> list[tuple[LayerLayout, Rows | Convolution]]:
+        """The rows that events of ``source`` walk, and the convolutions."""
+        found: list[tuple[LayerLayout, Rows | Convolution]] = []
+        for layer in self.layers:
+            found += [(layer, rows) for rows in layer.rows if rows.source == source]
+            found += [(layer, each) for each in layer.convolutions if each.source == source]
+        return found
 
     @cached_property
     def _names(self) -> dict[str, tuple[str, Table]]:
@@ -214,13 +207,17 @@ def layout(network: Network, name: str) -> Layout:
 
 def _layer(layer: Layer, number: int, sized: set[str], silent: str) -> LayerLayout:
     """A layer; what comes from ``sized`` has sizes, and from ``silent``, the readout, nothing ever comes."""
-    longest = max(int(connection.synapses().delay_steps.max(initial=0)) for connection in layer.inputs)
-    rows = [
-        _rows(connection, (number, place), sized=connection.source in sized)
-        for place, connection in enumerate(layer.inputs)
-        if len(connection.synapses().weight) and connection.source != silent
-    ]
-    return LayerLayout(layer, number, longest + 1, tuple(rows))
+    longest = max(int(connection.delays().max(initial=0)) for connection in layer.inputs)
+    rows, convolutions = [], []
+    for place, connection in enumerate(layer.inputs):
+        if not connection.synapse_count or connection.source == silent:
+            continue
+        at, has_size = (number, place), connection.source in sized
+        if isinstance(connection, Conv):
+            convolutions.append(Convolution(at, connection, layer.name, longest + 1, has_size))
+        else:
+            rows.append(_rows(connection, at, sized=has_size))
+    return LayerLayout(layer, number, longest + 1, tuple(rows), tuple(convolutions))
 
 
 def _rows(connection: Connection, number: tuple[int, int], *, sized: bool) -> Rows:
@@ -234,17 +231,12 @@ def _rows(connection: Connection, number: tuple[int, int], *, sized: bool) -> Ro
     return Rows(
         number,
         connection.source,
-        _smallest(start),
-        _smallest(offset[order]),
+        smallest(start),
+        smallest(offset[order]),
         _pairs(weight.astype(np.int64) // step) if step else weight,
         step,
         sized,
     )
-
-
-def _smallest(values: NDArray[np.int64]) -> NDArray[Any]:
-    """In 16 bits where they fit."""
-    return values.astype(np.uint16 if values.max() < 2**16 else np.uint32)
 
 
 def _pairs(weight: NDArray[np.int64]) -> NDArray[np.uint8]:

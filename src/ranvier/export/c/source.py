@@ -5,6 +5,7 @@ from __future__ import annotations
 from string import Template
 
 from ranvier.export.c import literals
+from ranvier.export.c.convolution import Convolution
 from ranvier.export.c.layout import LayerLayout, Layout, Rows
 from ranvier.export.c.neurons import neuron_code
 from ranvier.export.c.scores import scores
@@ -178,6 +179,7 @@ def source(plan: Layout) -> str:
         top,
         *tables,
         *(_kernel(kernel, integer=integer) for kernel in kernels),
+        *(each.function(plan) for layer in plan.layers for each in layer.convolutions),
         *(_send(plan, sender) for sender in senders),
         scores(plan),
         *(_step(plan, layer) for layer in plan.layers),
@@ -225,7 +227,9 @@ def _send(plan: Layout, sender: str) -> str:
     )
 
 
-def _call(plan: Layout, layer: LayerLayout, rows: Rows) -> str:
+def _call(plan: Layout, layer: LayerLayout, rows: Rows | Convolution) -> str:
+    if isinstance(rows, Convolution):
+        return rows.call()
     place, name = "_".join(map(str, rows.number)), layer.layer.name
     row, offset, weight = (plan.name_of(f"{table}_{place}") for table in ("row", "offset", "weight"))
     length = layer.slots * layer.layer.targets

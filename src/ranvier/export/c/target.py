@@ -48,8 +48,8 @@ def to_c(network: Network, name: str = "network") -> dict[str, str]:
     its scores.
 
     Args:
-        network: of dense connections and LIF neurons (hard or soft reset, integer or adaptive), at most 65,535 in
-            a layer.
+        network: of dense connections, convolutions and LIF neurons (hard or soft reset, integer or adaptive), at most
+            65,535 neurons in a layer.
         name: of the files, and what every public name begins with; in lower case, anything but letters and digits
             becomes ``_``.
 

@@ -45,7 +45,8 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
     spike otherwise. An integer network gives the same integers everywhere.
 
     Args:
-        network: of dense connections, LIF neurons (hard or soft reset, integer or adaptive), and traces.
+        network: of dense connections and convolutions, LIF neurons (hard or soft reset, integer or adaptive), and
+            traces.
         whole_clip: a model of whole clips.
 
     Raises:

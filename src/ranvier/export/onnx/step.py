@@ -104,7 +104,7 @@ class Step:
         graph, indices = self.graph, ""
         for number, layer in enumerate(self.network.layers):
             for place, connection in enumerate(layer.inputs):
-                if connection.source != source or not len(connection.synapses().weight):
+                if connection.source != source or not connection.synapse_count:
                     continue
                 if not indices:
                     found = graph.node("NonZero", sent)
@@ -227,4 +227,4 @@ class Step:
 
 def slots(layer: Layer) -> int:
     """Time steps that a layer's queue holds."""
-    return 1 + max(int(connection.synapses().delay_steps.max(initial=0)) for connection in layer.inputs)
+    return 1 + max(int(connection.delays().max(initial=0)) for connection in layer.inputs)

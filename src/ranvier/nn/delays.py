@@ -1,0 +1,190 @@
+"""What every layer with learned delays has, whatever it connects."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ranvier.nn.ranges import WithRanges, was_stepped
+from ranvier.nn.settings import WithSettings
+from ranvier.ops.dense import KERNELS, Kernel, check_sigma
+from ranvier.ops.inputs import of_type, over_time
+
+InitDelay = Literal["uniform", "log_uniform", "shortest"]
+
+
+class DelayLayer(WithRanges, WithSettings):
+    """Base of layers with a weight and a delay at every synapse. A subclass makes both in its constructor, with
+    :meth:`_set_up`, and has :meth:`current` and ``freeze``.
+
+    Attributes:
+        in_features, out_features: sources and targets.
+        weight: parameter.
+        delay: parameter in steps, of the weight's shape or one that spreads to it.
+        sigma: width of the tap in steps, a scalar buffer.
+        kernel: ``gaussian``, ``triangle`` or ``delrec``.
+        min_delay, max_delay: shortest and longest delay in steps.
+        max_init_delay: delays start in [min_delay, max_init_delay].
+        init_delay: how they start there: ``uniform``, ``log_uniform`` or ``shortest``.
+        round_delay: in training too, taps stand at the rounded delays.
+        learn_delay: whether delays are learned.
+    """
+
+    in_features: int
+    out_features: int
+    weight: nn.Parameter
+    delay: nn.Parameter
+    bias: nn.Parameter | None
+    sigma: Tensor
+    kernel: Kernel
+    min_delay: int
+    max_delay: int
+    max_init_delay: float
+    learn_delay: bool
+    init_delay: InitDelay = "uniform"
+    round_delay: bool = False
+
+    if TYPE_CHECKING:  # what only some kinds of layers have
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def _set_up(
+        self,
+        weight_shape: tuple[int, ...],
+        delay_shape: tuple[int, ...],
+        biases: int,
+        *,
+        delays: tuple[int, int, float | None],
+        sigma: float | None,
+        kernel: Kernel,
+        learn_delay: bool,
+    ) -> None:
+        """Check and set the attributes; weights and delays are left to be drawn.
+
+        Args:
+            weight_shape, delay_shape: of the parameters.
+            biases: how many are learned; 0 = none.
+            delays: ``min_delay``, ``max_delay`` and ``max_init_delay`` (None means ``max_delay``).
+            sigma: None means ``(max_delay + 1) // 2 + 0.27``, the paper's start.
+            kernel, learn_delay: see above.
+
+        Raises:
+            ValueError: an argument is out of range.
+        """
+        min_delay, max_delay, max_init_delay = delays
+        if not isinstance(max_delay, int) or not 0 <= max_delay <= 32767:
+            raise ValueError(f"max_delay: {max_delay} is not allowed (a whole number of steps, 0 ... 32767)")
+        if not isinstance(min_delay, int) or not 0 <= min_delay <= max_delay:
+            raise ValueError(f"min_delay: {min_delay} is not allowed (a whole number of steps, 0 ... {max_delay})")
+        if self.init_delay not in get_args(InitDelay):
+            raise ValueError(f"init_delay: {self.init_delay!r} is not allowed ({', '.join(get_args(InitDelay))})")
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+        if max_init_delay is not None and not max_init_delay >= min_delay:
+            raise ValueError(f"max_init_delay: {max_init_delay} is not allowed ({min_delay} steps or more)")
+        self.min_delay, self.max_delay = min_delay, max_delay
+        self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
+        self.kernel, self.learn_delay = kernel, learn_delay
+        self.weight = nn.Parameter(torch.empty(weight_shape))
+        self.delay = nn.Parameter(torch.empty(delay_shape), requires_grad=learn_delay)
+        self.mark_ranges()
+        self.bias = nn.Parameter(torch.zeros(biases)) if biases else None
+        self.register_buffer("sigma", torch.empty(()))
+        self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
+        self._sigma_at_start = sigma is None
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {"delay": (self.min_delay, self.max_delay)}
+
+    @torch.no_grad()
+    def _draw_delays(self, generator: torch.Generator | None) -> None:
+        nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
+        if self.init_delay == "log_uniform":
+            span = self.max_init_delay - self.min_delay
+            share = (self.delay - self.min_delay) / max(span, 1e-9)
+            self.delay.copy_(self.min_delay + torch.expm1(share * math.log1p(span)))
+        elif self.init_delay == "shortest":
+            self.delay.fill_(self.min_delay)
+        self.clamp_delay()
+
+    def parameter_count(self) -> int:
+        """What is learned here: weights, delays and the bias."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle)."""
+        check_sigma(sigma, self.kernel)
+        self.sigma.fill_(sigma)
+        self._sigma_at_start = False
+
+    @torch.no_grad()
+    def clamp_delay(self) -> None:
+        """Bring delays back into [min_delay, max_delay], after a change by other means than torch's optimisers."""
+        self.delay.clamp_(self.min_delay, self.max_delay)
+
+    def delay_steps(self) -> Tensor:
+        """The frozen delays: rounded to whole steps, int16, spread to the shape of ``weight``.
+
+        Raises:
+            ValueError: a delay is NaN or infinite.
+        """
+        return self._rounded().expand_as(self.weight)
+
+    def _rounded(self) -> Tensor:
+        if not self.delay.isfinite().all():
+            raise ValueError("delay: NaN or infinite values (finite allowed)")
+        return self.delay.detach().clamp(self.min_delay, self.max_delay).round().to(torch.int16)
+
+    def warn_of_wide_sigma(self) -> None:
+        """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
+        if self._sigma_at_start and was_stepped(self.delay) and self.sigma > 1:
+            self._sigma_at_start = False
+            warnings.warn(
+                f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "
+                "narrow taps (ranvier.nn.SigmaSchedule narrows them, ranvier.nn.set_sigma sets them)",
+                stacklevel=3,
+            )
+
+    def synapse_delays(self) -> Tensor:
+        """The frozen delays ``[synapse]`` of the synapses that there are."""
+        return self._of_synapses(self.delay_steps())
+
+    def learned_delays(self) -> Tensor:
+        """The same before they are rounded, in steps."""
+        return self._of_synapses(self.delay.detach().expand_as(self.weight))
+
+    def _of_synapses(self, delays: Tensor) -> Tensor:
+        return delays.flatten()
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs.
+
+        Raises:
+            ValueError: a shape or a type does not fit.
+        """
+        x = over_time("x", x, self.weight, "source", self.in_features)
+        if state is not None:
+            if state.shape != (self.max_delay, *x.shape[1:]):
+                raise ValueError(f"state: shape {tuple(state.shape)} is not {(self.max_delay, *x.shape[1:])}")
+            state = of_type("state", state, self.weight)
+        past = x.new_zeros(max(0, self.max_delay - len(x)), *x.shape[1:]) if state is None else state[len(x) :]
+        return self.current(x, state), torch.cat([past, x[max(0, len(x) - self.max_delay) :]])
+
+    def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
+        raise NotImplementedError
+
+    def trained_delay(self) -> Tensor:
+        """``delay``, where taps stand in training; with ``round_delay`` rounded, with a gradient as if it were not."""
+        return self.delay + (self.delay.round() - self.delay).detach() if self.round_delay else self.delay
+
+    def _taps(self) -> tuple[Tensor, Tensor | None]:
+        """Delay and sigma as an op takes them now: spread in training, else one tap at the rounded delay."""
+        if self.training and self.learn_delay:
+            return self.trained_delay(), self.sigma
+        self.warn_of_wide_sigma()
+        return self.delay.detach(), None
