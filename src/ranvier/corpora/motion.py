@@ -30,7 +30,8 @@ class MotionTask:
     cycles per pixel, with a standard deviation of 1. Every clip has an image of its own. The camera looks at a part of
     it that never leaves it, so that nothing comes in again that went out, and takes values between pixels linearly. A
     pixel remembers the intensity at its last event and sends an event, of polarity 1 (brighter) or 0 (darker), for
-    every ``threshold`` by which the intensity has changed since. Rates and pixels say nothing of the direction.
+    every ``threshold`` by which the intensity has changed since. Counts of events say nothing of the direction; the
+    events of a single step say along which axis it moves, for they are edges across it, but not which way.
 
     Args:
         directions: classes, >= 2, evenly spaced from 0 degrees (to the right) on, counter-clockwise.
