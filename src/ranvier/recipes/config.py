@@ -14,7 +14,7 @@ from ranvier.corpora.corpus import Corpus
 from ranvier.corpora.registry import corpus_class, read_corpus
 from ranvier.corpora.section import OptionalNumber, Section, check_length, split_text, time_steps
 from ranvier.errors import ConfigError as ConfigError
-from ranvier.recipes.sections import AugmentConfig, ConvolutionalModel, DetectorModel, FeedforwardModel, TrainConfig
+from ranvier.recipes.sections import MODELS, AugmentConfig, ConvolutionalModel, FeedforwardModel, Model, TrainConfig
 
 DCLS_FLOOR = 0.27  # steps that the dcls package adds to the width of a Gaussian tap
 LONGEST_DELAY = 32767  # steps, as int16 holds them
@@ -44,7 +44,7 @@ class Config(Section):
         "none", description="where the metrics go besides metrics.jsonl, a package that you install"
     )
     data: Annotated[SerializeAsAny[Corpus], BeforeValidator(read_corpus)]
-    model: FeedforwardModel | DetectorModel | ConvolutionalModel = Field(discriminator="kind")
+    model: Model = Field(discriminator="kind")
     train: TrainConfig
     augment: AugmentConfig = Field(
         default_factory=lambda: AugmentConfig.model_validate({}), description="changes to training clips"
@@ -130,7 +130,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     except ValidationError as error:
         raise ConfigError(_explain(error, nested)) from None
     decay(config)
-    if isinstance(config.model, DetectorModel | ConvolutionalModel):
+    if not isinstance(config.model, FeedforwardModel):
         decay(config, "model.readout_tau_ms")
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
@@ -151,7 +151,7 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     _check_lengths(config)
     config.data.check()
     if isinstance(config.model, ConvolutionalModel):
-        _check_pictures(config, config.model)
+        config.model.check(config.data)
     augment = config.augment
     for mask, longest in (("channel_mask", "channel_mask_channels"), ("time_mask", "time_mask_ms")):
         if getattr(augment, f"{mask}_probability") > 0 and not getattr(augment, longest):
@@ -196,13 +196,6 @@ def _check_synapses(model: FeedforwardModel) -> None:
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
-
-
-def _check_pictures(config: Config, model: ConvolutionalModel) -> None:
-    if config.data.picture is None:
-        raise ConfigError(f"model.kind: {model.kind} is not allowed with data of {config.data.kind} (data of pictures)")
-    if model.kernel_size % 2 == 0:
-        raise ConfigError(f"model.kernel_size: {model.kernel_size} is not allowed (an odd number)")
 
 
 def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
@@ -300,13 +293,6 @@ def allowed(field: FieldInfo) -> str:
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
 
-_MODELS: dict[str, type[Section]] = {
-    "feedforward": FeedforwardModel,
-    "detectors": DetectorModel,
-    "convolutional": ConvolutionalModel,
-}
-
-
 def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
     sections: dict[str, type[Section]] = {"train": TrainConfig, "augment": AugmentConfig}
     if name not in ("data", "model"):
@@ -317,10 +303,10 @@ def _section(name: str, values: Mapping[str, Any]) -> type[Section] | None:
     kind = section.get("kind")
     if name == "data":
         return corpus_class(kind)
-    if not isinstance(kind, str) or kind not in _MODELS:
+    if not isinstance(kind, str) or kind not in MODELS:
         given = "missing" if kind is None else f"{kind!r} is not allowed"
-        raise ConfigError(f"{name}.kind: {given} ({', '.join(_MODELS)})")
-    return _MODELS[kind]
+        raise ConfigError(f"{name}.kind: {given} ({', '.join(MODELS)})")
+    return MODELS[kind]
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -339,7 +325,7 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     fault = faults[0]
     # pydantic names the kind of model as well; users do not
-    place = [str(part) for part in fault["loc"] if part not in _MODELS]
+    place = [str(part) for part in fault["loc"] if part not in MODELS]
     while place and place[-1].isdigit():
         place.pop()  # an element of a list: name the list
     dotted = ".".join(place)

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ranvier.corpora.corpus import Corpus
 from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalText, Section, Sizes
+from ranvier.errors import ConfigError
 from ranvier.recipes.neurons import check_neuron
 
 Precision = Literal["float32", "tf32", "bfloat16"]
@@ -128,6 +130,26 @@ class ConvolutionalModel(_Delayed):
     threshold: float = Field(gt=0, description="voltage at which a neuron spikes")
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     readout_tau_ms: float = Field(gt=0, description="membrane time constant of the readout [ms]")
+
+    def check(self, data: Corpus) -> None:
+        """Refuse data that are no pictures, and a kernel without a middle.
+
+        Raises:
+            ConfigError: the message names the field.
+        """
+        if data.picture is None:
+            raise ConfigError(f"model.kind: {self.kind} is not allowed with data of {data.kind} (data of pictures)")
+        if self.kernel_size % 2 == 0:
+            raise ConfigError(f"model.kernel_size: {self.kernel_size} is not allowed (an odd number)")
+
+
+Model = FeedforwardModel | DetectorModel | ConvolutionalModel
+MODELS: dict[str, type[Section]] = {
+    "feedforward": FeedforwardModel,
+    "detectors": DetectorModel,
+    "convolutional": ConvolutionalModel,
+}
+"""Of a recipe, by ``model.kind``."""
 
 
 class TrainConfig(Section):
