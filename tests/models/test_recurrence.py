@@ -124,6 +124,19 @@ def test_pieces_of_a_stream_are_the_whole(delay_type: Any, neuron: nn.Module, tr
     assert len(state[1]) <= 40
 
 
+def test_its_connection_alone_may_be_as_it_was_trained() -> None:
+    """As a recipe measures what rounding costs: all else as in evaluation."""
+    torch.manual_seed(0)
+    layer = Recurrent(LIF(0.8, 0.6), connection(8)).double().eval()
+    x = clips().double()
+    with torch.no_grad():
+        rounded, _ = layer(x)
+        layer.connection.train()
+        spread, _ = layer(x)
+        assert torch.equal(spread, layer.train()(x)[0])
+    assert not torch.equal(spread, rounded)
+
+
 def test_unknown_neurons_run_step_by_step_as_known_ones_do() -> None:
     class Plain(LIF):
         def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:

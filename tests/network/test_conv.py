@@ -109,6 +109,7 @@ def test_a_file_gives_it_back(tmp_path: Path) -> None:
         ("size", {"size": (2**13, 2**12)}),
         ("stride", {"stride": (0, 1)}),
         ("stride", {"stride": [1, True]}),
+        ("stride", {"stride": (2**24, 2**24)}),
         ("padding", {"padding": (3, 0)}),
         ("padding", {"padding": (-1, 0)}),
         ("weight", {"size": (6, 3)}),

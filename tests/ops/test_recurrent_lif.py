@@ -212,9 +212,11 @@ def test_without_recurrent_weights_it_is_lif() -> None:
 @pytest.mark.parametrize("place", ["current", "weight", "delay"])
 def test_what_is_not_finite_shows(place: str, sigma: float | None) -> None:
     inputs = {name: value.detach() for name, value in draw("axonal").items()}
+    whole = inputs[place].clone().fill_(torch.nan)
     inputs[place].view(-1)[0] = torch.nan
-    spikes, _ = recurrent_lif(**inputs, sigma=sigma, max_delay=MAX_DELAY)
-    assert spikes.isnan().any()
+    for bad in (inputs[place], whole):
+        spikes, _ = recurrent_lif(**{**inputs, place: bad}, sigma=sigma, max_delay=MAX_DELAY)
+        assert spikes.isnan().any()
 
 
 @pytest.mark.parametrize(

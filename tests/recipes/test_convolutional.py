@@ -12,7 +12,7 @@ import torch
 from ranvier.errors import ConfigError
 from ranvier.network import Conv
 from ranvier.nn import DelayConv2d
-from ranvier.recipes.build import build_model
+from ranvier.recipes.build import build_model, check_convolutions
 from ranvier.recipes.config import Config, build_config
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.report import write_report
@@ -103,6 +103,14 @@ def test_a_training_runs_from_end_to_end(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small(**changes)
+
+
+def test_what_is_too_large_to_be_frozen_is_refused_before_the_training(tmp_path: Path) -> None:
+    large = {"data.size": "128", "model.hidden": "32", "model.stride": "2", "model.max_delay_ms": "30"}
+    few = {"data.train_clips": "12", "data.validation_clips": "12", "data.test_clips": "12"}
+    config = build_config(load_values("motion"), {**large, **few})
+    with pytest.raises(ConfigError, match=r"^model: is too large \(.*max_delay: 30 time steps"):
+        check_convolutions(config, build_splits(config))
 
 
 def test_data_without_pictures_are_refused() -> None:

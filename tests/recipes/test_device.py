@@ -20,6 +20,7 @@ from ranvier.nn.ranges import WithRanges
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint, save_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.device import find_device, matmul_precision, to_cpu
+from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
@@ -107,6 +108,8 @@ def test_batches_on_a_device_are_those_of_the_data_set(
         {"model__delays": "fixed", "model__tail": "per_layer"},
         {"model__delays": "dense", "model__max_delay_ms": "60"},
         {"train__class_weights": "balanced", "train__padding": "counted"},
+        {"train__rate_penalty": "1", "train__rate_max_hz": "10", "train__ema_decay": "0.9", "model__tail": "per_layer"},
+        {"model__recurrent": "axonal", "model__recurrent_dropout": "0.1", "model__round_delay": "true"},
     ],
     ids=lambda changes: ",".join(changes) or "published",
 )
@@ -121,7 +124,10 @@ def test_a_step_stays_on_its_device(small: Make, changes: dict[str, str]) -> Non
     )
     weights = None if training.class_weights is None else training.class_weights.to("meta")
     model.set_sigma(3.0)
-    loss = F.cross_entropy(model.scores(x.to("meta"), lengths), labels.to("meta"), weight=weights)
+    rasters, scores = training._forward(x.to("meta"), lengths)
+    loss = F.cross_entropy(scores, labels.to("meta"), weight=weights)
+    if rasters:
+        loss = loss + rate_penalty(rasters, lengths, model.decoding, training.config)
     loss.backward()
     for optimiser in optimisers:
         optimiser.step()
@@ -131,7 +137,8 @@ def test_a_step_stays_on_its_device(small: Make, changes: dict[str, str]) -> Non
     # the optimisers' hook still knows which parameters have a range
     ranged = [module for module in model.modules() if isinstance(module, WithRanges)]
     kept = [getattr(module, name) for module in ranged for name in module.ranges()]
-    assert len(kept) == 3 + (2 * 4 if changes.get("model__neuron") == "adlif" else 0)
+    more = 2 if "model__recurrent" in changes else 2 * 4 if changes.get("model__neuron") == "adlif" else 0
+    assert len(kept) == 3 + more
     assert all(hasattr(parameter, "_ranvier_range") for parameter in kept)
 
 

@@ -168,6 +168,9 @@ def test_the_control_of_a_run_is_its_twin_with_fixed_delays(
         read_control(fixed, fixed)
     with pytest.raises(ConfigError, match=r"^--control: .*nowhere is no run's folder"):
         read_control(run, tmp_path / "nowhere")
+    (fixed / "result.json").unlink()
+    with pytest.raises(ConfigError, match=r"^--control: .*fixed has not finished"):
+        read_control(run, fixed)
     other = tmp_path / "other"
     other.mkdir()
     write_small_recording(other / "shd_train.h5", 90, 1)

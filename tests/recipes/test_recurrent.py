@@ -26,9 +26,8 @@ Make = Callable[..., Config]
 
 @pytest.mark.parametrize("delay_type", ["undelayed", "synaptic", "axonal", "dendritic"])
 def test_a_recipe_reaches_the_recurrent_connections(small: Make, delay_type: str) -> None:
-    config = small(
-        model__recurrent=delay_type, model__recurrent_max_init_delay_ms="150", model__recurrent_dropout="0.2"
-    )
+    init = {} if delay_type == "undelayed" else {"model__recurrent_max_init_delay_ms": "150"}
+    config = small(model__recurrent=delay_type, model__recurrent_dropout="0.2", **init)
     model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
     for block, width in zip(model.blocks, (12, 10), strict=True):
         own = block.neuron.connection
@@ -71,6 +70,7 @@ def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: M
     assert whole.parameters == resumed.parameters
     rows = read_metrics(tmp_path / "whole")
     assert [sum(counts) for counts in rows[-1].delay_histograms or ()] == [10 * 12, 12 * 12, 12 * 10, 10 * 10, 10 * 3]
+    assert max(map(len, rows[-1].delay_histograms or ())) < 40  # no count for each of 32,767 steps
     moved = rows[-1].delay_moved_ms or ()
     assert all(moved_ms is not None and moved_ms > 0 for moved_ms in moved)
     page = (tmp_path / "whole" / "report.html").read_text("utf-8")
@@ -79,6 +79,16 @@ def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: M
     assert len(data["delays"]["layers"]) == len(data["scatter"]) == 5
     sentences = " ".join(describe_run(config, whole, networks[0]))
     assert "recurrent connections with axonal delays" in sentences
+
+
+@pytest.mark.pictures
+def test_undelayed_recurrence_leaves_the_report_its_frames(small: Make, tmp_path: Path) -> None:
+    train(small(model__recurrent="undelayed"), tmp_path / "run", Quiet())
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    data = json.loads(page.split('id="report-data">')[1].split("</script>")[0])[0]
+    names = ["input → hidden 1", "hidden 1 → hidden 2", "hidden 2 → output"]
+    assert [layer["name"] for layer in data["delays"]["layers"]] == names
+    assert len(data["delays"]["epoch"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -92,6 +102,7 @@ def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: M
         ({"recurrent": "synaptic", "synapse_tau_ms": "20"}, "model.recurrent"),
         ({"recurrent": "synaptic", "delays": "dense"}, "model.recurrent"),
         ({"recurrent": "sideways"}, "model.recurrent"),
+        ({"recurrent": "undelayed", "recurrent_max_init_delay_ms": "50"}, "model.recurrent_max_init_delay_ms"),
     ],
 )
 def test_what_does_not_go_together_is_refused(small: Make, fields: dict[str, str], named: str) -> None:

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from ranvier.models import Stack, feedforward, freeze
-from ranvier.network import Input
+from ranvier.network import Decoding, Input
 from ranvier.nn import LIF, DelayLinear, Integrator
 from ranvier.recipes.build import build_model
-from ranvier.recipes.config import Config, ConfigError
+from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.rate_penalty import rate_penalty
+from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
@@ -95,6 +96,13 @@ def test_a_recipe_says_how_delays_start(small: Make) -> None:
     assert [float(layer.delay.detach().max()) for layer in model.delay_layers] == [0, 1, 0, 1, 0]
 
 
+def test_a_comparison_with_random_delays_needs_random_delays() -> None:
+    values = load_values("shd")
+    with pytest.raises(ConfigError, match=r"^compare: fixed "):
+        build_config(values, {"model.init_delay": "shortest", "compare": "fixed,none"})
+    assert build_config(values, {"model.init_delay": "log_uniform", "compare": "fixed"}).compare == ("fixed",)
+
+
 def test_the_penalty_is_the_squared_distance_to_the_range(small: Make) -> None:
     config = small(train__rate_penalty="2", train__rate_min_hz="10", train__rate_max_hz="40")  # 0.1 and 0.4 a step
     first, second = torch.zeros(20, 2, 3), torch.zeros(20, 2, 1)
@@ -104,9 +112,14 @@ def test_the_penalty_is_the_squared_distance_to_the_range(small: Make) -> None:
     second[:4, 1, 0] = 1  # 4 of 20 steps: 0.2
     lengths = torch.tensor([10, 14])
     assert config.model.tail_ms == 60
-    found = rate_penalty([first, second], lengths, config)
+    found = rate_penalty([first, second], lengths, Decoding(6), config)
     expected = 2 * ((0.1**2 + 0 + 0.1**2 + 0.1**2) / 4 + (3 * 0.1**2 + 0) / 4)
     assert float(found) == pytest.approx(expected, rel=1e-6)
+    late = torch.zeros(30, 2, 1)
+    late[20:22, 1] = 1  # in the second layer's own tail, where each layer has one
+    whole = rate_penalty([torch.zeros(24, 2, 1), late], lengths, Decoding(6, "per_layer"), config)
+    expected = 2 * ((0.1**2 + 0.1**2) / 2 + (0.1**2 + (0.1 - 2 / 26) ** 2) / 2)
+    assert float(whole) == pytest.approx(expected, rel=1e-5)
 
 
 def mean_rate(made: Training) -> float:

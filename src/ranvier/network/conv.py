@@ -54,6 +54,10 @@ class Conv(Connection):
         for axis, (size, padding) in enumerate(zip(self.size, self.padding, strict=True)):
             most = size + 2 * padding
             require(kernel[axis] <= most, f"weight: a kernel of {kernel} (up to {most} along axis {axis} allowed)")
+        phases = (
+            self.stride[0] * self.stride[1] * self.weight.shape[1]
+        )  # the engine has a list of kernel elements for each
+        require(phases <= MAX_BUFFER, f"stride: {self.stride} is not allowed (a product up to {MAX_BUFFER})")
         require(is_whole(self.max_delay, 0, 32767), f"max_delay: {short(self.max_delay)} is not allowed (0 ... 32767)")
         longest = int(self.delay_steps.max())
         require(longest <= self.max_delay, f"delay_steps: up to {longest} (0 ... {self.max_delay} time steps allowed)")
@@ -109,14 +113,18 @@ class Conv(Connection):
         end = np.minimum(self.out_size[axis], (size - 1 + before) // stride + 1)
         return first, np.maximum(first, end)
 
+    def check_listed(self) -> int:
+        count = self.synapse_count
+        require(count <= _MAX_SYNAPSES, f"weight: {count} synapses (up to {_MAX_SYNAPSES} can be listed)")
+        return count
+
     def synapses(self) -> Synapses:
         """Kernel element after kernel element, each at all of its places.
 
         Raises:
             NetworkError: there are more than 2^27.
         """
-        count = self.synapse_count
-        require(count <= _MAX_SYNAPSES, f"weight: {count} synapses (up to {_MAX_SYNAPSES} can be listed)")
+        count = self.check_listed()
         there = np.nonzero(self.weight)
         source, target = np.empty((2, count), np.int64)
         (top, bottom), (left, right) = self._reached(0), self._reached(1)

@@ -184,6 +184,10 @@ class Connection(Part, role="connection"):
         """Neurons that it reaches."""
         raise NotImplementedError
 
+    def check_listed(self) -> int:
+        """How many synapses there are; raises :class:`NetworkError` where they are too many to be listed one by one."""
+        return self.synapse_count
+
     def synapses(self) -> Synapses:
         """Every synapse that there is, in a fixed order."""
         raise NotImplementedError

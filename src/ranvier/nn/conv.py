@@ -116,7 +116,7 @@ class DelayConv2d(DelayLayer):
         self._draw_delays(generator)
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        delay, sigma = self._taps()
+        delay, sigma = self.taps()
         return delayed_convolution(
             x,
             self.weight,

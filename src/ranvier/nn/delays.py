@@ -116,7 +116,7 @@ class DelayLayer(WithRanges, WithSettings):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def set_sigma(self, sigma: float) -> None:
-        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle)."""
+        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle, delrec)."""
         check_sigma(sigma, self.kernel)
         self.sigma.fill_(sigma)
         self._sigma_at_start = False
@@ -182,7 +182,7 @@ class DelayLayer(WithRanges, WithSettings):
         """``delay``, where taps stand in training; with ``round_delay`` rounded, with a gradient as if it were not."""
         return self.delay + (self.delay.round() - self.delay).detach() if self.round_delay else self.delay
 
-    def _taps(self) -> tuple[Tensor, Tensor | None]:
+    def taps(self) -> tuple[Tensor, Tensor | None]:
         """Delay and sigma as an op takes them now: spread in training, else one tap at the rounded delay."""
         if self.training and self.learn_delay:
             return self.trained_delay(), self.sigma

@@ -35,19 +35,20 @@ class DelayLinear(DelayLayer):
         synapses_per_pair: synapses per pair, each with its own weight and delay (the paper's kernel count).
         sigma: width of the tap in steps at the start, allowed as in :meth:`set_sigma`; narrow it while training, with
             :class:`ranvier.nn.SigmaSchedule`. None means ``(max_delay + 1) // 2 + 0.27``, the paper's start.
-        kernel: ``gaussian`` or ``triangle``.
+        kernel: ``gaussian``, ``triangle`` or ``delrec``.
         learn_delay: False keeps the delays where they start.
         delay_type: ``synaptic`` (one per synapse), ``axonal`` (one per source), ``dendritic`` (one per target).
         bias: add a learned constant per target.
         fan_in: sources that each target has synapses from, drawn at random and the same for ever; the other weights
             are 0 and stay so. None means all sources.
-        max_init_delay: delays start uniform in [0, max_init_delay] steps, those beyond ``max_delay`` at it; None means
-            ``max_delay``. The official DCLS-Delays code has ``max_delay + 1``, so one in so many starts at the longest.
+        max_init_delay: delays start uniform in [min_delay, max_init_delay] steps, those beyond ``max_delay`` at it;
+            None means ``max_delay``. The official DCLS-Delays code has ``max_delay + 1``, so that one in so many starts
+            at the longest.
         dense_kernel: synapse m of a pair has delay m and nothing else, so that each pair has a free kernel over time:
             the dense convolution. Needs ``synapses_per_pair = max_delay + 1`` and ``learn_delay=False``.
         min_delay: shortest delay in steps, in [0, max_delay]; 1 or more in :class:`ranvier.nn.Recurrent`.
         init_delay: how delays start between min_delay and max_init_delay: ``uniform``, ``log_uniform`` (the logarithm
-            of delay + 1 is uniform) or ``shortest`` (all at min_delay).
+            of delay - min_delay + 1 is uniform) or ``shortest`` (all at min_delay).
         round_delay: in training too, taps stand at the rounded delays, whose gradient goes to the delays as it is
             (straight through), so that nothing is left to round afterwards.
         generator: randomness of the start; None takes torch's own.
@@ -195,7 +196,7 @@ class DelayLinear(DelayLayer):
         return delays.flatten() if self.connection_mask is None else delays[:, self.connection_mask].flatten()
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        delay, sigma = self._taps()
+        delay, sigma = self.taps()
         return delayed_current(
             x,
             self.connected_weight(),
@@ -206,10 +207,6 @@ class DelayLinear(DelayLayer):
             bias=self.bias,
             history=state,
         )
-
-    def trained_delay(self) -> Tensor:
-        """``delay``, where taps stand in training; with ``round_delay`` rounded, with a gradient as if it were not."""
-        return self.delay + (self.delay.round() - self.delay).detach() if self.round_delay else self.delay
 
     def connected_weight(self) -> Tensor:
         """``weight``; what is not connected gets no gradient, so that it stays 0."""

@@ -73,10 +73,7 @@ class Recurrent(nn.Module):
         gain = self.dropout.mask(current) if self.training and self.dropout.p > 0 else None
         if connection.bias is not None:
             current = current + connection.bias
-        spread = self.training and connection.learn_delay
-        if not spread:
-            connection.warn_of_wide_sigma()
-        delay, sigma = (connection.trained_delay(), connection.sigma) if spread else (connection.delay.detach(), None)
+        delay, sigma = connection.taps()
         lags = longest_lag(delay, sigma, max_delay=connection.max_delay, kernel=connection.kernel)
         own = self.neuron
         if isinstance(own, LIF) and type(own).forward is LIF.forward and own.reset == "zero":

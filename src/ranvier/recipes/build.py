@@ -12,9 +12,9 @@ from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward
+from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward, freeze
 from ranvier.recipes.adaptation import adaptation
-from ranvier.recipes.config import Config
+from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.conversions import decay, recurrent_init_steps, steps
 from ranvier.recipes.neurons import neuron_class
 from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
@@ -117,6 +117,23 @@ def _neuron(config: Config, model: FeedforwardModel, generator: torch.Generator)
         return made(neurons, threshold, generator=generator, **options, **others)
 
     return adaptive
+
+
+def check_convolutions(config: Config, splits: Splits) -> None:
+    """Refuse convolutions that could not be frozen or reported after the training.
+
+    Raises:
+        ConfigError: they are too large.
+    """
+    model = build_model(config, splits, torch.Generator())
+    dataset, dt_ms = splits.train.dataset, config.data.dt_ms
+    try:
+        frozen = freeze(model, dt_ms=dt_ms, classes=dataset.classes, input=build_input(config))
+        for layer in frozen.layers:
+            for connection in layer.inputs:
+                connection.check_listed()
+    except network.NetworkError as error:
+        raise ConfigError(f"model: is too large ({error})") from None
 
 
 def build_class_weights(config: Config, train: Subset) -> Tensor | None:

@@ -35,6 +35,8 @@ def check_consistency(config: Config) -> None:
         _check_recurrence(config, config.model)
         _check_decays(config, config.model)
         check_adaptation(config.model, config.data.dt_ms)
+    if "fixed" in config.compare and getattr(config.model, "init_delay", "uniform") == "shortest":
+        raise ConfigError("compare: fixed is not allowed with model.init_delay = shortest (delays would all be alike)")
     _check_sigma(config)
     _check_rates(config)
     if config.train.init_from is not None and config.compare:
@@ -115,6 +117,8 @@ def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
         raise ConfigError(f"model.recurrent: {model.recurrent} is not allowed with model.synapse_tau_ms (none)")
     if model.delays == "dense":
         raise ConfigError(f"model.recurrent: {model.recurrent} is not allowed where every delay has its weight (none)")
+    if model.recurrent == "undelayed" and model.recurrent_max_init_delay_ms is not None:
+        raise ConfigError("model.recurrent_max_init_delay_ms: is not allowed with model.recurrent = undelayed (none)")
     if model.recurrent == "undelayed" or model.delays == "none":
         return
     if not 1 <= recurrent_init_steps(config, model) <= LONGEST_DELAY:

@@ -236,7 +236,8 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
 def delay_histograms(model: Stack) -> list[list[int]]:
     """Synapses at every whole step of delay, ``[layer][0 ... max_delay]``, of the layers whose delays are learned."""
     return [
-        torch.bincount(layer.synapse_delays().long(), minlength=layer.max_delay + 1).tolist()
+        # recurrent delays have no bound worth counting up to
+        torch.bincount(layer.synapse_delays().long(), minlength=1 if layer.min_delay else layer.max_delay + 1).tolist()
         for layer in model.delay_layers
         if layer.learn_delay and layer.max_delay > 0
     ]

@@ -186,7 +186,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.delay_type": model.delay_type,
             "model.fan_in": model.fan_in,
             "model.neuron": model.neuron,
-            "model.recurrent": model.recurrent,
+            "model.recurrent": "undelayed" if model.recurrent != "none" and model.delays == "none" else model.recurrent,
             "model.batch_norm": str(model.batch_norm).lower(),
             "model.reset": model.reset,
             "model.learn_tau": model.learned_tau,

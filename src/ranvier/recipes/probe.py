@@ -211,6 +211,9 @@ def read_control(run: Path, control: Path) -> Network:
                 "(only model.delays may differ)"
             )
     results = [read_result(folder) for folder in (run, control)]
-    if None not in results and joint_fingerprint(results[0].data) != joint_fingerprint(results[1].data):  # type: ignore[union-attr]
+    for folder, result in zip((run, control), results, strict=True):
+        if result is None:
+            raise ConfigError(f"--control: {folder} has not finished (two finished runs allowed)")
+    if joint_fingerprint(results[0].data) != joint_fingerprint(results[1].data):  # type: ignore[union-attr]
         raise ConfigError(f"--control: {control} was trained on other data than {run} (the same allowed)")
     return read_network(control)

@@ -7,25 +7,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ranvier.network import Decoding
 from ranvier.recipes.config import Config
-from ranvier.recipes.conversions import steps
 
 
-def rate_penalty(rasters: Sequence[Tensor], lengths: Tensor, config: Config) -> Tensor:
+def rate_penalty(rasters: Sequence[Tensor], lengths: Tensor, decoding: Decoding, config: Config) -> Tensor:
     """Sum over clips of the mean over hidden neurons of the squared distance of a rate to its range, weighted.
 
         train.rate_penalty * sum_clip mean_neuron (max(0, rate - high)^2 + max(0, low - rate)^2)
 
     Args:
         rasters: spikes ``[time, batch, neuron]`` of every hidden layer.
-        lengths: ``[batch]``, time steps of each clip; its tail counts with it.
+        lengths: ``[batch]``, time steps of each clip.
+        decoding: says what follows a clip, which counts with it.
         config: whose rates are in Hz; here they are spikes per time step.
     """
     train, seconds = config.train, config.data.dt_ms / 1000
-    tail = steps(config, "model.tail_ms")
-    valid_steps = lengths + tail
     rates = []
-    for raster in rasters:
+    for layer, raster in enumerate(rasters):
+        valid_steps = (lengths + decoding.steps(0, layer)).to(raster.device, non_blocking=True)
         time = torch.arange(len(raster), device=raster.device)[:, None, None]
         rates.append((raster * (time < valid_steps[:, None])).sum(0) / valid_steps[:, None])
     rate = torch.cat(rates, 1)

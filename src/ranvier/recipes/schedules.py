@@ -12,7 +12,7 @@ _ONE_CYCLE_START = 25  # the peak rate divided by this: torch's own default, whi
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential moving average of all parameters, and of batch norm's statistics; None without one."""
+    """The exponential moving average of all parameters, beside the model's own buffers; None without one."""
     if decay == 0:
         return None
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

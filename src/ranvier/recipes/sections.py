@@ -61,8 +61,9 @@ class FeedforwardModel(_Delayed):
     )
     recurrent: Literal["none", "undelayed", "synaptic", "axonal", "dendritic"] = Field(
         "none",
-        description="recurrent connections of hidden layers: none, all delayed by one step, or with one delay per "
-        "synapse, source or target, learned or fixed as model.delays says and not bounded by model.max_delay_ms",
+        description="recurrent connections of hidden layers, each from all neurons to all: none, all delayed by one "
+        "step, or with one delay per synapse, source or target, learned or fixed as model.delays says and not bounded "
+        "by model.max_delay_ms",
     )
     recurrent_max_init_delay_ms: OptionalNumber = Field(
         None,
@@ -126,8 +127,8 @@ class FeedforwardModel(_Delayed):
     )
     round_delay: bool = Field(
         False,
-        description="taps stand at rounded delays in training too (straight-through gradient), so that rounding at the "
-        "end costs nothing",
+        description="taps of learned delays stand at rounded ones in training too (straight-through gradient), so that "
+        "rounding at the end costs nothing",
     )
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(
@@ -234,7 +235,9 @@ class TrainConfig(Section):
         "0, cosine to 0 from the start on, or the same throughout",
     )
     weight_decay: float = Field(ge=0, description="of the weights; batch norm has none")
-    tau_weight_decay: float = Field(0.0, ge=0, description="weight decay of learned membrane time constants (plif)")
+    tau_weight_decay: float = Field(
+        0.0, ge=0, description="weight decay of learned membrane time constants (plif, learn_tau)"
+    )
     delay_lr_ms: float = Field(gt=0, description="learning rate of the delays at the start, cosine to 0 [ms per step]")
     sigma_start_ms: float = Field(gt=0, description="width of a tap at the start [ms]")
     sigma_end_ms: float = Field(gt=0, description="width of a tap at the end [ms]")

@@ -19,7 +19,7 @@ from ranvier.data import SpikeDataset, Subset, write_dataset
 from ranvier.models import Stack, freeze
 from ranvier.network import Network
 from ranvier.recipes.accuracies import split_accuracies
-from ranvier.recipes.build import build_input, build_model
+from ranvier.recipes.build import build_input, build_model, check_convolutions
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.device import find_device
@@ -33,7 +33,7 @@ from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.rounding import accuracy_before_rounding
 from ranvier.recipes.run_config import config_values, move_data, read_config
 from ranvier.recipes.run_figures import count_found_delays, draw_figures
-from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.sections import ConvolutionalModel, FeedforwardModel
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.trackers import check_tracker, tracked
 from ranvier.runs import (
@@ -172,6 +172,8 @@ def _check_data(config: Config, folder: Path, progress: ProgressCallback) -> Spl
     else:
         splits = build_splits(config, progress=progress.clips)
         _check_fan_in(config, splits)
+        if isinstance(config.model, ConvolutionalModel):
+            check_convolutions(config, splits)
     check_init(config, splits, folder)
     return None if config.leaves_each_speaker_out else splits
 

@@ -148,7 +148,7 @@ class Training:
             rasters, scores = self._forward(x, lengths)
             loss, right = self._loss(scores, target, labels, whole)
             if rasters:
-                loss = loss + rate_penalty(rasters, lengths, self.config) / (
+                loss = loss + rate_penalty(rasters, lengths, self.model.decoding, self.config) / (
                     len(labels) if whole is None else len(whole)
                 )
             # to look at a number on a GPU is to wait for it: there, the epoch's end looks at all losses

@@ -57,7 +57,7 @@ class Run:
         return any(isinstance(getattr(row, field), int | float) for row in self.epochs)
 
     def delays_ms(self) -> dict[str, NDArray[np.float64]]:
-        """Frozen delays in ms ``[synapse]``, of the synapses that there are, by the name of their layer.
+        """Frozen delays in ms ``[synapse]``, of the synapses (convolutions: kernel elements) that there are, by layer.
 
         Raises:
             RunError: the training has not ended.
@@ -65,7 +65,7 @@ class Run:
         if self.network is None:
             raise RunError(f"{self.folder}: has no network yet (the training has not ended)")
         return {
-            layer.name: np.concatenate([c.synapses().delay_steps for c in layer.inputs]) * self.network.dt_ms
+            layer.name: np.concatenate([connection.delays() for connection in layer.inputs]) * self.network.dt_ms
             for layer in self.network.layers
         }
 

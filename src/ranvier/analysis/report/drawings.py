@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.analysis.report.accuracy import main_accuracy, split_name
-from ranvier.analysis.report.run_report import RunReport, connection_names, connections, layer_names
+from ranvier.analysis.report.run_report import RunReport, connection_names, connections, is_undelayed, layer_names
 from ranvier.engine import Engine
 from ranvier.network import Connection, Layer
 from ranvier.runs import EpochRow, Example
@@ -45,7 +45,7 @@ def drawings(report: RunReport) -> dict[str, Any]:
     delayed = [
         (name, connection)
         for name, connection in zip(connection_names(network), connections(network), strict=True)
-        if connection.max_delay > 0
+        if connection.max_delay > 0 and not is_undelayed(network, connection)
     ]
     generator = np.random.default_rng(0)
     data |= {
@@ -119,7 +119,7 @@ def _delay_frames(report: RunReport, delayed: list[tuple[str, Connection]]) -> d
     for place, (name, connection) in enumerate(delayed):
         final = np.bincount(connection.delays(), minlength=connection.max_delay + 1)
         counts = [np.asarray((row.delay_histograms or ())[place]) for row in frames] or [final]
-        longest = max(map(len, counts))  # recurrent delays may become longer
+        longest = max(map(len, [final, *counts]))  # recurrent delays may become longer
         counts = [np.pad(c, (0, longest - len(c))) for c in counts]
         width = _bin_width(longest)
         layers.append(

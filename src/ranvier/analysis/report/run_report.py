@@ -116,6 +116,12 @@ def connections(network: Network) -> list[Connection]:
     return [connection for layer in network.layers for connection in layer.inputs]
 
 
+def is_undelayed(network: Network, connection: Connection) -> bool:
+    """Whether it is recurrent, each of its delays the shortest that there can be: one time step."""
+    own = any(connection is each and each.source == layer.name for layer in network.layers for each in layer.inputs)
+    return own and connection.max_delay == 1
+
+
 def _fan_out(connection: Connection) -> NDArray[np.int64]:
     """Synapses of every source ``[source]``; a weight of 0 is none."""
     return np.bincount(connection.synapses().source, minlength=connection.sources)

@@ -19,7 +19,7 @@ def weighted_taps(
     Args:
         weight, delay: ``[synapse, target, source]``.
         sigma: width in steps, a single number on the device of ``weight``; None takes one tap at the rounded delay.
-        kernel: ``gaussian`` or ``triangle``.
+        kernel: ``gaussian`` or ``triangle``; others have no compiled taps.
         max_delay: longest delay in steps.
         kept: taps wanted, <= max_delay + 1.
 

@@ -120,7 +120,7 @@ def recurrent_lif(
             gain=gain,
         )
     elif sigma is None and not (torch.is_grad_enabled() and any(t.requires_grad for t in (current, weight, *neuron))):
-        spikes, end = recurrent_lif_frozen(current, weight, delay.round(), gain, *neuron)
+        spikes, end = recurrent_lif_frozen(current, weight, delay.round().nan_to_num(1), gain, *neuron)
     else:
         kept = min(lags, max(1, len(current) - 1))
         kind, matrix, taps = _taps(weight, delay, sigma, kernel, lags, kept)
