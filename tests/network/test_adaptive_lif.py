@@ -15,7 +15,7 @@ from tests.drawn import draw
 
 
 def network() -> Network:
-    return draw(52, adaptive=True)
+    return draw(45, adaptive=True)
 
 
 def test_is_written_and_read(tmp_path: Path) -> None:

@@ -547,6 +547,7 @@ def epochs_written(run: Path) -> int:
     return sum(len(file.read_text().splitlines()) for file in run.rglob("metrics.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_killed_process_continues_to_the_bit(seed: int, tmp_path: Path) -> None:
     """Kill the real process three times, a random moment after an epoch, on the recipe with its comparisons."""
