@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ranvier.engine import cost
 from ranvier.network import Dense, Network
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.describe import describe_run
+from ranvier.recipes.run_cost import run_cost
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.runs import read_metrics
@@ -77,6 +78,16 @@ def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: M
     data = json.loads(page.split('id="report-data">')[1].split("</script>")[0])[0]
     assert [layer["name"] for layer in data["delays"]["layers"]][1] == "hidden 1 → hidden 1"
     assert len(data["delays"]["layers"]) == len(data["scatter"]) == 5
+    part = build_splits(config).validation
+    assert part is not None
+    data = part.dataset
+    clips = [(data.clip(number), int(data.lengths[number])) for number in part.clips]
+    total, ours = cost(networks[0], clips).total, run_cost(tmp_path / "whole")
+    assert ours is not None
+    assert ours.spikes == pytest.approx(total.spikes)
+    assert ours.spikes > 10
+    assert ours.operations == pytest.approx(total.synaptic_operations, rel=0.02)  # a count of two is two events here
+    assert ours.buffer_bytes == total.ring_bytes
     sentences = " ".join(describe_run(config, whole, networks[0]))
     assert "recurrent connections with axonal delays" in sentences
 
@@ -115,4 +126,5 @@ def test_recurrent_delays_alone(small: Make) -> None:
     config = small(model__recurrent="axonal", model__max_delay_ms="0", model__recurrent_max_init_delay_ms="100")
     model = build_model(config, build_splits(config), torch.Generator().manual_seed(0))
     assert [layer.max_delay for layer in model.delay_layers] == [0, 32767, 0, 32767, 0]
-    assert replace(model.decoding).tail_steps == 6
+    assert [layer.learn_delay for layer in model.delay_layers] == [False, True, False, True, False]
+    assert model.decoding.tail_steps == 6

@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from scipy import stats
 
 from ranvier.analysis.intervals import Mean, speaker_interval
@@ -22,6 +25,7 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
 from ranvier.models import feedforward
+from ranvier.recipes.build import build_model
 from ranvier.recipes.carry_out import carry_out
 from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.diverged import read_diverged
@@ -84,6 +88,8 @@ def test_a_table_is_run_and_told(table: Path, tmp_path: Path, capsys: pytest.Cap
     assert learned[3] == ""  # nobody speaks
     assert learned[5:9] == ["64 test", "", "2", "168"]
     assert fixed[8] == "88"
+    # ten channels fire twice, each onto 8 detectors, which have buffers of 31 time steps, their readouts of one
+    assert [row[9:12] for row in (learned, fixed)] == [["0", "160", "1.0"]] * 2
     assert "random delays against learned delays: " in said
     assert "over 2 seeds" in (out / "table.md").read_text()
     assert "\\toprule" in (out / "table.tex").read_text()
@@ -220,7 +226,7 @@ def test_seen_speakers_have_a_column(
     ("arguments", "message"),
     [
         (["shd", "--row", "2L-1KC", "--row", "2L"], "--row: '2L' is not allowed (2L-1KC, dense convolution)"),
-        (["tabel"], "table 'tabel' is not known (there are: ablation, gsc,"),
+        (["tabel"], "table 'tabel' is not known (there are: ablation, delays, gsc,"),
         (["ablation", "--set", "train.epochs"], "--set train.epochs: is not allowed (FIELD=VALUE"),
         (["ablation", "--set", "train.seed=3"], "--set train.seed=3: is not allowed"),
         (["ablation", "--set", "train.epocs=3"], "train.epocs"),
@@ -267,7 +273,19 @@ def test_every_row_of_every_table_is_a_recipe(name: str, tmp_path: Path) -> None
         assert isinstance(model, FeedforwardModel)
         if name == "ablation":
             assert (model.fan_in == 10) == ("ten" in run.row.name)
-        assert run.config.data.kind in ("shd", *sizes)
+        assert run.config.data.kind == name if name == "localisation" else run.config.data.kind in ("shd", *sizes)
+
+
+def test_rows_of_other_delays_have_as_many_parameters(tmp_path: Path) -> None:
+    runs = plan(load_table("delays"), tmp_path, seeds=1, overrides={})
+    train = SimpleNamespace(dataset=SimpleNamespace(sources=140, classes=range(20)))
+    counts = []
+    for run in runs:
+        splits: Any = SimpleNamespace(train=train)
+        counts.append(build_model(run.config, splits, torch.Generator()).parameter_count())
+    assert len(counts) == 16
+    assert max(counts) == counts[1] == 214_016
+    assert min(counts) > 212_000
 
 
 def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         surrogate=model.surrogate,
         alpha=model.surrogate_alpha,
         kernel=model.kernel,
-        learn_delay=model.delays == "learned",
+        # beside recurrent delays there may be none from layer to layer
+        learn_delay=model.delays == "learned" and (max_delay > 0 or model.recurrent == "none"),
         delay_type=model.delay_type,
         fan_in=model.fan_in,
         dense_kernel=model.delays == "dense",

@@ -13,13 +13,15 @@ from ranvier.recipes.config import Config, ConfigError, flat_values
 from ranvier.recipes.diverged import read_diverged
 from ranvier.recipes.fit import ProgressCallback
 from ranvier.recipes.run_config import read_config
+from ranvier.recipes.run_cost import RunCost, run_cost
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.tables import Row, TableOfRecipes
 from ranvier.runs import OverSpeakers, RunResult, SplitAccuracy, read_result
 
 HEADER = (
     "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
-    "seen speakers [%]", "seeds", "parameters", "seconds a run",
+    "seen speakers [%]", "seeds", "parameters", "spikes a clip", "synaptic operations a clip", "delay buffers [kB]",
+    "seconds a run",
 )  # fmt: skip
 
 _MARK = {"honest": "", "paper": " †"}
@@ -62,6 +64,7 @@ class RowResult:
         seen: by seed, accuracy on held-out clips of the speakers that were trained on, where they were kept apart.
         parameters: learned by the network.
         seconds: of training, the mean over runs.
+        cost: of the networks, the mean over runs; None where the runs' folders do not say it.
         over_speakers: of the speakers' accuracies, each the mean over seeds; None where they are not unseen.
         tested: seeds that had a test set, where others had none, so that all count on validation clips.
         unknown_data: seeds whose results do not say what their data were.
@@ -77,6 +80,7 @@ class RowResult:
     seen: Mapping[int, float] = field(default_factory=dict)
     parameters: int = 0
     seconds: float = 0.0
+    cost: RunCost | None = None
     over_speakers: OverSpeakers | None = None
     tested: Sequence[int] = ()
     unknown_data: Sequence[int] = ()
@@ -201,6 +205,7 @@ def _collect(runs: Sequence[Run], known: Mapping[Path, RunResult], missing: Mapp
         {seed: result.accuracy["seen"].value for seed, result in results.items() if "seen" in result.accuracy},
         next(iter(results.values())).parameters,
         sum(result.seconds for result in results.values()) / len(results),
+        RunCost.mean([cost for run in runs if run.folder in known and (cost := run_cost(run.folder)) is not None]),
         # results from before they had an interval over speakers list the speakers
         _over_speakers(list(accuracies.values())) if first.over_speakers is not None or held_out else None,
         has["test"] if split == "validation" else (),

@@ -11,6 +11,7 @@ from ranvier.analysis.intervals import Mean, wilson_interval
 from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.files import write_text
 from ranvier.recipes.reproduce import HEADER, RowResult
+from ranvier.recipes.run_cost import RunCost
 from ranvier.runs import OverSpeakers
 
 
@@ -21,7 +22,7 @@ def cells(result: RowResult) -> list[str]:
     if row.published_interval is not None:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
-        return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", "", ""]
+        return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", *[""] * 5]
     mean, seen = Mean.of(list(result.accuracy.values())), list(result.seen.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
@@ -34,8 +35,16 @@ def cells(result: RowResult) -> list[str]:
         _in_percent(Mean.of(seen)) if seen else "",
         str(mean.count) + (f" ({len(result.diverged)} diverged)" if result.diverged else ""),
         str(result.parameters),
+        *_costs(result.cost),
         f"{result.seconds:.0f}",
     ]
+
+
+def _costs(cost: RunCost | None) -> list[str]:
+    if cost is None:
+        return ["", "", ""]
+    operations = "" if cost.operations is None else f"{cost.operations:.0f}"
+    return [f"{cost.spikes:.0f}", operations, f"{cost.buffer_bytes / 1000:.1f}"]
 
 
 def _of_speakers(over: OverSpeakers | None) -> str:

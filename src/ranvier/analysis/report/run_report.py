@@ -99,16 +99,27 @@ class RunReport:
     @property
     def filtered(self) -> bool:
         """Whether a layer receives traces of spikes instead of spikes."""
-        return self.network is not None and any(layer.output is not None for layer in self.network.layers)
+        return self.network is not None and _is_filtered(self.network)
 
     @property
     def arrivals(self) -> float | None:
         """Spikes times the synapses that they reach, per clip; None where that is not known or inputs are numbers."""
-        if self.network is None or self.record is None or self.record.source_events is None or self.filtered:
+        if self.network is None or self.record is None:
             return None
-        layers = zip(self.network.layers, self.record.neuron_spikes, strict=False)  # the readout sends nothing
-        sent = {"input": self.record.source_events, **{layer.name: spikes for layer, spikes in layers}}
-        return float(sum(sent[each.source] @ _fan_out(each) for each in connections(self.network)))
+        return synaptic_operations(self.network, self.record)
+
+
+def _is_filtered(network: Network) -> bool:
+    return any(layer.output is not None for layer in network.layers)
+
+
+def synaptic_operations(network: Network, record: EvaluationRecord) -> float | None:
+    """Events times the synapses that they reach, per clip; None where inputs, or what layers send, are numbers."""
+    if record.source_events is None or _is_filtered(network):
+        return None
+    layers = zip(network.layers, record.neuron_spikes, strict=False)  # the readout sends nothing
+    sent = {"input": record.source_events, **{layer.name: spikes for layer, spikes in layers}}
+    return float(sum(sent[each.source] @ _fan_out(each) for each in connections(network)))
 
 
 def connections(network: Network) -> list[Connection]:

@@ -1,0 +1,54 @@
+"""What the network of a finished run costs on the clips that its report is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ranvier.analysis.report.run_report import connections, synaptic_operations
+from ranvier.network import Network
+from ranvier.recipes.report import OWN
+from ranvier.runs import read_record
+
+_WORD = 4  # bytes of an accumulator, as engine/cost.py has it
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Of a network, means over clips.
+
+    Attributes:
+        spikes: of its hidden neurons, per clip.
+        operations: synaptic operations per clip, where an input count of n is n events; None where inputs, or what
+            layers send, are numbers.
+        buffer_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
+    """
+
+    spikes: float
+    operations: float | None
+    buffer_bytes: float
+
+    @classmethod
+    def mean(cls, costs: Sequence[RunCost]) -> RunCost | None:
+        """The mean over runs; None of none."""
+        if not costs:
+            return None
+        operations = [cost.operations for cost in costs if cost.operations is not None]
+        return cls(
+            sum(cost.spikes for cost in costs) / len(costs),
+            sum(operations) / len(operations) if len(operations) == len(costs) else None,
+            sum(cost.buffer_bytes for cost in costs) / len(costs),
+        )
+
+
+def run_cost(folder: Path) -> RunCost | None:
+    """Of a finished run; None where its folder does not hold its network and what that did with its clips."""
+    file = folder / "network.safetensors"
+    record = read_record(folder, OWN) if file.exists() else None
+    if record is None:
+        return None
+    network = Network.read(file)
+    rings = sum(each.targets * (each.max_delay + 1) * _WORD for each in connections(network))
+    spikes = float(sum(counts.sum() for counts in record.neuron_spikes))
+    return RunCost(spikes, synaptic_operations(network, record), rings)
