@@ -226,6 +226,7 @@ def test_a_training_can_be_read_as_it_stands(command: str) -> None:
     assert build_config(values, overrides).name == recipe
 
 
+@pytest.mark.slow
 def test_every_command_runs_to_its_end(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failures = []
     done: set[tuple[str, ...]] = set()

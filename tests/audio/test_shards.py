@@ -151,6 +151,7 @@ def test_the_commands_for_shards(
     assert not list(tmp_path.glob("other*"))
 
 
+@pytest.mark.slow
 def test_jobs_give_the_bytes_of_one_call_also_where_one_is_killed(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], cache: Path
 ) -> None:

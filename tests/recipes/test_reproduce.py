@@ -126,6 +126,7 @@ def test_a_killed_table_ends_as_if_it_had_not_been(
     assert timeless(tmp_path / "out") == undisturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [2])
 def test_two_processes_share_a_table_and_do_nothing_twice(
     jobs: int, table: Path, tmp_path: Path, undisturbed: list[list[str]]

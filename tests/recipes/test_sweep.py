@@ -73,6 +73,7 @@ def check_whole(out: Path, epochs: int = 2) -> None:
         assert [row[0] for row in csv.reader(file)][1:] == [str(number) for number in range(TRIALS)]
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep_and_no_trial_runs_twice(tmp_path: Path) -> None:
     both = [start(tmp_path / "out") for _ in range(2)]
     said = [process.communicate()[1] for process in both]
