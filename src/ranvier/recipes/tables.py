@@ -45,6 +45,7 @@ class TableOfRecipes(Section):
     """A table's rows, from top to bottom."""
 
     title: str
+    set: dict[str, Any] = Field(default_factory=dict, description="fields to replace in every row, by dotted name")
     rows: tuple[Row, ...] = Field(min_length=1)
 
     def only(self, names: Sequence[str]) -> TableOfRecipes:
@@ -93,7 +94,8 @@ def load_table(name: str) -> TableOfRecipes:
     for row in table.rows:
         if row.against is not None and row.against not in {other.name for other in table.rows} - {row.name}:
             raise ConfigError(f"table {name}: {row.name}: against: there is no other row {row.against!r}")
-    return table
+    shared = tuple(row.model_copy(update={"set": {**table.set, **row.set}}) for row in table.rows)
+    return table.model_copy(update={"rows": shared})
 
 
 def _tables() -> Any:
