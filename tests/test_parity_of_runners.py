@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ranvier import load_network
 from ranvier.export import ExportError
-from ranvier.network import AdaptiveLIF, Conv, Decoding, Input, Network, SoftResetLIF, quantize
+from ranvier.network import AdaptiveLIF, Conv, Decoding, Input, Network, Scores, SoftResetLIF, Tail, quantize
+from ranvier.nn import class_scores
 from tests.drawn import conv_with_gaps, draw, draw_clip, draw_conv
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
@@ -85,6 +87,15 @@ def loud() -> Network:
     return chained(network.dt_ms, (layer(2, 300, 1.0, 3.0), layer(300, 2, np.inf, 0.0)), ("a", "b"), Input(2))
 
 
+def scored(kind: Scores, seed: int, tail: Tail = "clip") -> Network:
+    """A drawn network whose class scores are of another kind; all voltages of some classes are below 0."""
+    network = draw(seed)
+    readout = network.layers[-1]
+    lower = replace(readout, bias=readout.bias - np.float32(0.3))
+    decoding = replace(network.decoding, scores=kind, tail=tail)
+    return replace(network, layers=(*network.layers[:-1], lower), decoding=decoding)
+
+
 def clips_of(network: Network, seed: int = 0) -> Clips:
     """Usual, silent, of one time step, and everything at once."""
     generator = np.random.default_rng(seed)
@@ -109,6 +120,10 @@ CASES: dict[str, Network] = {
     "soft reset loops": draw(10, soft=True, loops=True),
     **{f"convolutions {seed}": draw_conv(seed) for seed in (50, 51, 52, 53, 54, 55)},
     "convolutions with gaps": conv_with_gaps(),
+    "scores sum": scored("sum", 0),
+    "scores max": scored("max", 2),
+    "scores last": scored("last", 4),
+    "scores max of each layer's tail": scored("max", 2, "per_layer"),
     **{f"integers {seed}": draw(seed, integer=True) for seed in (32, 33, 39)},
     **{f"loops of integers {seed}": draw(seed, integer=True, loops=True) for seed in (44, 45, 50)},
 }
@@ -144,8 +159,8 @@ def compare(network: Network, plain: Plain, outcome: Outcome) -> int:
     elif outcome.voltage is not None:
         np.testing.assert_allclose(outcome.voltage, plain.voltage, rtol=1e-4, atol=1e-4)
         if outcome.scores is not None:
-            share = np.exp(plain.voltage - plain.voltage.max(1, keepdims=True))
-            np.testing.assert_allclose(outcome.scores, (share / share.sum(1, keepdims=True)).sum(0), atol=1e-3)
+            scores = class_scores(torch.from_numpy(plain.voltage)[:, None], scores=network.decoding.scores)[0]
+            np.testing.assert_allclose(outcome.scores, scores, atol=1e-3)
     return sum(map(len, outcome.spikes))
 
 

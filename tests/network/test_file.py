@@ -179,6 +179,7 @@ def put(name: str, value: float) -> Callable[[dict[str, Any], dict[str, Any]], N
         (lambda t, h: h["input"].update(pool=6), "sources"),
         (lambda t, h: h["input"].update(alignment="middle"), "alignment"),
         (lambda t, h: h["decoding"].update(tail_steps=-1), "tail_steps"),
+        (lambda t, h: h["decoding"].update(scores="mean"), r"decoding\.scores"),
         (
             lambda t, h: t.update({"layers.0.inputs.0.weight": t["layers.0.inputs.0.weight"].astype(np.float64)}),
             "dtype F64",

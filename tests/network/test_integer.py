@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,5 +59,7 @@ def test_integers_and_floats_do_not_mix() -> None:
     first = Layer("hidden_1", (Dense("input", 5, weight, delay_steps),), np.zeros(4, np.float32), floats)
     with pytest.raises(NetworkError, match="all layers in integers or none"):
         Network(10.0, (first, made.layers[1]), ("a", "b"), Input(3), Decoding(5))
+    with pytest.raises(NetworkError, match=r"decoding\.scores: max"):
+        replace(made, decoding=Decoding(5, scores="max"))
     with pytest.raises(NetworkError, match="-128"):
         Dense("input", 5, np.full((1, 4, 3), -128, np.int8), delay_steps)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from ranvier.network import Scores
 from ranvier.nn import LIF, ClipDropout, DelayLinear, Integrator, SequenceBatchNorm, class_scores
 from ranvier.nn.dense import DelayType
 from ranvier.ops import delayed_current
@@ -129,6 +130,15 @@ def test_batch_norm_in_evaluation_is_the_plain_one() -> None:
     norm(torch.randn(12, 3, 5) * 3 + 1)
     x = torch.randn(4, 2, 5)
     torch.testing.assert_close(norm.eval()(x), torch.nn.BatchNorm1d.forward(norm, x.flatten(0, 1)).view_as(x))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("sum", [-3.0, 1.5]), ("max", [-0.5, 2.0]), ("last", [-1.5, -0.5])])
+def test_class_scores_of_each_kind(kind: Scores, expected: list[float]) -> None:
+    clip = torch.tensor([[-1.0, 0.0], [-0.5, 2.0], [-1.5, -0.5], [9.0, 9.0]])
+    voltage = torch.stack([clip, clip.flip(1)], 1)
+    scores = class_scores(voltage, torch.tensor([3, 3]), kind)
+    torch.testing.assert_close(scores, torch.tensor([expected, expected[::-1]]))
+    torch.testing.assert_close(class_scores(voltage[:3], None, kind), scores)
 
 
 def test_class_scores_ignore_what_follows_the_clip() -> None:

@@ -142,9 +142,11 @@ def test_what_cannot_be_followed() -> None:
 
 
 def test_lead() -> None:
-    assert lead(np.array([1.0, 3.0, 0.0])) == (1, 0.5)
-    assert lead(np.array([2.0, 2.0])) == (0, 0.0)
-    assert lead(np.array([2.0])) == (0, 1.0)
+    assert lead(np.array([1.0, 3.0, 0.0]), "softmax", 3) == (1, 0.5)
+    assert lead(np.array([2.0, 2.0]), "softmax", 3) == (0, 0.0)
+    assert lead(np.array([2.0]), "softmax", 3) == (0, 1.0)
+    assert lead(np.array([-1.0, -1.0 - np.log(3)]), "max", 7)[1] == pytest.approx(0.5)
+    assert lead(np.array([-5.0, -5.0 - 7 * np.log(3)]), "sum", 7)[1] == pytest.approx(0.5)
 
 
 def test_chosen_clips() -> None:

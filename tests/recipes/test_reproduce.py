@@ -266,10 +266,12 @@ def test_a_damaged_table_is_told(text: str, message: str, tmp_path: Path) -> Non
 
 def test_a_rows_own_fields_come_before_the_tables(tmp_path: Path) -> None:
     rows = '[[rows]]\nname = "a"\nrecipe = "shd"\n[[rows]]\nname = "b"\nrecipe = "shd"\nset = { "train.epochs" = 5 }'
-    (tmp_path / "t.toml").write_text(f'title = "x"\nset = {{ "train.epochs" = 3, "model.dropout" = 0.1 }}\n{rows}')
+    (tmp_path / "t.toml").write_text(
+        f'title = "x"\nset = {{ "train.epochs" = 3, "model.surrogate_alpha" = 0.5 }}\n{rows}'
+    )
     configs = [row.config(0, {}) for row in load_table(str(tmp_path / "t.toml")).rows]
     assert [config.train.epochs for config in configs] == [3, 5]
-    assert [config.model.dropout for config in configs] == [0.1, 0.1]
+    assert [config.model.surrogate_alpha for config in configs] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("name", table_names())

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.engine import Engine
 from ranvier.models import Stack, feedforward, freeze
-from ranvier.network import Decoding, Input
+from ranvier.network import Decoding, Input, Scores
 from ranvier.nn import LIF, DelayLinear, Integrator
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, ConfigError, build_config
@@ -34,6 +35,26 @@ def batches(made: Training, count: int) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     clips = build_splits(made.config).train.clips
     return [generator.choice(clips, 16, replace=False) for _ in range(count)]
+
+
+@pytest.mark.parametrize("scores", ["sum", "max", "last"])
+def test_scores_of_every_kind_are_trained_and_frozen(small: Make, scores: Scores) -> None:
+    made = training(small(model__scores=scores, model__dropout="0", train__weight_lr="0.03"))
+    (clips,) = batches(made, 1)
+    losses = [float(made.iterate(clips)[0]) for _ in range(12)]
+    assert losses[0] < 3  # of three classes, so of logits that do not grow with time
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    model = made.model.eval()
+    network = freeze(model, dt_ms=10.0, input=Input(10), classes=("a", "b", "c"))
+    assert network.decoding.scores == scores
+    x = (torch.rand(30, 1, 10) < 0.3).float()
+    with torch.no_grad():
+        for layer in model.delay_layers:
+            layer.set_sigma(0.12)
+        found = Engine(network).run(x[:, 0].numpy()).scores
+        voltage = model.forward_sequence(x)
+    expected = {"sum": voltage.sum(0), "max": voltage.amax(0), "last": voltage[-1]}[scores]
+    np.testing.assert_allclose(found, expected[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("recurrent", ["none", "axonal"])

@@ -15,7 +15,7 @@ class Run:
     Attributes:
         spikes: per hidden layer, int64 ``[spike, 2]``: time step and neuron, in order.
         voltage: of the readout, ``[time, class]``, in units of the threshold's scale.
-        scores: ``[class]``, sum over time steps of softmax(voltage), from the clip's beginning on.
+        scores: ``[class]``, as the network's decoding says, from the clip's beginning on.
         prediction: index of the highest score.
     """
 

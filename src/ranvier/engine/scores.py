@@ -1,4 +1,7 @@
-"""Class scores, time step by time step, so that a clip in pieces gives the bits of the whole."""
+"""Class scores, time step by time step, so that a clip in pieces gives the bits of the whole.
+
+What each kind is: :class:`ranvier.network.Decoding`.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,40 @@ import numpy as np
 
 from ranvier.compiled import compiled
 from ranvier.engine.runner import State
-from ranvier.network import IntegerIntegrator, Layer
+from ranvier.network import IntegerIntegrator, Layer, Scores
 
 ONE = 2**15  # a share of 1 in integers
 _TABLE = np.round(ONE * 2.0 ** (-np.arange(256) / 256)).astype(np.int64)
 
 
-def add_scores(readout: Layer, voltage: State, scores: State, share: State) -> None:
-    """Add softmax(v[t]) of every time step of ``voltage [time, class]`` to ``scores [class]``.
+def before_clip(kind: Scores) -> float:
+    """A class's score before the first time step."""
+    return float(np.finfo(np.float32).min) if kind == "max" else 0.0
+
+
+def add_scores(kind: Scores, readout: Layer, voltage: State, scores: State, share: State) -> None:
+    """Add every time step of ``voltage [time, class]`` to ``scores [class]``.
 
     Of an integer network as :class:`ranvier.network.IntegerIntegrator` says: whole numbers, :data:`ONE` for 1.
     ``share`` is room for as many.
     """
-    if isinstance(readout.neuron, IntegerIntegrator):
+    if kind == "max":
+        np.maximum(scores, voltage.max(0, initial=before_clip(kind)), out=scores)
+    elif kind == "last":
+        scores[:] = voltage[-1] if len(voltage) else scores
+    elif kind == "sum":
+        _add_voltages(voltage, scores)
+    elif isinstance(readout.neuron, IntegerIntegrator):
         _add_integer_shares(voltage, scores, share, 6 - readout.neuron.scale_exponent, _TABLE)
     else:
         _add_shares(voltage, scores, share)
+
+
+@compiled
+def _add_voltages(voltage: State, scores: State) -> None:
+    for v in voltage:
+        for c in range(len(v)):
+            scores[c] += v[c]
 
 
 @compiled

@@ -12,7 +12,7 @@ from ranvier.engine.clip import Events, check_clip, check_step
 from ranvier.engine.layer_state import LayerRunner, LayerState
 from ranvier.engine.run import Run
 from ranvier.engine.runner import Packet
-from ranvier.engine.scores import ONE, add_scores
+from ranvier.engine.scores import ONE, add_scores, before_clip
 from ranvier.engine.window import BLOCK
 from ranvier.network import IntegerIntegrator, Network
 from ranvier.network.layer import INPUT
@@ -51,7 +51,8 @@ class Stream:
             else:
                 self._forward[number].append((place, sender))
         self._dtype = wiring.layers[0].dtype
-        self._sums = np.zeros(len(self.network.classes), np.int64 if self.network.integer else np.float64)
+        start = before_clip(self.network.decoding.scores)
+        self._sums = np.full(len(self.network.classes), start, np.int64 if self.network.integer else np.float64)
         self._share = np.zeros_like(self._sums)
         self._events = self._room(4 * self.network.sources)
         self.t = 0
@@ -71,7 +72,7 @@ class Stream:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """``[class]``, sum over time steps of softmax(voltage) so far."""
+        """``[class]``, of the time steps so far, as the network's decoding says."""
         return self._sums.astype(np.float64) / (ONE if self.network.integer else 1)
 
     @property
@@ -134,7 +135,7 @@ class Stream:
         """Back to silence."""
         for layer in self._layers:
             layer.reset()
-        self._sums[:] = 0
+        self._sums[:] = before_clip(self.network.decoding.scores)
         self.t = 0
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -211,7 +212,8 @@ class Stream:
         for layer in self._layers:
             layer.move_on(steps)
         self.t += steps
-        add_scores(self.network.layers[-1], self._layers[-1].current[:done], self._sums, self._share)
+        voltage = self._layers[-1].current[:done]
+        add_scores(self.network.decoding.scores, self.network.layers[-1], voltage, self._sums, self._share)
         return done
 
 

@@ -88,6 +88,8 @@ def _taps(network: Network) -> int:
     longest = max(int(dense(layer.inputs[0]).delay_steps.max()) for layer in network.layers)
     said = [2 * decoding.tail_steps + 1, 2 * decoding.tail_steps + 2]
     fitting = [taps for taps in (network.max_delay + 1, *said) if taps in said and taps > longest]
+    if decoding.scores != "softmax":
+        raise ExportError("decoding.scores", decoding.scores, "softmax")
     if decoding.tail != "per_layer" or not fitting:
         allowed = f"per_layer, {longest // 2} time steps or more: (K - 1) // 2, for delays up to K - 1 = {longest}"
         raise ExportError("decoding", f"{decoding.tail}, {decoding.tail_steps} time steps", allowed)

@@ -34,7 +34,11 @@ class Stack(WithSettings, nn.Sequential):
         decoding: what follows a clip, and how class scores are read; None means no tail.
     """
 
-    defined_by: ClassVar[Settings] = {"decoding.tail_steps": (), "decoding.tail": get_args(network.Tail)}
+    defined_by: ClassVar[Settings] = {
+        "decoding.tail_steps": (),
+        "decoding.tail": get_args(network.Tail),
+        "decoding.scores": get_args(network.Scores),
+    }
 
     def __init__(self, *modules: nn.Module | OrderedDict[str, nn.Module], decoding: Decoding | None = None) -> None:
         super().__init__(*modules)  # type: ignore[arg-type]
@@ -141,8 +145,13 @@ class Stack(WithSettings, nn.Sequential):
         return rasters, self._decoded(voltage, lengths)
 
     def _decoded(self, voltage: Tensor, lengths: Tensor) -> Tensor:
+        return class_scores(voltage, lengths + self.tail_steps, self.decoding.scores)
+
+    @property
+    def tail_steps(self) -> int:
+        """Time steps after a clip for which the last layer runs."""
         layers = sum(has_role(module, network.Connection) for _, module in self.chain())
-        return class_scores(voltage, lengths + self.decoding.steps(0, max(layers, 1) - 1))
+        return self.decoding.steps(0, max(layers, 1) - 1)
 
     def _checked(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
         for first in [module for _, module in self.chain()][:1]:  # torch 2.6 compiles no next(generator, None)

@@ -2,7 +2,7 @@
 
 from ranvier.network.adaptive_lif import AdaptiveLIF
 from ranvier.network.conv import Conv
-from ranvier.network.decoding import Decoding, Tail
+from ranvier.network.decoding import Decoding, Scores, Tail
 from ranvier.network.dense import Dense
 from ranvier.network.input import Alignment, Input
 from ranvier.network.integer_integrator import IntegerIntegrator
@@ -38,6 +38,7 @@ __all__ = [
     "Neuron",
     "Output",
     "Part",
+    "Scores",
     "SoftResetLIF",
     "Synapses",
     "Tail",

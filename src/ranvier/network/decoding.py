@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from reprlib import repr as short
-from typing import Literal
+from typing import Literal, get_args
 
 from ranvier.network.rules import MAX_STEPS, is_whole, require
 
 Tail = Literal["clip", "per_layer"]
+Scores = Literal["softmax", "sum", "max", "last"]
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Class scores r = sum over t of softmax(v[t]), over the clip's time steps and its tail.
+    """Class scores from output voltages v[t], over the clip's time steps and its tail.
 
     Args:
         tail_steps: time steps of silence after a clip, in [0, 65535].
         tail: ``clip``: one silence after the clip, the same for every layer, so that a clip and a stream mean the
             same. ``per_layer``: every layer adds ``tail_steps`` to what its predecessor gave and receives nothing of
             it later, as the official DCLS-Delays code pads.
+        scores: ``softmax``: r = sum over t of softmax(v[t]) (arXiv 2306.17670). ``sum``: of v[t]. ``max``: the highest
+            v[t] of each class. ``last``: v[t] of the last time step.
 
     Raises:
         NetworkError: a value is out of range.
@@ -27,6 +30,7 @@ class Decoding:
 
     tail_steps: int = 0
     tail: Tail = "clip"
+    scores: Scores = "softmax"
 
     def __post_init__(self) -> None:
         require(
@@ -35,6 +39,10 @@ class Decoding:
         )
         require(
             self.tail in ("clip", "per_layer"), f"decoding.tail: {short(self.tail)} is not allowed (clip, per_layer)"
+        )
+        require(
+            self.scores in get_args(Scores),
+            f"decoding.scores: {short(self.scores)} is not allowed ({', '.join(get_args(Scores))})",
         )
 
     def steps(self, clip_steps: int, layer: int) -> int:

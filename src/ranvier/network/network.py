@@ -94,6 +94,10 @@ class Network:
 
     def _check_integers(self) -> None:
         """All layers compute in integers or none; no sum or voltage can leave 32 bits, whatever the input."""
+        require(
+            not self.integer or self.decoding.scores == "softmax",
+            f"decoding.scores: {self.decoding.scores} is not allowed in an integer network (softmax)",
+        )
         for number, layer in enumerate(self.layers):
             require(
                 layer.integer == self.integer,

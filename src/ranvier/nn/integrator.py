@@ -46,24 +46,29 @@ class Integrator(nn.Module):
         return f"decay={shown(self.decay)}"
 
 
-def class_scores(voltage: Tensor, steps: Tensor | None = None) -> Tensor:
-    """r = sum over t < steps of softmax(v[t]): a clip's own steps and its tail, whatever its batch is padded to.
+def class_scores(voltage: Tensor, steps: Tensor | None = None, scores: network.Scores = "softmax") -> Tensor:
+    """Scores from the voltages of a clip's own steps and its tail, whatever its batch is padded to.
 
     Args:
         voltage: ``[time, batch, class]``.
         steps: ``[batch]``, steps of each clip that count, in [0, time]; None counts all.
+        scores: which, see :class:`ranvier.network.Decoding`. A clip without steps has scores of 0, as the lowest
+            float32 if ``max``.
 
     Returns:
-        Scores ``[batch, class]``; they sum to ``steps``.
+        Scores ``[batch, class]``; those of ``softmax`` sum to ``steps``.
 
     Raises:
         ValueError: a shape, a type or a number of steps does not fit.
-
-    Source: arXiv 2306.17670, section 3.3.
     """
-    share = over_time("voltage", voltage, voltage, "class").softmax(-1)
-    if steps is not None:
-        steps = clip_lengths("steps", steps, voltage)
-        time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
-        share = share * (time < steps).unsqueeze(-1)
-    return share.sum(0)
+    voltage = over_time("voltage", voltage, voltage, "class")
+    steps = torch.full(voltage.shape[1:2], len(voltage)) if steps is None else steps
+    steps = clip_lengths("steps", steps, voltage)
+    time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
+    if scores == "max":
+        before = voltage.new_full((1, *voltage.shape[1:]), torch.finfo(torch.float32).min)
+        outside = (time >= steps).unsqueeze(-1)
+        return torch.cat([before, voltage.masked_fill(outside, torch.finfo(torch.float32).min)]).amax(0)
+    counted = time == steps - 1 if scores == "last" else time < steps
+    share = voltage.softmax(-1) if scores == "softmax" else voltage
+    return (share * counted.unsqueeze(-1)).sum(0)

@@ -36,7 +36,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
             surrogate=model.surrogate,
             alpha=model.surrogate_alpha,
             learn_delay=model.delays == "learned",
-            decoding=network.Decoding(tail_steps=tail),
+            decoding=network.Decoding(tail_steps=tail, scores=model.scores),
             generator=generator,
         )
     if isinstance(model, ConvolutionalModel):
@@ -57,7 +57,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
             alpha=model.surrogate_alpha,
             kernel=model.kernel,
             learn_delay=model.delays == "learned",
-            decoding=network.Decoding(tail_steps=tail),
+            decoding=network.Decoding(tail_steps=tail, scores=model.scores),
             generator=generator,
         )
     return feedforward(
@@ -89,7 +89,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         recurrence=_recurrence(config, model),
         init_delay=model.init_delay,
         round_delay=model.round_delay,
-        decoding=network.Decoding(tail_steps=tail, tail=model.tail),
+        decoding=network.Decoding(tail_steps=tail, tail=model.tail, scores=model.scores),
         generator=generator,
     )
 

@@ -13,7 +13,7 @@ from ranvier.audio.ear import EarStream, StreamingEar
 from ranvier.data.dataset import DataError
 from ranvier.data.events import time_to_steps
 from ranvier.engine import Engine
-from ranvier.network import Network
+from ranvier.network import Network, Scores
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class Live:
         """The decision, once it is stable."""
         if self._decided or self._is_short():
             return []
-        leader, margin = lead(self.stream.scores)
+        leader, margin = lead(self.stream.scores, self.network.decoding.scores, self.stream.t)
         held = leader == self._leader and margin >= self.rule.margin
         self._led = self._led + 1 if held else 0
         self._leader = leader
@@ -197,14 +197,19 @@ class Live:
         assert self._begin is not None
         self._decided = True
         self.utterances += 1
-        leader, margin = lead(self.stream.scores)
+        leader, margin = lead(self.stream.scores, self.network.decoding.scores, self.stream.t)
         step_s = self.network.dt_ms / 1000
         name = self.network.classes[leader]
         return Decision(name, leader, self._begin * step_s, self._step * step_s, margin, stable)
 
 
-def lead(scores: NDArray[np.float64]) -> tuple[int, float]:
-    """The class with the highest score, the first of equal ones, and its lead over the next as a share of all."""
+def lead(scores: NDArray[np.float64], kind: Scores, steps: int) -> tuple[int, float]:
+    """The class with the highest score, the first of equal ones, and its lead over the next as a share of all.
+
+    Scores that are voltages become shares by a softmax, sums of them by that of their mean over ``steps``.
+    """
     best = int(scores.argmax())
+    if kind != "softmax":
+        scores = np.exp((scores - scores[best]) / (max(steps, 1) if kind == "sum" else 1))
     others = np.delete(scores, best)
     return best, float(scores[best] - others.max(initial=0.0)) / max(float(scores.sum()), 1e-300)

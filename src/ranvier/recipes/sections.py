@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalText, Section, Sizes
+from ranvier.network import Scores
 from ranvier.recipes.neurons import check_neuron
 
 Precision = Literal["float32", "tf32", "bfloat16"]
@@ -38,6 +39,11 @@ class _Delayed(Section):
     surrogate: Literal["arctan", "fast_sigmoid", "triangle"] = Field(description="derivative of the step function")
     surrogate_alpha: float = Field(gt=0, description="steepness of the surrogate")
     tail_ms: float = Field(ge=0, description="silence after a clip, a whole number of steps [ms]")
+    scores: Scores = Field(
+        "softmax",
+        description="class scores from the output voltages: sum over time of their softmax, sum of the voltages (the "
+        "loss takes their mean), max(imum) over time, or that of the last step",
+    )
 
 
 class FeedforwardModel(_Delayed):

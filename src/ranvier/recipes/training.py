@@ -146,6 +146,8 @@ class Training:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
             rasters, scores = self._forward(x, lengths)
+            if self.config.model.scores == "sum":
+                scores = scores / (lengths + self.model.tail_steps).to(scores).unsqueeze(1)
             loss, right = self._loss(scores, target, labels, whole)
             if rasters:
                 loss = loss + rate_penalty(rasters, lengths, self.model.decoding, self.config) / (

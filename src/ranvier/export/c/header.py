@@ -86,7 +86,9 @@ def header(plan: Layout, flash_bytes: int) -> str:
         count=len(network.classes),
         dt_ms=f"{network.dt_ms:g}",
         dt=real(network.dt_ms),
-        numbers="integers of 32 bits" if integer else "float32 (expf for the scores alone)",
+        numbers="integers of 32 bits"
+        if integer
+        else "float32" + (" (expf for the scores alone)" if network.decoding.scores == "softmax" else ""),
         layers="\n".join(_layer_lines(plan)),
         tail=plan.tail_steps,
         state_bytes=state_bytes(plan),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from string import Template
 
 from ranvier.export.c.layout import Layout
-from ranvier.network import IntegerIntegrator
+from ranvier.network import IntegerIntegrator, Scores
 
 _FLOAT = Template("""\
 /* Adds the softmax of the readout's voltages to the scores. */
-static void add_shares(${name}_state *state)
+static void add_scores(${name}_state *state)
 {
     const float *v = state->${layer}_voltage;
     float highest = v[0], sum = 0;
@@ -30,7 +30,7 @@ static void add_shares(${name}_state *state)
 
 _INTEGER = Template("""\
 /* Adds the softmax of the readout's voltages, in powers of two with 15 bits, to the scores. */
-static void add_shares(${name}_state *state)
+static void add_scores(${name}_state *state)
 {
     const int32_t *v = state->${layer}_voltage;
     int32_t highest = v[0];
@@ -52,10 +52,31 @@ static void add_shares(${name}_state *state)
 """)
 
 
+_VOLTAGE = Template("""\
+/* Takes the readout's voltages into the scores. */
+static void add_scores(${name}_state *state)
+{
+    const float *v = state->${layer}_voltage;
+    uint32_t j;
+    for (j = 0; j < ${classes}u; j++)
+        $take;
+}
+""")
+
+_TAKE: dict[Scores, str] = {
+    "sum": "state->scores[j] += v[j]",
+    "max": "state->scores[j] = v[j] > state->scores[j] ? v[j] : state->scores[j]",
+    "last": "state->scores[j] = v[j]",
+}
+
+
 def scores(plan: Layout) -> str:
-    """The function that adds a time step's shares to the scores."""
+    """The function that adds a time step to the scores."""
     readout = plan.layers[-1].layer
+    kind = plan.network.decoding.scores
     values = {"name": plan.name.lower, "layer": readout.name, "classes": readout.targets}
+    if kind != "softmax":
+        return _VOLTAGE.substitute(values, take=_TAKE[kind])
     if isinstance(readout.neuron, IntegerIntegrator):
         return _INTEGER.substitute(values, shift=6 - readout.neuron.scale_exponent)
     return _FLOAT.substitute(values)

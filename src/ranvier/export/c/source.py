@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
+import numpy as np
+
 from ranvier.export.c import literals
 from ranvier.export.c.convolution import Convolution
 from ranvier.export.c.layout import LayerLayout, Layout, Rows
@@ -97,10 +99,10 @@ _TURN = """\
 _BOTTOM = Template("""\
 int ${name}_init(${name}_state *state)
 {
-    if (state == NULL)
+$counter    if (state == NULL)
         return ${upper}_ERROR_NULL;
     memset(state, 0, sizeof(*state));
-    return ${upper}_OK;
+$begin    return ${upper}_OK;
 }
 
 int ${name}_step(${name}_state *state, uint32_t events, const uint16_t *source, const $size_type *size)
@@ -154,6 +156,10 @@ _SEND_INPUT = """\
     for (e = 0; e < events; e++)
         send_input(state, source[e], size == NULL ? 1 : size[e]);
 """
+_BEGIN = Template("""\
+    for (j = 0; j < ${upper}_CLASSES; j++)
+        state->scores[j] = $lowest; /* the lowest number */
+""")
 _IGNORE_SIZE = "    (void)size; /* no synapse comes from the input */\n"
 _WEIGHTS = {
     "f32": ("float", "weight[k]"),
@@ -166,10 +172,13 @@ def source(plan: Layout) -> str:
     """The text of the C file."""
     name, upper = plan.name.lower, plan.name.upper
     integer = plan.network.integer
+    exponential = plan.network.decoding.scores == "softmax" and not integer
     top = _TOP.substitute(
         name=name,
         upper=upper,
-        includes="\n".join([*([] if integer else ["#include <math.h>"]), "#include <stddef.h>", "#include <string.h>"]),
+        includes="\n".join(
+            [*(["#include <math.h>"] if exponential else []), "#include <stddef.h>", "#include <string.h>"]
+        ),
         classes="\n".join(f"    {literals.text(words)}," for words in plan.network.classes),
     )
     tables = [f"/* {table.words} */\n{literals.array(table.name, table.values)}\n" for table in plan.tables()]
@@ -250,7 +259,7 @@ def _step(plan: Layout, layout: LayerLayout) -> str:
         if plan.reached(layer.name):
             after.append(Template(_SEND_TRACES if layout.trace else _SEND_SPIKES).substitute(values))
     else:
-        after.append("    add_shares(state);")
+        after.append("    add_scores(state);")
     return _LAYER.substitute(
         values,
         number=layout.number,
@@ -294,6 +303,7 @@ def _run(plan: Layout) -> str:
 
 def _bottom(plan: Layout, *, sends: bool) -> str:
     integer, upper = plan.network.integer, plan.name.upper
+    highest = plan.network.decoding.scores == "max"
     ended = f", state->tail / {plan.network.decoding.tail_steps}u" if plan.per_layer else ""
     return _BOTTOM.substitute(
         name=plan.name.lower,
@@ -304,4 +314,6 @@ def _bottom(plan: Layout, *, sends: bool) -> str:
         send=_SEND_INPUT if sends else _IGNORE_SIZE,
         first=", 0" if plan.per_layer else "",
         ended=ended,
+        counter="    uint32_t j;\n" if highest else "",
+        begin=_BEGIN.substitute(upper=upper, lowest=literals.real(float(np.finfo(np.float32).min))) if highest else "",
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ranvier.export.c.layout import LayerLayout, Layout
-from ranvier.network import AdaptiveLIF
+from ranvier.network import AdaptiveLIF, Scores
 
 _BYTES = {"uint64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "uint16_t": 2}
+
+_UNITS: dict[Scores, str] = {
+    "softmax": "a sum of shares", "sum": "a sum of voltages", "max": "the highest voltage", "last": "the last voltage"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class Member:
 def members(plan: Layout) -> list[Member]:
     """All members, those of large alignment first, so that nothing lies between them."""
     integer, classes = plan.network.integer, len(plan.network.classes)
-    unit = "32768 for a share of 1 in one time step" if integer else "a sum of shares"
+    kind = plan.network.decoding.scores
+    unit = "32768 for a share of 1 in one time step" if integer else _UNITS[kind]
     found = [
         Member("uint64_t" if integer else "float", "scores", classes, f"of each class, {unit}"),
-        Member("uint16_t" if integer else "float", "shares", classes, "softmax of the last time step"),
         Member("uint32_t", "tail", 0, "time steps of the tail that are done"),
     ]
+    if kind == "softmax":
+        found.append(Member("uint16_t" if integer else "float", "shares", classes, "softmax of the last time step"))
     for layer in plan.layers:
         found += _members(layer)
     return sorted(found, key=lambda member: -_BYTES[member.type])

@@ -66,12 +66,14 @@ class Value:
         dtype: of NumPy.
         shape: sizes, or names of axes whose size is free.
         words: what it is.
+        start: its numbers before a clip, where it is part of the state.
     """
 
     name: str
     dtype: Any
     shape: tuple[int | str, ...]
     words: str = ""
+    start: float = 0.0
 
     def info(self) -> Any:
         """As a graph holds it."""
@@ -81,5 +83,5 @@ class Value:
 
 
 def state_values(values: list[Value]) -> dict[str, NDArray[Any]]:
-    """Zeros of these shapes: the state before a clip."""
-    return {value.name: np.zeros([int(size) for size in value.shape], value.dtype) for value in values}
+    """The state before a clip."""
+    return {value.name: np.full([int(size) for size in value.shape], value.start, value.dtype) for value in values}

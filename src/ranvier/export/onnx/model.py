@@ -29,7 +29,7 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
 
     - ``events [source]``: size of each source's event, 0 for none: float32, or uint8 for an integer network.
     - ``LAYER.current``, ``LAYER.voltage``, where there are such ``LAYER.adaptation``, ``LAYER.fired`` (forward Euler)
-      and ``LAYER.trace``, and ``scores``: the state, zeros before a clip (:func:`onnx_state`). Each comes out as
+      and ``LAYER.trace``, and ``scores``: the state; :func:`onnx_state` has it before a clip. Each comes out as
       ``NAME.next``, to be given back in the next time step.
     - ``LAYER.spikes [target]``, bool, of each hidden layer. The voltages of the classes are ``READOUT.voltage.next``.
 
@@ -58,7 +58,8 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
 
 
 def onnx_state(network: Network) -> dict[str, NDArray[Any]]:
-    """The state before a clip, by name of its input: arrays of zeros, as a model of one time step takes them."""
+    """The state before a clip, by name of its input, as a model of one time step takes it: zeros, but for the scores of
+    ``Decoding(scores="max")``, which are the lowest float32."""
     return state_values(Step(network, Graph()).state())
 
 

@@ -61,8 +61,10 @@ class Step:
                     Value(self.name(layer, "trace"), np.float32, (layer.targets,), "what other layers receive")
                 )
         total = np.int64 if self.network.integer else np.float32
-        words = "sum over time steps of the softmax" + (", 32768 for a share of 1" if self.network.integer else "")
-        return [*found, Value(self.prefix + SCORES, total, (len(self.network.classes),), words)]
+        kind = self.network.decoding.scores
+        words = "of the classes, 32768 for a share of 1" if self.network.integer else f"of the classes, {kind}"
+        start = float(np.finfo(np.float32).min) if kind == "max" else 0.0
+        return [*found, Value(self.prefix + SCORES, total, (len(self.network.classes),), words, start)]
 
     def events(self) -> Value:
         """The input of a time step."""
@@ -91,8 +93,7 @@ class Step:
                     self._send(layer.name, spikes, queues, sized=False)
             else:
                 self.graph.node("Identity", v, name=self.name(layer, "voltage") + NEXT)
-                share = self._integer_share(layer, v) if layer.integer else self.graph.node("Softmax", v)
-                self.graph.node("Add", self.prefix + SCORES, share, name=self.prefix + SCORES + NEXT)
+                self._score(layer, v)
         for layer in self.network.layers:
             self._turn(layer, queues[layer.name])
 
@@ -200,6 +201,19 @@ class Step:
             return after
         runs = graph.node("Gather", self.running, graph.integers(number))
         return graph.node("Where", runs, after, graph.constant(np.float32(0)))
+
+    def _score(self, layer: Layer, v: str) -> None:
+        """The scores after this time step's voltages."""
+        before, after, kind = self.prefix + SCORES, self.prefix + SCORES + NEXT, self.network.decoding.scores
+        if kind == "last":
+            self.graph.node("Identity", v, name=after)
+        elif kind == "max":
+            self.graph.node("Max", before, v, name=after)
+        elif kind == "sum":
+            self.graph.node("Add", before, v, name=after)
+        else:
+            share = self._integer_share(layer, v) if layer.integer else self.graph.node("Softmax", v)
+            self.graph.node("Add", before, share, name=after)
 
     def _integer_share(self, layer: Layer, v: str) -> str:
         """As :class:`IntegerIntegrator` says."""
