@@ -38,7 +38,13 @@ def needs_more(block: str) -> bool:
     return any(name in ELSEWHERE and importlib.util.find_spec(name) is None for name in names)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(PAGES[page], "python") and page != "README.md"])
+WITH_PYTHON = [page for page in PAGES if blocks(PAGES[page], "python") and page != "README.md"]
+LONG = ("docs/tutorials/other_networks.md", "docs/howto/python.md")
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] if page in LONG else []) for page in WITH_PYTHON]
+)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     (tmp_path / "page.py").write_text(program(page), encoding="utf-8")
     quiet = ["-W", "error", "-W", "ignore:`torch.jit.script:DeprecationWarning"]  # by SpikingJelly

@@ -237,6 +237,7 @@ def test_a_trained_network(packaged: tuple[Network, Clips], name: str, bits: Any
     assert sum(compare(network, one, outcome) for one, outcome in zip(plain, outcomes, strict=True)) > 5000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stream", "c", "onnx scan"])
 def test_recordings(shd_root: Path, packaged: tuple[Network, Clips], name: str) -> None:
     """500 clips of recorded speech in an integer network, as the engine runs them."""

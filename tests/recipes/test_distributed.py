@@ -60,10 +60,11 @@ def one_of_several(rank: int, count: int, config: Config, folder: str) -> None:
 @pytest.mark.parametrize(
     ("count", "changes"),
     [
-        (2, {}),
-        (
+        pytest.param(2, {}, marks=pytest.mark.slow),
+        pytest.param(
             3,
             {"train__class_weights": "balanced", "augment__shift_channels": "2", "augment__cut_mix_probability": "0.5"},
+            marks=pytest.mark.slow,
         ),
         (
             2,

@@ -105,7 +105,7 @@ def told(tracker: str, run: Path) -> dict[str, list[Any]]:
 @pytest.mark.parametrize(
     ("tracker", "place"),
     [
-        ("tensorboard", LATE),
+        pytest.param("tensorboard", LATE, marks=pytest.mark.slow),
         pytest.param("trackio", EARLY, marks=pytest.mark.slow),
         pytest.param("wandb", EARLY, marks=pytest.mark.slow),
     ],
