@@ -222,6 +222,12 @@ def test_values_that_do_not_go_together_are_refused(small: Make, fields: dict[st
         small(**{f"train__{name}": value for name, value in fields.items()})
 
 
+def test_longest_initial_delays_are_refused_where_all_start_shortest(small: Make) -> None:
+    small(model__init_delay="log_uniform", model__max_init_delay_ms="40")
+    with pytest.raises(ConfigError, match=r"^model\.max_init_delay_ms: "):
+        small(model__init_delay="shortest", model__max_init_delay_ms="40")
+
+
 def test_rounded_training_freezes_as_it_was_trained() -> None:
     torch.manual_seed(0)
     first = DelayLinear(6, 5, 9, sigma=0.5, round_delay=True)

@@ -94,6 +94,8 @@ def _check_lengths(config: Config) -> None:
 
 
 def _check_synapses(model: FeedforwardModel) -> None:
+    if model.init_delay == "shortest" and model.max_init_delay_ms is not None:
+        raise ConfigError("model.max_init_delay_ms: is not allowed with model.init_delay = shortest (none)")
     if model.delays == "dense":
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:

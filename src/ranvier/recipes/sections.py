@@ -55,7 +55,9 @@ class FeedforwardModel(_Delayed):
         "weight for each (the dense convolution)"
     )
     fan_in: OptionalInteger = Field(
-        None, ge=1, description="sources that a neuron has synapses from, drawn at random and kept; none for all"
+        None,
+        ge=1,
+        description="sources of the layer before that a neuron has synapses from, drawn and kept; none for all",
     )
     hidden: Sizes = Field(min_length=1, description="neurons of each hidden layer")
     synapses_per_pair: int = Field(ge=1, le=64, description="synapses per pair of neurons (the paper's kernel count)")
