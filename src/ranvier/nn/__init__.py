@@ -9,6 +9,7 @@ from ranvier.nn.freezing import Freezable
 from ranvier.nn.integrator import Integrator, class_scores
 from ranvier.nn.lif import LIF
 from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.pruning import Criterion, density_after, prune
 from ranvier.nn.recurrent import Recurrent
 from ranvier.nn.sigma import SigmaSchedule, set_sigma
 from ranvier.nn.trace import Trace
@@ -17,6 +18,7 @@ __all__ = [
     "LIF",
     "AdaptiveLIF",
     "ClipDropout",
+    "Criterion",
     "DelayConv1d",
     "DelayConv2d",
     "DelayLayer",
@@ -30,5 +32,7 @@ __all__ = [
     "SigmaSchedule",
     "Trace",
     "class_scores",
+    "density_after",
+    "prune",
     "set_sigma",
 ]

@@ -119,7 +119,7 @@ class DelayConv2d(DelayLayer):
         delay, sigma = self.taps()
         return delayed_convolution(
             x,
-            self.weight,
+            self.connected_weight(),
             delay,
             sigma,
             self.places,
@@ -144,7 +144,7 @@ class DelayConv2d(DelayLayer):
         self.warn_of_wide_sigma()
         positions = prod(self.out_size)
         # folded in double precision, so that the only rounding is the last one
-        weight = self.weight.double().flatten(1)
+        weight = self.connected_weight().double().flatten(1)
         bias = weight.new_zeros(self.out_channels) if self.bias is None else self.bias.double()
         if norm is not None:
             if (norm.num_features, norm.positions) != (self.out_channels, positions):
@@ -153,9 +153,9 @@ class DelayConv2d(DelayLayer):
                     f"after {type(self).__name__} ({self.out_channels} of {positions} allowed, one for each channel)"
                 )
             weight, bias = norm.fold(weight, bias)
-        delay_steps = self._rounded().cpu().numpy().copy()
+        delay_steps, longest = self._frozen_delays()
         kernels = frozen_array(weight.view_as(self.weight))
-        part = network.Conv(source, self.max_delay, *self.places, kernels, delay_steps)
+        part = network.Conv(source, longest, *self.places, kernels, delay_steps.cpu().numpy().copy())
         return part, frozen_array(bias.repeat_interleave(positions))
 
     def extra_repr(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ranvier.nn.ranges import WithRanges, was_stepped
+from ranvier.nn.ranges import WithRanges, mark_mask, was_stepped
 from ranvier.nn.settings import WithSettings
 from ranvier.ops.dense import KERNELS, Kernel, check_sigma
 from ranvier.ops.inputs import of_type, over_time
@@ -32,6 +32,9 @@ class DelayLayer(WithRanges, WithSettings):
         init_delay: how they start there: ``uniform``, ``log_uniform`` or ``shortest``.
         round_delay: in training too, taps stand at the rounded delays.
         learn_delay: whether delays are learned.
+        weight_mask: bool buffer of the weight's shape, the synapses that pruning or rewiring leaves; None: nothing has
+            been taken away. The weights of others are 0 and stay so.
+        dense_gradient: the next backward gives weights without a synapse the gradient that they would have.
     """
 
     in_features: int
@@ -47,6 +50,8 @@ class DelayLayer(WithRanges, WithSettings):
     learn_delay: bool
     init_delay: InitDelay = "uniform"
     round_delay: bool = False
+    weight_mask: Tensor | None
+    dense_gradient: bool = False
 
     if TYPE_CHECKING:  # what only some kinds of layers have
 
@@ -89,6 +94,7 @@ class DelayLayer(WithRanges, WithSettings):
         self.min_delay, self.max_delay = min_delay, max_delay
         self.max_init_delay = float(max_delay) if max_init_delay is None else max_init_delay
         self.kernel, self.learn_delay = kernel, learn_delay
+        self.register_buffer("weight_mask", None)
         self.weight = nn.Parameter(torch.empty(weight_shape))
         self.delay = nn.Parameter(torch.empty(delay_shape), requires_grad=learn_delay)
         self.mark_ranges()
@@ -100,20 +106,72 @@ class DelayLayer(WithRanges, WithSettings):
     def ranges(self) -> dict[str, tuple[float, float]]:
         return {"delay": (self.min_delay, self.max_delay)}
 
+    def mark_ranges(self) -> None:
+        super().mark_ranges()
+        mark_mask(self.weight, self.weight_mask)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        if f"{prefix}weight" in state_dict:  # a state without a mask is of a layer that has none
+            masked = f"{prefix}weight_mask" in state_dict
+            self.weight_mask = torch.ones_like(self.weight, dtype=torch.bool) if masked else None
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
     @torch.no_grad()
-    def _draw_delays(self, generator: torch.Generator | None) -> None:
-        nn.init.uniform_(self.delay, self.min_delay, self.max_init_delay, generator=generator)
+    def drawn_delays(self, generator: torch.Generator | None, device: torch.device | str | None = None) -> Tensor:
+        """Delays as they start, drawn anew, in the shape of ``delay``; None: on its device."""
+        delay = torch.empty_like(self.delay, device=device)
+        nn.init.uniform_(delay, self.min_delay, self.max_init_delay, generator=generator)
         if self.init_delay == "log_uniform":
             span = self.max_init_delay - self.min_delay
-            share = (self.delay - self.min_delay) / max(span, 1e-9)
-            self.delay.copy_(self.min_delay + torch.expm1(share * math.log1p(span)))
+            share = (delay - self.min_delay) / max(span, 1e-9)
+            delay = self.min_delay + torch.expm1(share * math.log1p(span))
         elif self.init_delay == "shortest":
-            self.delay.fill_(self.min_delay)
-        self.clamp_delay()
+            delay.fill_(self.min_delay)
+        return delay.clamp(self.min_delay, self.max_delay)
+
+    @torch.no_grad()
+    def _draw_delays(self, generator: torch.Generator | None) -> None:
+        self.delay.copy_(self.drawn_delays(generator))
+
+    def possible_mask(self) -> Tensor | None:
+        """Bool, spread to the weight's shape: where a synapse may be; None: everywhere."""
+        return None
+
+    def synapse_mask(self) -> Tensor | None:
+        """The same of the synapses that there are."""
+        return self.possible_mask() if self.weight_mask is None else self.weight_mask
+
+    @torch.no_grad()
+    def set_weight_mask(self, mask: Tensor) -> None:
+        """Take the synapses away where ``mask``, bool of the weight's shape, is False: their weights are 0 from now on,
+        whatever an optimiser of torch does, and get no gradient.
+
+        Raises:
+            ValueError: the mask is of another shape or type, or has synapses where ``fan_in`` allows none.
+        """
+        if mask.shape != self.weight.shape or mask.dtype != torch.bool:
+            raise ValueError(f"mask: {mask.dtype} {tuple(mask.shape)} is not bool {tuple(self.weight.shape)}")
+        possible = self.possible_mask()
+        if possible is not None and bool((mask & ~possible).any()):
+            raise ValueError("mask: True where there can be no synapse (fan_in)")
+        if self.weight_mask is None:
+            self.weight_mask = mask.to(self.weight.device, copy=True)
+            self.mark_ranges()
+        else:
+            self.weight_mask.copy_(mask)
+        self.weight.masked_fill_(~self.weight_mask, 0)
+
+    def connected_weight(self) -> Tensor:
+        """``weight``; where there is no synapse it is 0 and gets no gradient, unless ``dense_gradient`` asks for it."""
+        mask = None if self.dense_gradient else self.synapse_mask()
+        return self.weight if mask is None else self.weight * mask
 
     def parameter_count(self) -> int:
-        """What is learned here: weights, delays and the bias."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+        """What is learned here: weights and delays of the synapses that there are, and the bias."""
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        mask = self.synapse_mask()
+        synapses = self.weight.numel() if mask is None else int(mask.sum())
+        return sum(synapses if p.shape == self.weight.shape else p.numel() for p in learned)
 
     def set_sigma(self, sigma: float) -> None:
         """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle, delrec)."""
@@ -151,14 +209,27 @@ class DelayLayer(WithRanges, WithSettings):
 
     def synapse_delays(self) -> Tensor:
         """The frozen delays ``[synapse]`` of the synapses that there are."""
-        return self._of_synapses(self.delay_steps())
+        return self.of_synapses(self.delay_steps())
 
     def learned_delays(self) -> Tensor:
         """The same before they are rounded, in steps."""
-        return self._of_synapses(self.delay.detach().expand_as(self.weight))
+        return self.of_synapses(self.delay.detach())
 
-    def _of_synapses(self, delays: Tensor) -> Tensor:
-        return delays.flatten()
+    def of_synapses(self, values: Tensor) -> Tensor:
+        """Of values that spread to the weight's shape those ``[synapse]`` of the synapses that there are."""
+        mask, values = self.synapse_mask(), values.expand_as(self.weight)
+        return values.flatten() if mask is None else values[mask]
+
+    def _frozen_delays(self) -> tuple[Tensor, int]:
+        """The rounded delays in the shape of ``delay``, and the longest that the frozen connection has to have: of what
+        pruning left the longest there is, and delays that no synapse has are ``min_delay``."""
+        steps = self._rounded()
+        if self.weight_mask is None:
+            return steps, self.max_delay
+        spread = [axis for axis, size in enumerate(steps.shape) if size != self.weight.shape[axis]]
+        used = self.weight_mask.any(spread[0], keepdim=True) if spread else self.weight_mask
+        steps = steps.where(used, self.min_delay)
+        return steps, int(steps.max())
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Current ``[time, batch, out]`` from ``x [time, batch, in]``; the state is the last ``max_delay`` inputs.

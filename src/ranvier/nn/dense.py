@@ -160,20 +160,15 @@ class DelayLinear(DelayLayer):
         # as Kaiming's rule has it for so many sources
         self.weight.mul_(self.connection_mask).mul_(math.sqrt(self.in_features / fan_in))
 
-    def parameter_count(self) -> int:
-        """What is learned here: weights and delays of the synapses that there are, and the bias."""
-        if self.connection_mask is None:
-            return super().parameter_count()
-        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        every = self.weight[0].numel()
-        synapses = int(self.connection_mask.sum())
-        return sum(p.numel() * synapses // every if p.shape == self.weight.shape else p.numel() for p in learned)
+    def possible_mask(self) -> Tensor | None:
+        return None if self.connection_mask is None else self.connection_mask.expand_as(self.weight)
 
     @torch.no_grad()
     def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
         """The frozen connection and the bias ``[target]``: delays rounded, batch norm folded into weights and bias.
 
-        Axonal and dendritic delays stay as small as they are.
+        Axonal and dendritic delays stay as small as they are. Of a pruned layer the longest delay that may occur is the
+        longest there is.
 
         Args:
             source: ``input`` or the name of the layer that it comes from.
@@ -185,15 +180,13 @@ class DelayLinear(DelayLayer):
         """
         self.warn_of_wide_sigma()
         # folded in double precision, so that the only rounding is the last one
-        weight = self.weight.double()
+        weight = self.connected_weight().double()
         bias = weight.new_zeros(self.out_features) if self.bias is None else self.bias.double()
         if norm is not None:
             weight, bias = norm.fold(weight, bias)
-        delay_steps = self._rounded().cpu().numpy().copy()
-        return network.Dense(source, self.max_delay, frozen_array(weight), delay_steps), frozen_array(bias)
-
-    def _of_synapses(self, delays: Tensor) -> Tensor:
-        return delays.flatten() if self.connection_mask is None else delays[:, self.connection_mask].flatten()
+        delay_steps, longest = self._frozen_delays()
+        part = network.Dense(source, longest, frozen_array(weight), delay_steps.cpu().numpy().copy())
+        return part, frozen_array(bias)
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         delay, sigma = self.taps()
@@ -207,10 +200,6 @@ class DelayLinear(DelayLayer):
             bias=self.bias,
             history=state,
         )
-
-    def connected_weight(self) -> Tensor:
-        """``weight``; what is not connected gets no gradient, so that it stays 0."""
-        return self.weight if self.connection_mask is None else self.weight * self.connection_mask
 
     def extra_repr(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""Parameters that keep a range, whatever an optimiser does."""
+"""Parameters that keep a range, or zeros, whatever an optimiser does."""
 
 from __future__ import annotations
 
@@ -10,20 +10,30 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 _RANGE = "_ranvier_range"  # marks a parameter that has one
 _STEPPED = "_ranvier_stepped"  # and one that an optimiser has moved
+_MASK = "_ranvier_mask"  # and one some of whose values stay 0
 
 
 @torch.no_grad()
 def _keep_in_range(optimiser: Optimizer, *_: Any) -> None:
-    """After a step of any optimiser: bring those of its parameters that have a range back into it."""
+    """After a step of any optimiser: bring those of its parameters that have a range back into it, and what a mask
+    leaves out back to 0."""
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             kept = getattr(parameter, _RANGE, None)
             if kept is not None:
                 parameter.clamp_(*kept)
                 setattr(parameter, _STEPPED, True)
+            mask = getattr(parameter, _MASK, None)
+            if mask is not None:  # momentum and weight decay know nothing of it
+                parameter.mul_(mask)
 
 
 register_optimizer_step_post_hook(_keep_in_range)
+
+
+def mark_mask(parameter: Tensor, mask: Tensor | None) -> None:
+    """Keep ``parameter`` at 0 where ``mask``, bool of its shape, is False; None: nowhere."""
+    setattr(parameter, _MASK, mask)
 
 
 def was_stepped(parameter: Tensor) -> bool:

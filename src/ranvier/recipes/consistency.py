@@ -39,6 +39,7 @@ def check_consistency(config: Config) -> None:
         raise ConfigError("compare: fixed is not allowed with model.init_delay = shortest (delays would all be alike)")
     _check_sigma(config)
     _check_rates(config)
+    _check_pruning(config)
     if config.train.init_from is not None and config.compare:
         raise ConfigError(
             "compare: is not allowed with train.init_from (empty; what it compares with starts at random)"
@@ -130,6 +131,24 @@ def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
             f"model.{name}: {getattr(model, name):g} is not allowed where recurrent delays start from one step to "
             f"here ({dt_ms:g} ... {LONGEST_DELAY * dt_ms:g} ms)"
         )
+
+
+def _check_pruning(config: Config) -> None:
+    train, model = config.train, config.model
+    if train.prune == "none":
+        if train.density < 1:
+            raise ConfigError(f"train.density: {train.density:g} is not allowed without train.prune (1)")
+        return
+    if train.density == 1:
+        raise ConfigError(f"train.density: 1 is not allowed with train.prune = {train.prune} (above 0, below 1)")
+    if train.prune_start >= train.prune_end:
+        raise ConfigError(
+            f"train.prune_start: {train.prune_start:g} is not allowed with prune_end = {train.prune_end:g} (below it)"
+        )
+    if isinstance(model, DetectorModel):
+        raise ConfigError(f"train.prune: {train.prune} is not allowed with model.kind = detectors (none)")
+    if train.prune != "magnitude" and model.delays == "none":
+        raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
 
 
 def _check_rates(config: Config) -> None:

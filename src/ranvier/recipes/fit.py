@@ -26,6 +26,7 @@ from ranvier.recipes.diverged import DivergedError, diverged_file, read_diverged
 from ranvier.recipes.initialise import initial_state
 from ranvier.recipes.memory import disable_malloc_trim
 from ranvier.recipes.predict import predict
+from ranvier.recipes.pruning import has_pruned
 from ranvier.recipes.trackers import Log
 from ranvier.recipes.training import Training, learned_delays
 from ranvier.runs import EpochRow, InitFrom, append_metrics, keep_metrics, read_metrics
@@ -139,14 +140,21 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
             log(row)
             progress.epoch(row)
         training.model.load_state_dict(training.best["model"])
+        training.model.cpu()
     return FitResult(
-        training.model.cpu().eval(),
+        training.model.eval(),
         training.best["epoch"],
         training.seconds,
-        training.delays_before,
+        _begun(training),
         None if start is None else _init_from(start["about"], config.train.init_interpolation),
         None if device.type == "cpu" else describe_device(device),
     )
+
+
+def _begun(training: Training) -> list[NDArray[Any]]:
+    """Delays in whole time steps, where training started, of the synapses ``[synapse]`` that each layer has now."""
+    pairs = zip(training.model.delay_layers, training.first_delays, strict=True)
+    return [layer.of_synapses(first.cpu().round().to(torch.int16)).numpy() for layer, first in pairs]
 
 
 def _init_from(about: Mapping[str, Any], interpolation: float) -> InitFrom:
@@ -203,6 +211,10 @@ def run_epoch(training: Training, splits: Splits, progress: ProgressCallback) ->
         **delays,
     )
     chosen_on = accuracy.get("validation", float(training.epoch))  # without validation the last epoch wins
+    if not has_pruned(training.config.train, training.step / training.steps):
+        chosen_on = -1 / (
+            1 + training.epoch
+        )  # below any after it: a network with more synapses is not what is asked for
     if chosen_on > training.best["accuracy"]:
         model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
@@ -222,8 +234,8 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
     """Fields of :class:`EpochRow` where delays are learned."""
     dt_ms = training.config.data.dt_ms
     moved_ms = [
-        round(float(np.median(np.abs((now.cpu() - first).numpy()))) * dt_ms, 4)
-        for now, first in zip(learned_delays(outcome), training.first_delays, strict=True)
+        round(float(np.median(np.abs((now - first).cpu().numpy()))) * dt_ms, 4)
+        for now, first in learned_delays(outcome, training.first_delays)
     ]
     return {
         "delay_lr_ms": training.optimisers[1].param_groups[0]["lr"] * dt_ms,

@@ -252,6 +252,10 @@ def _with(model: Stack, other: _Other, classes: Sequence[str]) -> tuple[dict[str
     learned = {name for name, _ in model.named_parameters()}
     places = match_classes(other.classes, classes, numerals=True, partial=True).places
     pairs = [(row, int(place)) for row, place in enumerate(places) if place >= 0]
+    for name in other.model:  # a pruned network stays pruned
+        weight = state.get(name.removesuffix("_mask"))
+        if name.endswith(".weight_mask") and weight is not None:
+            state[name] = torch.ones_like(weight, dtype=torch.bool)
     for name, tensor in state.items():
         if name.rpartition(".")[2] in _OWN and name not in learned:
             continue

@@ -236,6 +236,17 @@ class TrainConfig(Section):
         description="share that an average of all parameters keeps with every iteration; above 0 that average is what "
         "is evaluated and kept",
     )
+    prune: Literal["none", "magnitude", "delay", "joint"] = Field(
+        "none",
+        description="synapses that are taken away while training, in every layer by itself: of the smallest weights "
+        "(magnitude), of the longest delays (delay), or of the smallest weight per time step of buffer (joint, "
+        "|w| / (1 + delay)); the epoch is chosen among those after it",
+    )
+    density: float = Field(1.0, gt=0, le=1, description="share of the synapses that pruning leaves")
+    prune_start: float = Field(
+        0.25, ge=0, lt=1, description="share of the training after which pruning begins, fast and then ever slower"
+    )
+    prune_end: float = Field(0.75, gt=0, le=1, description="share of the training after which it has ended")
     weight_lr: float = Field(gt=0, description="learning rate of the weights, the highest of its schedule")
     weight_lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(
         "one-cycle",

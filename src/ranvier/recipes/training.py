@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from ranvier.recipes.distributed import (
     synchronise_batch_norm,
 )
 from ranvier.recipes.diverged import DivergedError
+from ranvier.recipes.pruning import begin_wiring, prune_after
 from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.run_config import upgrade_values
 from ranvier.recipes.schedules import Schedule, moving_average, weight_schedule
@@ -56,10 +57,10 @@ class Training:
         if start is not None:
             self.model.load_state_dict(start)
         self.start = None if start is None else {name: tensor.to(self.device) for name, tensor in start.items()}
-        # where they begin follows from seed and start, so a continued training knows it too
-        self.delays_before = [layer.synapse_delays().numpy() for layer in self.model.delay_layers]
-        self.first_delays = [delays.clone() for delays in learned_delays(self.model)]
+        begin_wiring(self.model, config.train)
         self.model.to(self.device)
+        # where they begin follows from seed and start, so a continued training knows it too
+        self.first_delays = [layer.delay.detach().clone() for layer in self.model.delay_layers]
         self.augmentation = build_augmentation(config)
         self.processes = processes()
         self.shared = False
@@ -171,6 +172,8 @@ class Training:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step += 1
+        if self.step % self.steps_per_schedule == 0:
+            prune_after(self.model, self.optimisers, self.config.train, self.step / self.steps)
         if self.step < self.steps and self.step % self.steps_per_schedule == 0:
             for schedule in self.schedules:
                 schedule.step()
@@ -334,6 +337,9 @@ def _membrane_taus(model: Stack) -> list[nn.Parameter]:
     return [p for module in neurons for name, p in module.named_parameters() if "decay" in name]
 
 
-def learned_delays(model: Stack) -> list[Tensor]:
-    """Delays in steps, not rounded, of the synapses that there are ``[synapse]``, of the layers that learn them."""
-    return [layer.learned_delays() for layer in model.delay_layers if layer.learn_delay and layer.max_delay > 0]
+def learned_delays(model: Stack, first: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each layer that learns them the delays of the synapses that there are ``[synapse]``, in steps, not rounded:
+    now, and in ``first``, which has those of every layer where the training started."""
+    for layer, begun in zip(model.delay_layers, first, strict=True):
+        if layer.learn_delay and layer.max_delay > 0:
+            yield layer.learned_delays(), layer.of_synapses(begun)

@@ -1,0 +1,151 @@
+"""Recipes that take synapses away while they train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ranvier.data import Subset
+from ranvier.network import Network
+from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
+from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.fit import run_epoch
+from ranvier.recipes.recipe_files import load_values
+from ranvier.recipes.splits import build_splits
+from ranvier.recipes.train_run import resume, train
+from ranvier.recipes.training import Training
+
+from .conftest import Quiet
+
+Make = Callable[..., Config]
+
+SYNAPSES = [10 * 12, 12 * 10, 10 * 3]
+PRUNED = {"train__prune": "magnitude", "train__density": "0.25", "train__prune_start": "0.3", "train__prune_end": "0.6"}
+
+
+def synapses(network: Network) -> list[int]:
+    return [connection.synapse_count for layer in network.layers for connection in layer.inputs]
+
+
+def train_and_resume(config: Config, folder: Path) -> None:
+    """Train in ``whole``, and in ``stopped`` with a stop after every epoch but the last."""
+    train(config, folder / "whole", Quiet())
+    for number in range(config.train.epochs - 1):
+        stopped = Quiet()
+
+        def stop(row: object) -> None:
+            raise KeyboardInterrupt
+
+        stopped.epoch = stop  # type: ignore[method-assign]
+        begin = partial(train, config) if number == 0 else resume
+        with pytest.raises(KeyboardInterrupt):
+            begin(folder / "stopped", stopped)
+    resume(folder / "stopped", Quiet())
+
+
+@pytest.mark.parametrize("schedule", ["iteration", "epoch"])
+def test_density_follows_the_schedule(small: Make, schedule: str) -> None:
+    config = small(train__schedule_per=schedule, **PRUNED)
+    splits = build_splits(config)
+    training = Training(config, splits)
+    generator = np.random.default_rng(0)
+    left = []
+    for step in range(1, training.steps + 1):
+        training.iterate(generator.choice(splits.train.clips, 16, replace=False))
+        left.append([len(layer.synapse_delays()) for layer in training.model.delay_layers])
+        progress = (step - (step % training.steps_per_epoch if schedule == "epoch" else 0)) / training.steps
+        density = 0.25 + 0.75 * (1 - min(1, max(0, (progress - 0.3) / 0.3))) ** 3
+        assert left[-1] == [round(density * count) for count in SYNAPSES]
+        for layer in training.model.delay_layers:
+            assert layer.weight_mask is not None
+            moments, gone = training.optimisers[0].state[layer.weight], ~layer.weight_mask
+            assert (layer.weight[gone] == 0).all()
+            assert (moments["exp_avg"][gone] == 0).all()
+            assert (moments["exp_avg_sq"][gone] == 0).all()
+    assert left[0] == SYNAPSES
+    assert len(set(map(tuple, left))) > (2 if schedule == "iteration" else 1)
+
+
+@pytest.mark.parametrize("by", ["magnitude", "delay", "joint"])
+def test_a_pruned_training_resumes_to_the_bit(small: Make, tmp_path: Path, by: str) -> None:
+    more = {"train__ema_decay": "0.9", "model__recurrent": "synaptic"} if by == "joint" else {}
+    train_and_resume(small(**{**PRUNED, "train__prune": by}, **more), tmp_path)
+    networks = [(tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert networks[0] == networks[1]
+    frozen = Network.read(tmp_path / "whole" / "network.safetensors")
+    assert sorted(synapses(frozen)) == sorted([30, 30, 8, *([36, 25] if more else [])])
+    metrics = [(tmp_path / name / "metrics.jsonl").read_text().count("\n") for name in ("whole", "stopped")]
+    assert metrics == [3, 3]
+
+
+def test_the_epoch_is_chosen_among_pruned_ones(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small(train__epochs="5", **PRUNED)
+    splits = build_splits(config)
+    training = Training(config, splits)
+    chosen = []
+    for share in (0.9, 0.8, 0.7, 0.2, 0.1):
+
+        def predict(_: object, __: object, part: Subset, share: float = share) -> np.ndarray:
+            right = np.arange(len(part)) < share * len(part)
+            return np.where(right, part.dataset.labels[part.clips], -1)
+
+        monkeypatch.setattr("ranvier.recipes.fit._predict", predict)
+        run_epoch(training, splits, Quiet())
+        chosen.append(training.best["epoch"])
+    assert chosen == [1, 2, 3, 3, 3]  # pruned after 0.6 of 5 epochs
+    assert synapses_of(training.best["model"]) == [30, 30, 8]
+
+
+def synapses_of(state: dict[str, torch.Tensor]) -> list[int]:
+    return [int(mask.sum()) for name, mask in state.items() if name.endswith("weight_mask")]
+
+
+def test_a_run_from_a_pruned_one_stays_pruned(small: Make, tmp_path: Path) -> None:
+    train(small(**PRUNED), tmp_path / "first", Quiet())
+    for name, options, left in (
+        ("second", {}, [30, 30, 8]),
+        ("third", {**PRUNED, "train__density": "0.1"}, [12, 12, 3]),
+        ("fourth", {"train__init_interpolation": "0.5"}, [30, 30, 8]),
+    ):
+        config = small(train__init_from=str(tmp_path / "first"), train__epochs="2", **options)
+        train(config, tmp_path / name, Quiet())
+        assert synapses(Network.read(tmp_path / name / "network.safetensors")) == left
+        state = load_checkpoint(checkpoint_file(tmp_path / name))
+        assert state is not None
+        assert synapses_of(state["model"]) == left
+
+
+def test_a_pruned_run_begins_where_a_run_without_pruning_was_saved(small: Make, tmp_path: Path) -> None:
+    train(small(train__epochs="1"), tmp_path / "first", Quiet())
+    state = load_checkpoint(checkpoint_file(tmp_path / "first"))
+    assert state is not None
+    assert synapses_of(state["model"]) == []
+    train(small(train__init_from=str(tmp_path / "first"), **PRUNED), tmp_path / "second", Quiet())
+    assert synapses(Network.read(tmp_path / "second" / "network.safetensors")) == [30, 30, 8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"train.density": "0.5"}, "train.density"),
+        ({"train.prune": "magnitude"}, "train.density"),
+        ({"train.prune": "magnitude", "train.density": "0"}, "train.density"),
+        ({"train.prune": "age", "train.density": "0.5"}, "train.prune"),
+        ({"train.prune": "joint", "train.density": "0.5", "train.prune_start": "0.75"}, "train.prune_start"),
+        ({"train.prune": "delay", "train.density": "0.5", "model.delays": "none"}, "train.prune"),
+    ],
+)
+def test_pruning_that_means_nothing_is_refused(changes: dict[str, str], field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{field}: "):
+        build_config(load_values("shd"), changes)
+    assert build_config(load_values("shd"), {"train.prune": "joint", "train.density": "0.5"}).train.density == 0.5
+
+
+def test_detectors_are_not_pruned() -> None:
+    with pytest.raises(ConfigError, match=r"^train\.prune: magnitude .*detectors"):
+        build_config(load_values("coincidence"), {"train.prune": "magnitude", "train.density": "0.5"})
