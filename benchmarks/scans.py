@@ -26,7 +26,7 @@ from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator
 from ranvier.ops.lif import lif
 from ranvier.ops.lif import reference as lif_reference
-from ranvier.ops.recurrent_lif import recurrent_lif
+from ranvier.ops.recurrent_lif import recurrent_adaptive_lif, recurrent_lif
 from ranvier.ops.recurrent_lif import reference as recurrent_reference
 from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
@@ -39,21 +39,31 @@ RECURRENT = {"synaptic": (1, 256, 256), "axonal": (1, 1, 256), "dendritic": (1, 
 SIGMA, LONGEST = 6.0, 25
 
 
-def recurrent(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Neurons with recurrent delays of 1 to 25 steps, 6 steps wide."""
+def recurrent(kind: str, adaptive: bool = False) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Neurons, adaptive or not, with recurrent delays of 1 to 25 steps, 6 steps wide."""
     generator = torch.Generator().manual_seed(0)
     weight = (torch.randn(1, 256, 256, generator=generator) / 32).requires_grad_()
     delay = (1 + (LONGEST - 1) * torch.rand(RECURRENT[kind], generator=generator)).requires_grad_()
 
     def slow(x: Tensor, decay: Tensor) -> Any:
-        def neuron(now: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-            return lif_reference.lif(now, decay, ONE, v, surrogate="arctan", alpha=5.0)
+        def neuron(now: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+            options: Any = {"surrogate": "arctan", "alpha": 5.0}
+            if adaptive:
+                values = (decay, *ADAPTATION, ONE)
+                return adaptive_lif_reference.adaptive_lif(now, *values, before, euler="symplectic", **options)
+            return lif_reference.lif(now, decay, ONE, before, **options)
 
         return recurrent_reference.recurrent(
             x, weight, delay, SIGMA, neuron, None, max_delay=LONGEST, kernel="gaussian", gain=None
         )
 
-    return lambda x, decay: recurrent_lif(x, weight, delay, SIGMA, decay, ONE, max_delay=LONGEST), slow
+    def fast(x: Tensor, decay: Tensor) -> Any:
+        if adaptive:
+            values = (decay, *ADAPTATION, ONE)
+            return recurrent_adaptive_lif(x, weight, delay, SIGMA, *values, max_delay=LONGEST)
+        return recurrent_lif(x, weight, delay, SIGMA, decay, ONE, max_delay=LONGEST)
+
+    return fast, slow
 
 
 SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
@@ -69,6 +79,7 @@ SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     ),
     "integrator": (leaky_integrator, lambda x, decay: integrator.leaky_integrator(x, decay, None)),
     **{f"recurrent lif, {kind}": recurrent(kind) for kind in RECURRENT},
+    **{f"recurrent adaptive lif, {kind}": recurrent(kind, adaptive=True) for kind in RECURRENT},
     "trace": (trace, lambda x, decay: trace_reference.trace(x, decay, None)),
 }
 

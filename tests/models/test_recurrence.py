@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,28 @@ from ranvier import network
 from ranvier.engine import Engine
 from ranvier.models import Recurrence, Stack, feedforward, freeze
 from ranvier.network import Decoding, Input, Network
-from ranvier.nn import LIF, ClipDropout, DelayLinear, Integrator, Recurrent, SequenceBatchNorm, Trace, set_sigma
+from ranvier.nn import (
+    LIF,
+    AdaptiveLIF,
+    ClipDropout,
+    DelayLinear,
+    Integrator,
+    Recurrent,
+    SequenceBatchNorm,
+    Trace,
+    set_sigma,
+)
 
 ABOUT: dict[str, Any] = {"dt_ms": 1.0, "classes": ("a", "b", "c"), "input": Input(8)}
 TYPES = ["undelayed", "synaptic", "axonal", "dendritic"]
+
+KNOWN: dict[str, Any] = {
+    "lif": LIF(0.8, 0.6),
+    "learned": LIF(0.8, 0.6, learn_decay=True),
+    "soft reset": LIF(0.8, 0.6, reset="subtract"),
+    "adaptive": AdaptiveLIF(8, 0.1, scale=2.0, generator=torch.Generator().manual_seed(1)),
+    "adaptive, forward": AdaptiveLIF(8, 0.1, scale=2.0, euler="forward", generator=torch.Generator().manual_seed(1)),
+}
 
 
 class SoftResetLIF(nn.Module):
@@ -72,11 +91,15 @@ def rasters(frozen: Network, clip: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("batch_norm", [True, False])
+def adaptive(decay: float, threshold: float, *, neurons: int, surrogate: Any, alpha: float, **_: Any) -> AdaptiveLIF:
+    return AdaptiveLIF(neurons, threshold / 2, tau_steps=(1, 5), scale=2.0, surrogate=surrogate, alpha=alpha)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": False}, {"neuron": adaptive}])
 @pytest.mark.parametrize("delay_type", TYPES)
-def test_it_learns_and_freezes_spike_for_spike(delay_type: Any, batch_norm: bool) -> None:
-    recurrence = Recurrence(delay_type, max_init_delay=9.0, dropout=0.2, bias=not batch_norm)
-    model, before = trained(recurrence, batch_norm=batch_norm)
+def test_it_learns_and_freezes_spike_for_spike(delay_type: Any, options: dict[str, Any]) -> None:
+    recurrence = Recurrence(delay_type, max_init_delay=9.0, dropout=0.2, bias=not options.get("batch_norm", True))
+    model, before = trained(recurrence, **options)
     for block, start in zip(model.blocks, before, strict=True):
         moved = (block.neuron.connection.delay.detach() - start).abs().max()
         assert float(moved) == 0 if delay_type == "undelayed" else float(moved) > 0.1
@@ -107,7 +130,7 @@ def test_without_its_own_spikes_it_would_be_another_network() -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("neuron", [LIF(0.8, 0.6), LIF(0.8, 0.6, learn_decay=True), SoftResetLIF()])
+@pytest.mark.parametrize("neuron", [*KNOWN.values(), SoftResetLIF()])
 @pytest.mark.parametrize("delay_type", ["synaptic", "axonal"])
 def test_pieces_of_a_stream_are_the_whole(delay_type: Any, neuron: nn.Module, training: bool) -> None:
     torch.manual_seed(0)
@@ -137,25 +160,31 @@ def test_its_connection_alone_may_be_as_it_was_trained() -> None:
     assert not torch.equal(spread, rounded)
 
 
-def test_unknown_neurons_run_step_by_step_as_known_ones_do() -> None:
-    class Plain(LIF):
+@pytest.mark.parametrize("delay_type", ["synaptic", "axonal"])
+@pytest.mark.parametrize("name", list(KNOWN))
+def test_unknown_neurons_run_step_by_step_as_known_ones_do(name: str, delay_type: Any) -> None:
+    class Plain(type(KNOWN[name])):  # type: ignore[misc]
         def forward(self, current: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            return super().forward(current, state)
+            return super().forward(current, state)  # type: ignore[no-any-return]
 
     torch.manual_seed(0)
-    fast = Recurrent(LIF(0.8, 0.6), connection(8, "synaptic")).double()
-    slow = Recurrent(Plain(0.8, 0.6), connection(8, "synaptic")).double()
-    slow.load_state_dict(fast.state_dict())
-    x = clips().double()
+    fast = Recurrent(copy.deepcopy(KNOWN[name]), connection(8, delay_type)).double()
+    slow = copy.deepcopy(fast)
+    slow.neuron.__class__ = Plain
+    assert fast._op() is not None
+    assert slow._op() is None
+    x = 2 * clips().double()
     results = []
     for layer in (fast, slow):
         spikes, _ = layer(x)
         spikes.sum().backward()
-        gradients = [layer.connection.delay.grad, layer.connection.weight.grad]
-        assert all(gradient is not None and float(gradient.abs().max()) > 0 for gradient in gradients)
-        results.append((spikes, *gradients))
+        gradients = {key: parameter.grad for key, parameter in layer.named_parameters()}
+        assert {"connection.delay", "connection.weight"} <= gradients.keys()
+        assert all(gradient is not None and float(gradient.abs().max()) > 0 for gradient in gradients.values())
+        results.append((spikes, *gradients.values()))
+    assert 0.02 < float(results[0][0].detach().mean()) < 0.9
     for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_dropout_silences_what_comes_back_and_nothing_else() -> None:

@@ -32,6 +32,7 @@ from tests.ops import (
     test_norm,
     test_normed_lif,
     test_recurrent_lif,
+    test_recurrent_neurons,
     test_scan,
     test_trace,
 )
@@ -145,3 +146,9 @@ for kind in test_recurrent_lif.KINDS:
         partial(test_recurrent_lif.slow, **options),
         partial(test_recurrent_lif.draw_as, kind),
     )
+    for neuron in test_recurrent_neurons.OPTIONS:
+        CASES[f"recurrent {neuron}, {kind}"] = Case(
+            partial(test_recurrent_neurons.fast, neuron, sigma=1.3),
+            partial(test_recurrent_neurons.slow, neuron, sigma=1.3),
+            partial(test_recurrent_neurons.draw_as, neuron, kind),
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranvier import network
+from ranvier.nn.adaptive_lif import AdaptiveLIF
 from ranvier.nn.dense import DelayLinear
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import can_freeze
 from ranvier.nn.lif import LIF
 from ranvier.ops.inputs import over_time
-from ranvier.ops.recurrent_lif import longest_lag, recurrent_lif
+from ranvier.ops.recurrent_lif import longest_lag, recurrent_adaptive_lif, recurrent_lif
 from ranvier.ops.recurrent_lif.loop import recurrent
 
 
@@ -30,8 +33,8 @@ class Recurrent(nn.Module):
     bound it. It stands in a :class:`ranvier.models.Stack` where its neurons alone would.
 
     Args:
-        neuron: :class:`LIF` with hard reset, which runs as one compiled scan on a CPU; or any module of neurons, which
-            runs one step after the other.
+        neuron: :class:`LIF` or :class:`AdaptiveLIF`, which run as one compiled scan on a CPU; or any module of neurons,
+            which runs one step after the other.
         connection: from the neurons to themselves, with ``min_delay`` of 1 or more.
         dropout: share of neurons whose spikes do not come back, for a whole clip in training, in [0, 1); see
             :class:`ClipDropout`.
@@ -75,31 +78,26 @@ class Recurrent(nn.Module):
             current = current + connection.bias
         delay, sigma = connection.taps()
         lags = longest_lag(delay, sigma, max_delay=connection.max_delay, kernel=connection.kernel)
-        own = self.neuron
-        if isinstance(own, LIF) and type(own).forward is LIF.forward and own.reset == "zero":
-            spikes, state = recurrent_lif(
-                current,
-                connection.connected_weight(),
-                delay,
-                sigma,
-                own.decay,
-                own.threshold,
-                state,
-                max_delay=connection.max_delay,
-                kernel=connection.kernel,
-                gain=gain,
-                history=history,
-                surrogate=own.surrogate,
-                alpha=own.alpha,
-            )
-        else:
-            weight, kernel = connection.connected_weight(), connection.kernel
-            spikes, state = recurrent(
-                current, weight, delay, sigma, own, state, max_delay=lags, kernel=kernel, gain=gain, history=history
-            )
+        run, longest = self._op(), connection.max_delay
+        if run is None:
+            run, longest = partial(recurrent, neuron=self.neuron), lags
+        given = (current, connection.connected_weight(), delay, sigma)
+        options: dict[str, Any] = {"kernel": connection.kernel, "gain": gain, "history": history}
+        spikes, state = run(*given, state=state, max_delay=longest, **options)
         sent = spikes if gain is None else spikes * gain
         sent = sent if history is None else torch.cat([history, sent])
         return spikes, (state, sent[-lags:])
+
+    def _op(self) -> Callable[..., tuple[Tensor, Any]] | None:
+        """The op of these neurons, if one knows them."""
+        own = self.neuron
+        if isinstance(own, LIF) and type(own).forward is LIF.forward:
+            op, values = partial(recurrent_lif, reset=own.reset), {"decay": own.decay, "threshold": own.threshold}
+        elif isinstance(own, AdaptiveLIF) and type(own).forward is AdaptiveLIF.forward:
+            op, values = partial(recurrent_adaptive_lif, euler=own.euler), own.values()
+        else:
+            return None
+        return partial(op, **values, surrogate=own.surrogate, alpha=own.alpha)
 
     def freeze(self, targets: int) -> network.Neuron:
         """The frozen neurons, ``targets`` of them, without their connection.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ranvier.ops.adaptive_lif import EULERS, Euler, adaptive_lif
 from ranvier.ops.dense.op import KERNELS, Kernel, check_sigma, delayed_current, dense_taps
 from ranvier.ops.inputs import neuron_inputs, of_type
+from ranvier.ops.lif import RESETS, Reset
 from ranvier.ops.lif import reference as lif_reference
 from ranvier.ops.recurrent_lif import loop
 from ranvier.ops.recurrent_lif.scan import recurrent_lif_frozen, recurrent_lif_scan
@@ -46,6 +50,7 @@ def recurrent_lif(
     history: Tensor | None = None,
     surrogate: Surrogate = "arctan",
     alpha: float = 5.0,
+    reset: Reset = "zero",
 ) -> tuple[Tensor, Tensor]:
     """Leaky integrate-and-fire neurons that receive their own spikes, each synapse with a delay of one step or more.
 
@@ -62,7 +67,7 @@ def recurrent_lif(
         delay: steps, fractions allowed, clamped to [1, max_delay]; shape of ``weight``, or 1 along target (axonal) or
             source (dendritic).
         sigma: width of the tap in steps; None rounds the delays and takes one tap.
-        decay, threshold, state, surrogate, alpha: see :func:`ranvier.ops.lif.lif`.
+        decay, threshold, state, surrogate, alpha, reset: see :func:`ranvier.ops.lif.lif`.
         max_delay: longest delay in steps, >= 1.
         kernel: ``gaussian``, ``triangle`` or ``delrec``.
         gain: ``[batch, neuron]``, what a spike is worth to the recurrent connections: a dropout mask. It has no
@@ -78,11 +83,122 @@ def recurrent_lif(
 
     Source: Queant et al., DelRec (arXiv 2509.24852), where ``delay`` is 1 + d and the kernel ``delrec``.
     """
-    dtype = decay.dtype
-    given = (current, weight, delay, decay, threshold, state, gain, history)
-    current, weight, delay, decay, threshold, state, gain, history = widened(*given)
-    current, state = neuron_inputs("current", current, state, decay=decay, threshold=threshold)
-    neurons = current.shape[2]
+    if reset not in RESETS:
+        raise ValueError(f"reset: {reset!r} is not allowed ({', '.join(RESETS)})")
+    neurons = _Neurons(reset, {"decay": decay, "threshold": threshold}, (), lif_reference.lif, {"reset": reset})
+    connection = (weight, delay, sigma, max_delay, kernel, gain, history)
+    return _recurrent(current, neurons, state, connection, surrogate, alpha)
+
+
+def recurrent_adaptive_lif(
+    current: Tensor,
+    weight: Tensor,
+    delay: Tensor,
+    sigma: Tensor | float | None,
+    decay: Tensor,
+    adaptation_decay: Tensor,
+    a: Tensor,
+    b: Tensor,
+    threshold: Tensor,
+    state: Tensor | None = None,
+    *,
+    max_delay: int,
+    kernel: Kernel = "gaussian",
+    gain: Tensor | None = None,
+    history: Tensor | None = None,
+    euler: Euler = "symplectic",
+    surrogate: Surrogate = "arctan",
+    alpha: float = 5.0,
+) -> tuple[Tensor, Tensor]:
+    """Adaptive leaky integrate-and-fire neurons that receive their own spikes, as :func:`recurrent_lif` has it.
+
+    Args:
+        current, weight, delay, sigma, max_delay, kernel, gain, history: see :func:`recurrent_lif`.
+        decay, adaptation_decay, a, b, threshold, state, euler, surrogate, alpha: see
+            :func:`ranvier.ops.adaptive_lif.adaptive_lif`.
+
+    Returns:
+        Spikes ``[time, batch, neuron]``, and the state ``[batch, 3, neuron]`` after the last step.
+
+    Raises:
+        ValueError: a shape, a type or a name does not fit, or sigma is too narrow.
+    """
+    if euler not in EULERS:
+        raise ValueError(f"euler: {euler!r} is not allowed ({', '.join(EULERS)})")
+    values = {"decay": decay, "adaptation_decay": adaptation_decay, "a": a, "b": b, "threshold": threshold}
+    neurons = _Neurons(euler, values, (3,), adaptive_lif, {"euler": euler})
+    connection = (weight, delay, sigma, max_delay, kernel, gain, history)
+    return _recurrent(current, neurons, state, connection, surrogate, alpha)
+
+
+class _Neurons(NamedTuple):
+    """Which the scan knows as ``kind``; ``step`` takes a current, the values, a state and options for the loop."""
+
+    kind: str
+    values: dict[str, Tensor]
+    rows: tuple[int, ...]  # of the state
+    step: Callable[..., tuple[Tensor, Tensor]]
+    options: dict[str, Any]
+
+
+def _recurrent(
+    current: Tensor,
+    neurons: _Neurons,
+    state: Tensor | None,
+    connection: tuple[Any, ...],
+    surrogate: Surrogate,
+    alpha: float,
+) -> tuple[Tensor, Tensor]:
+    weight, delay, sigma, max_delay, kernel, gain, history = connection
+    dtype = neurons.values["decay"].dtype
+    current, weight, delay, state, gain, history = widened(current, weight, delay, state, gain, history)
+    values = dict(zip(neurons.values, widened(*neurons.values.values()), strict=True))
+    current, state = neuron_inputs("current", current, state, neurons.rows, **values)
+    _check_connection(current.shape[2], *connection[:5])
+    check_surrogate(surrogate, alpha)
+    weight = weight + (delay - delay).detach()  # a delay that is not finite must show
+    delay = delay.clamp(1, max_delay)
+    lags = longest_lag(delay, sigma, max_delay=max_delay, kernel=kernel)
+    if history is not None and len(history) and len(current):
+        past = of_type("history", history, current)
+        if past.shape[1:] != current.shape[1:]:
+            batch, of_clip = current.shape[1:]
+            raise ValueError(f"history: shape {tuple(past.shape)} is not [steps, {batch}, {of_clip}]")
+        current = current + _from_history(past, len(current), weight, delay, sigma, lags, kernel)
+    gain = current.new_ones(current.shape[1:]) if gain is None else of_type("gain", gain, current)
+    if gain.shape != current.shape[1:]:
+        raise ValueError(f"gain: shape {tuple(gain.shape)} is not {tuple(current.shape[1:])}")
+    begin = start(current, state, neurons.rows)
+    if not is_scanned(current, weight, delay, *values.values(), begin) or current.device.type == "cuda":
+        options = {**neurons.options, "surrogate": surrogate, "alpha": alpha}
+        spikes, end = loop.recurrent(
+            current,
+            weight,
+            delay,
+            sigma,
+            lambda now, before: neurons.step(now, *values.values(), before, **options),
+            begin,
+            max_delay=lags,
+            kernel=kernel,
+            gain=gain,
+        )
+        return spikes.to(dtype), end
+    stacked, rows = torch.stack(per_neuron(current, *values.values())), begin.view(len(begin), -1, begin.shape[-1])
+    given = (current, weight, stacked, rows)
+    if sigma is None and not (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+        whole = delay.round().nan_to_num(1)
+        spikes, end = recurrent_lif_frozen(current, weight, whole, gain, stacked, rows, neurons.kind)
+    else:
+        kept = min(lags, max(1, len(current) - 1))
+        kind, matrix, taps = _taps(weight, delay, sigma, kernel, lags, kept)
+        of_neurons = (stacked, rows, kind, neurons.kind, surrogate, alpha)
+        spikes, end, *_ = recurrent_lif_scan(current, matrix, taps, gain, *of_neurons)
+    return spikes.to(dtype), end.view(begin.shape)
+
+
+def _check_connection(
+    neurons: int, weight: Tensor, delay: Tensor, sigma: Tensor | float | None, max_delay: int, kernel: str
+) -> None:
     if weight.ndim != 3 or weight.shape[1:] != (neurons, neurons):
         raise ValueError(f"weight: shape {tuple(weight.shape)} is not [synapse, {neurons}, {neurons}]")
     if delay.ndim != 3 or not all(d in (1, w) for d, w in zip(delay.shape, weight.shape, strict=True)):
@@ -93,39 +209,6 @@ def recurrent_lif(
         raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
     if sigma is not None:
         check_sigma(sigma, kernel)
-    check_surrogate(surrogate, alpha)
-    weight = weight + (delay - delay).detach()  # a delay that is not finite must show
-    delay = delay.clamp(1, max_delay)
-    lags = longest_lag(delay, sigma, max_delay=max_delay, kernel=kernel)
-    if history is not None and len(history) and len(current):
-        past = of_type("history", history, current)
-        if past.shape[1:] != current.shape[1:]:
-            batch, neurons = current.shape[1:]
-            raise ValueError(f"history: shape {tuple(past.shape)} is not [steps, {batch}, {neurons}]")
-        current = current + _from_history(past, len(current), weight, delay, sigma, lags, kernel)
-    gain = current.new_ones(current.shape[1:]) if gain is None else of_type("gain", gain, current)
-    if gain.shape != current.shape[1:]:
-        raise ValueError(f"gain: shape {tuple(gain.shape)} is not {tuple(current.shape[1:])}")
-    neuron = (*per_neuron(current, decay, threshold), start(current, state))
-    if not is_scanned(current, weight, delay, *neuron) or current.device.type == "cuda":
-        spikes, end = loop.recurrent(
-            current,
-            weight,
-            delay,
-            sigma,
-            lambda now, v: lif_reference.lif(now, decay, threshold, v, surrogate=surrogate, alpha=alpha),
-            neuron[2],
-            max_delay=lags,
-            kernel=kernel,
-            gain=gain,
-        )
-    elif sigma is None and not (torch.is_grad_enabled() and any(t.requires_grad for t in (current, weight, *neuron))):
-        spikes, end = recurrent_lif_frozen(current, weight, delay.round().nan_to_num(1), gain, *neuron)
-    else:
-        kept = min(lags, max(1, len(current) - 1))
-        kind, matrix, taps = _taps(weight, delay, sigma, kernel, lags, kept)
-        spikes, end, *_ = recurrent_lif_scan(current, matrix, taps, gain, *neuron, kind, surrogate, alpha)
-    return spikes.to(dtype), end
 
 
 def _taps(

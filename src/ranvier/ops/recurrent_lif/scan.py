@@ -1,19 +1,27 @@
-"""The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba)."""
+"""The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba).
+
+``neuron`` is one of ``NEURONS``. Leaky integrate-and-fire (``zero``, ``subtract``: its reset) has decay and threshold
+as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``. Adaptive neurons (``symplectic``, ``forward``:
+their method) have ``values [5, neuron]`` and ``state [batch, 3, neuron]`` of ops/adaptive_lif.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ranvier.ops.adaptive_lif.scan import adaptive_lif_scan_backward
 from ranvier.ops.dense import spectral
-from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread, scalar
+from ranvier.ops.lif.scan import lif_scan_backward
+from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread
 from ranvier.ops.surrogate import surrogate_slope
 
 KINDS = ("synaptic", "axonal", "dendritic")
 """What a delay belongs to; by number in scan_cpu."""
+NEURONS = ("zero", "subtract", "symplectic", "forward")
+"""What receives; by number in scan_cpu."""
 
 
 @torch.library.custom_op("ranvier::recurrent_lif_scan", mutates_args=(), device_types="cpu")
@@ -22,14 +30,14 @@ def recurrent_lif_scan(
     weight: Tensor,
     taps: Tensor,
     gain: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
+    values: Tensor,
     state: Tensor,
     kind: str,
+    neuron: str,
     surrogate: str,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """:func:`ranvier.ops.recurrent_lif.recurrent_lif` with decay and threshold ``[neuron]``, state ``[batch, neuron]``.
+    """:func:`ranvier.ops.recurrent_lif.recurrent_lif` and :func:`ranvier.ops.recurrent_lif.recurrent_adaptive_lif`.
 
     Args:
         current: ``[time, batch, neuron]``.
@@ -39,25 +47,31 @@ def recurrent_lif_scan(
         gain: ``[batch, neuron]``, what a spike is worth to the recurrent connections.
 
     Returns:
-        Spikes and the state after the last step; and for backward the voltages before reset and what synapses receive
+        Spikes and the state after the last step; and for backward ``kept [1 or 2, time, batch, neuron]``, voltages
+        before reset and of neurons that adapt the adaptation at the start of each step, and what synapses receive
         (axonal) or give (dendritic), of the current's shape, else empty.
     """
     from ranvier.ops.recurrent_lif import scan_cpu
 
     spikes, end = torch.empty(current.shape, dtype=current.dtype), torch.empty(state.shape, dtype=state.dtype)
-    voltage = current.clone(memory_format=torch.contiguous_format)
-    neurons = arrays(gain, decay, threshold, state)
-    written = arrays(spikes, end, voltage)
+    kept = torch.empty(_kept(current, state), dtype=current.dtype)
+    kept[0] = current
+    neurons = (*arrays(gain), NEURONS.index(neuron), *arrays(values, state))
+    written = arrays(spikes, end, kept)
     if kind == "synaptic":
         forms = arrays(taps.permute(1, 2, 0), taps.permute(2, 1, 0))
         with one_blas_thread():
             in_parallel(scan_cpu.synaptic, current.shape[1], *forms, *neurons, *written)
-        return spikes, end, voltage, current.new_empty(0)
+        return spikes, end, kept, current.new_empty(0)
     sent = torch.zeros(current.shape, dtype=current.dtype)
     scan = scan_cpu.axonal if kind == "axonal" else scan_cpu.dendritic
     with one_blas_thread():
         in_parallel(scan, current.shape[1], *arrays(weight.t(), taps.t()), *neurons, *written, *arrays(sent))
-    return spikes, end, voltage, sent
+    return spikes, end, kept, sent
+
+
+def _kept(current: Tensor, state: Tensor) -> tuple[int, ...]:
+    return 1 if state.shape[1] == 1 else 2, *current.shape
 
 
 @recurrent_lif_scan.register_fake
@@ -66,15 +80,16 @@ def _(
     weight: Tensor,
     taps: Tensor,
     gain: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
+    values: Tensor,
     state: Tensor,
     kind: str,
+    neuron: str,
     surrogate: str,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     sent = current.new_empty(0 if kind == "synaptic" else current.shape)
-    return current.new_empty(current.shape), state.new_empty(state.shape), current.new_empty(current.shape), sent
+    kept = current.new_empty(_kept(current, state))
+    return current.new_empty(current.shape), state.new_empty(state.shape), kept, sent
 
 
 @torch.library.custom_op("ranvier::recurrent_lif_scan_backward", mutates_args=(), device_types="cpu")
@@ -85,39 +100,56 @@ def recurrent_lif_scan_backward(
     taps: Tensor,
     gain: Tensor,
     spikes: Tensor,
-    voltage: Tensor,
+    kept: Tensor,
     sent: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
+    values: Tensor,
     state: Tensor,
     kind: str,
+    neuron: str,
     surrogate: str,
     alpha: float,
     parameters: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to current, weight, taps, decay, threshold and state; 0 for those of the neurons unless
-    ``parameters``."""
-    from ranvier.ops.lif.scan_cpu import SURROGATES, lif_parameters_backward
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to current, weight, taps, values and state; 0 for the values unless ``parameters``."""
     from ranvier.ops.recurrent_lif import scan_cpu
 
+    voltage, threshold = kept[0], values[-1]
     total = grad_spikes.clone(memory_format=torch.contiguous_format)  # and what comes through the recurrence
     to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), torch.empty(state.shape, dtype=state.dtype)
     grad_sent = torch.empty(sent.shape if kind != "synaptic" else (0, 0, 0), dtype=voltage.dtype)
     slope = surrogate_slope(voltage - threshold, surrogate, alpha)
     by_lag = taps.permute(2, 0, 1) if kind == "synaptic" else taps.t().unsqueeze(1)
     matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
-    inputs = arrays(matrix, by_lag, gain, total, grad_end, slope, voltage, decay, threshold)
+    inputs = arrays(matrix, by_lag, gain, total, grad_end, slope, voltage)
+    neurons = (NEURONS.index(neuron), *arrays(values))
     outputs = arrays(to_current, grad_sent, to_state)
     with one_blas_thread():
-        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *outputs)
+        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *neurons, *outputs)
     to_weight, to_taps = _to_weight_and_taps(kind, taps, gain, spikes, sent, to_current, grad_sent)
-    to_decay, to_threshold = (torch.zeros(state.shape, dtype=state.dtype) for _ in range(2))
+    to_values = torch.zeros(values.shape, dtype=values.dtype)
     if parameters:
-        inputs = arrays(total, to_current, voltage, threshold, state)
-        form = (SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
-        outputs = arrays(to_decay, to_threshold)
-        in_parallel(lif_parameters_backward, voltage.shape[1], *inputs, *form, False, *outputs)
-    return to_current, to_weight, to_taps, to_decay.sum(0), to_threshold.sum(0), to_state
+        to_values = _to_values(total, grad_end, kept, values, state, neuron, surrogate, alpha)
+    return to_current, to_weight, to_taps, to_values, to_state
+
+
+def _to_values(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    kept: Tensor,
+    values: Tensor,
+    state: Tensor,
+    neuron: str,
+    surrogate: str,
+    alpha: float,
+) -> Tensor:
+    """Those of the neurons alone, when ``grad_spikes`` has what comes through the recurrence."""
+    if neuron in ("zero", "subtract"):
+        given = (grad_spikes, grad_end[:, 0], kept[0], *values, state[:, 0])
+        _, *of_values, _ = lif_scan_backward(*given, surrogate, alpha, True, neuron == "subtract")
+        return torch.stack(of_values)
+    given = (grad_spikes, grad_end, *kept, values, state)
+    to_values: Tensor = adaptive_lif_scan_backward(*given, neuron == "symplectic", surrogate, alpha)[1]
+    return to_values
 
 
 def _to_weight_and_taps(
@@ -150,41 +182,38 @@ def _(
     taps: Tensor,
     gain: Tensor,
     spikes: Tensor,
-    voltage: Tensor,
+    kept: Tensor,
     sent: Tensor,
-    decay: Tensor,
-    threshold: Tensor,
+    values: Tensor,
     state: Tensor,
     kind: str,
+    neuron: str,
     surrogate: str,
     alpha: float,
     parameters: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     of_weight = weight.new_empty(0) if kind == "synaptic" else weight.new_empty(weight.shape)
-    tensors = (taps, decay, threshold, state)
-    to_taps, to_decay, to_threshold, to_state = (tensor.new_empty(tensor.shape) for tensor in tensors)
-    return voltage.new_empty(voltage.shape), of_weight, to_taps, to_decay, to_threshold, to_state
+    to_current, to_taps, to_values, to_state = (x.new_empty(x.shape) for x in (spikes, taps, values, state))
+    return to_current, of_weight, to_taps, to_values, to_state
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, weight, taps, gain, decay, threshold, state, ctx.kind, ctx.surrogate, ctx.alpha = inputs
-    spikes, _, voltage, sent = output
-    ctx.mark_non_differentiable(voltage, sent)
+    _, weight, taps, gain, values, state, ctx.kind, ctx.neuron, ctx.surrogate, ctx.alpha = inputs
+    spikes, _, kept, sent = output
+    ctx.mark_non_differentiable(kept, sent)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(weight, taps, gain, spikes, voltage, sent, decay, threshold, state)
+    ctx.save_for_backward(weight, taps, gain, spikes, kept, sent, values, state)
 
 
 def _gradients(ctx: Any, grad_spikes: Tensor | None, grad_end: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-    parameters = any(ctx.needs_input_grad[4:6])
     saved = ctx.saved_tensors
-    voltage, state = saved[4], saved[8]
-    grad_spikes = torch.zeros_like(voltage) if grad_spikes is None else grad_spikes
+    spikes, state = saved[3], saved[7]
+    grad_spikes = torch.zeros_like(spikes) if grad_spikes is None else grad_spikes
     grad_end = torch.zeros_like(state) if grad_end is None else grad_end
-    to_current, to_weight, to_taps, *of_neurons = recurrent_lif_scan_backward(
-        grad_spikes, grad_end, *saved, ctx.kind, ctx.surrogate, ctx.alpha, parameters
-    )
+    options = (ctx.kind, ctx.neuron, ctx.surrogate, ctx.alpha, ctx.needs_input_grad[4])
+    to_current, to_weight, to_taps, *of_neurons = recurrent_lif_scan_backward(grad_spikes, grad_end, *saved, *options)
     of_weight = None if ctx.kind == "synaptic" else to_weight
-    return to_current, of_weight, to_taps, None, *of_neurons, None, None, None
+    return to_current, of_weight, to_taps, None, *of_neurons, None, None, None, None
 
 
 recurrent_lif_scan.register_autograd(_gradients, setup_context=_setup)
@@ -192,7 +221,7 @@ recurrent_lif_scan.register_autograd(_gradients, setup_context=_setup)
 
 @torch.library.custom_op("ranvier::recurrent_lif_frozen", mutates_args=(), device_types="cpu")
 def recurrent_lif_frozen(
-    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, decay: Tensor, threshold: Tensor, state: Tensor
+    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, values: Tensor, state: Tensor, neuron: str
 ) -> tuple[Tensor, Tensor]:
     """Spikes and state with one tap a synapse, at delay ``[synapse, target, source]`` (whole steps, 1 or more), in
     double precision and without gradients."""
@@ -200,13 +229,13 @@ def recurrent_lif_frozen(
 
     spikes, end = torch.empty(current.shape, dtype=current.dtype), torch.empty(state.shape, dtype=state.dtype)
     of_source = arrays(weight.mT, delay.to(torch.int64).expand_as(weight).mT)
-    inputs = arrays(current, gain, decay, threshold, state)
+    inputs = (*arrays(current, gain), NEURONS.index(neuron), *arrays(values, state))
     in_parallel(scan_cpu.frozen, current.shape[1], *of_source, *inputs, *arrays(spikes, end))
     return spikes, end
 
 
 @recurrent_lif_frozen.register_fake
 def _(
-    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, decay: Tensor, threshold: Tensor, state: Tensor
+    current: Tensor, weight: Tensor, delay: Tensor, gain: Tensor, values: Tensor, state: Tensor, neuron: str
 ) -> tuple[Tensor, Tensor]:
     return current.new_empty(current.shape), state.new_empty(state.shape)

@@ -2,7 +2,10 @@
 
 Where spikes are few, each adds its taps to the currents to come. Gradients are dense: they go back by a matrix product
 for each step (axonal, dendritic), or for each step and lag (synaptic). ``kind`` says what a delay belongs to: a synapse
-(``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``).
+(``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``). ``neuron`` says what receives: leaky
+integrate-and-fire whose reset sets to 0 (``ZERO``) or subtracts (``SUBTRACT``), or adaptive by an Euler method
+(``SYMPLECTIC``, ``FORWARD``). ``values [value, neuron]``, ``state [batch, row, neuron]`` and what is ``kept`` are as in
+scan.py.
 """
 
 from __future__ import annotations
@@ -14,35 +17,68 @@ from ranvier.compiled import compiled
 
 Array = NDArray[np.floating]
 SYNAPTIC, AXONAL, DENDRITIC = 0, 1, 2
+ZERO, SUBTRACT, SYMPLECTIC, FORWARD = 0, 1, 2, 3
 _MANY = 0.09  # share of neurons from which on a matrix product for each lag takes less time than adding spike by spike
 
 
 @compiled
-def _fire(voltage: Array, v: Array, decay: Array, threshold: Array, spikes: Array, start: int, stop: int) -> None:
-    """One time step of clips start ... stop: ``voltage [batch, neuron]`` holds the current and gets the voltage."""
-    one = voltage.dtype.type(1)
+def _fire(
+    neuron: int, values: Array, state: Array, voltage: Array, adaptation: Array, spikes: Array, start: int, stop: int
+) -> None:
+    """One time step of clips start ... stop: ``voltage [batch, neuron]`` holds the current and gets the voltage before
+    reset, ``adaptation [batch, neuron]`` that at the step's start, of neurons that adapt."""
     for clip in range(start, stop):
-        for j in range(voltage.shape[1]):
-            u = decay[j] * v[clip, j] + voltage[clip, j]
-            s = (one if u >= threshold[j] else voltage.dtype.type(0)) + (u - u)  # NaN where u is not finite
-            spikes[clip, j] = s
-            v[clip, j] = u * (one - s)
-            voltage[clip, j] = u
+        if neuron in (ZERO, SUBTRACT):
+            _lif(neuron == SUBTRACT, values, state[clip, 0], voltage[clip], spikes[clip])
+        else:
+            _adaptive_lif(neuron == SYMPLECTIC, values, state[clip], voltage[clip], adaptation[clip], spikes[clip])
+
+
+@compiled
+def _lif(subtract: bool, values: Array, state: Array, voltage: Array, spikes: Array) -> None:
+    """A time step of a clip as ops/lif has it, all ``[neuron]`` but ``values [2, neuron]``: decay and threshold."""
+    decay, threshold = values[0], values[1]
+    one, zero = voltage.dtype.type(1), voltage.dtype.type(0)
+    for j in range(len(voltage)):
+        v = decay[j] * state[j] + voltage[j]
+        s = (one if v >= threshold[j] else zero) + (v - v)  # NaN where v is not finite
+        spikes[j] = s
+        state[j] = v - threshold[j] * s if subtract else v * (one - s)
+        voltage[j] = v
+
+
+@compiled
+def _adaptive_lif(
+    symplectic: bool, values: Array, state: Array, voltage: Array, adaptation: Array, spikes: Array
+) -> None:
+    """A time step of a clip as ops/adaptive_lif has it, ``values [5, neuron]`` and ``state [3, neuron]`` as there."""
+    decay, adaptation_decay, a, b, threshold = values[0], values[1], values[2], values[3], values[4]
+    of_u, of_w, of_s = state[0], state[1], state[2]
+    one, zero = voltage.dtype.type(1), voltage.dtype.type(0)
+    for j in range(len(voltage)):
+        u, w = of_u[j], of_w[j]
+        v = decay[j] * u + (one - decay[j]) * (voltage[j] - w)
+        s = (one if v >= threshold[j] else zero) + (v - v)
+        after = v * (one - s)
+        drive = a[j] * after + b[j] * s if symplectic else a[j] * u + b[j] * of_s[j]
+        voltage[j], adaptation[j], spikes[j] = v, w, s
+        of_u[j], of_w[j], of_s[j] = after, adaptation_decay[j] * w + (one - adaptation_decay[j]) * drive, s
 
 
 @compiled
 def synaptic(
-    taps: Array, by_lag: Array, gain: Array, decay: Array, threshold: Array, state: Array,
-    spikes: Array, end: Array, voltage: Array, start: int, stop: int,
+    taps: Array, by_lag: Array, gain: Array, neuron: int, values: Array, state: Array,
+    spikes: Array, end: Array, kept: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """``taps [source, lag, target]`` and ``by_lag [lag, source, target]`` are the same; ``voltage`` holds the current
-    at first."""
+    """``taps [source, lag, target]`` and ``by_lag [lag, source, target]`` are the same; the voltage in ``kept`` holds
+    the current at first."""
+    voltage, adaptation = kept[0], kept[-1]
     time, _, neurons = voltage.shape
     own = slice(start, stop)
     end[own] = state[own]
     received = np.empty((stop - start, neurons), voltage.dtype)
     for t in range(time):
-        _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
+        _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
         lags = min(len(by_lag), time - 1 - t)
         if np.count_nonzero(spikes[t, own]) > _MANY * received.size:
             sent = spikes[t, own] * gain[own]
@@ -61,11 +97,12 @@ def synaptic(
 
 @compiled
 def axonal(
-    weight: Array, taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
-    spikes: Array, end: Array, voltage: Array, sent: Array, start: int, stop: int,
+    weight: Array, taps: Array, gain: Array, neuron: int, values: Array, state: Array,
+    spikes: Array, end: Array, kept: Array, sent: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """``weight [source, target]``, ``taps [lag, source]``; ``sent [time, batch, source]``, zeros, gets what arrives
     at the synapses."""
+    voltage, adaptation = kept[0], kept[-1]
     time, _, neurons = voltage.shape
     end[start:stop] = state[start:stop]
     received = np.empty((stop - start, neurons), voltage.dtype)
@@ -73,7 +110,7 @@ def axonal(
         if t > 0:
             np.dot(sent[t, start:stop], weight, received)
             voltage[t, start:stop] += received
-        _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
+        _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
         lags = min(len(taps), time - 1 - t)
         for clip in range(start, stop):
             for k in range(neurons):
@@ -85,14 +122,15 @@ def axonal(
 
 @compiled
 def dendritic(
-    weight: Array, taps: Array, gain: Array, decay: Array, threshold: Array, state: Array,
-    spikes: Array, end: Array, voltage: Array, sent: Array, start: int, stop: int,
+    weight: Array, taps: Array, gain: Array, neuron: int, values: Array, state: Array,
+    spikes: Array, end: Array, kept: Array, sent: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """``weight [source, target]``, ``taps [lag, target]``; ``sent [time, batch, target]`` gets what synapses give."""
+    voltage, adaptation = kept[0], kept[-1]
     time = len(voltage)
     end[start:stop] = state[start:stop]
     for t in range(time):
-        _fire(voltage[t], end, decay, threshold, spikes[t], start, stop)
+        _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
         np.dot(spikes[t, start:stop] * gain[start:stop], weight, sent[t, start:stop])
         for m in range(min(len(taps), time - 1 - t)):
             _add_scaled(voltage[t + 1 + m, start:stop], sent[t, start:stop], taps[m])
@@ -108,23 +146,57 @@ def _add_scaled(total: Array, x: Array, scale: Array) -> None:
 
 @compiled
 def _back(
-    grad_spikes: Array, carry: Array, slope: Array, voltage: Array, decay: Array, threshold: Array,
-    grad_current: Array,
-) -> None:  # fmt: skip
-    """One time step of ops/lif backward, all ``[batch, neuron]``."""
-    zero = voltage.dtype.type(0)
+    neuron: int, values: Array, grad_spikes: Array, slope: Array, voltage: Array, carry: Array, grad_current: Array
+) -> None:
+    """One time step back, all ``[batch, neuron]`` but ``carry [batch, row, neuron]``: the gradient to the state after
+    the step, which becomes the one before."""
     for clip in range(len(voltage)):
-        for j in range(voltage.shape[1]):
-            through = grad_spikes[clip, j] * slope[clip, j]
-            grad_v = through + (zero if voltage[clip, j] >= threshold[j] else carry[clip, j])
-            grad_current[clip, j] = grad_v
-            carry[clip, j] = decay[j] * grad_v
+        row = (grad_spikes[clip], slope[clip], voltage[clip])
+        if neuron in (ZERO, SUBTRACT):
+            _lif_back(neuron == SUBTRACT, values, *row, carry[clip, 0], grad_current[clip])
+        else:
+            _adaptive_lif_back(neuron == SYMPLECTIC, values, *row, carry[clip], grad_current[clip])
+
+
+@compiled
+def _lif_back(
+    subtract: bool, values: Array, grad_spikes: Array, slope: Array, voltage: Array, carry: Array, grad_current: Array
+) -> None:
+    """As ops/lif has it."""
+    decay, threshold, zero = values[0], values[1], voltage.dtype.type(0)
+    for j in range(len(voltage)):
+        through = grad_spikes[j] * slope[j]
+        grad_v = through + (zero if voltage[j] >= threshold[j] and not subtract else carry[j])
+        grad_current[j] = grad_v
+        carry[j] = decay[j] * grad_v
+
+
+@compiled
+def _adaptive_lif_back(
+    symplectic: bool, values: Array, grad_spikes: Array, slope: Array, voltage: Array, carry: Array, grad_current: Array
+) -> None:
+    """As ops/adaptive_lif has it, without gradients to the values."""
+    decay, adaptation_decay, a, b, threshold = values[0], values[1], values[2], values[3], values[4]
+    to_u, to_w, to_s = carry[0], carry[1], carry[2]
+    one, zero = voltage.dtype.type(1), voltage.dtype.type(0)
+    now, before = (one, zero) if symplectic else (zero, one)  # whose u and s drive the adaptation
+    for j in range(len(voltage)):  # short loops: one with all of these arrays would not be vectorised
+        grad_drive = (one - adaptation_decay[j]) * to_w[j] * b[j]
+        grad_current[j] = slope[j] * (grad_spikes[j] + to_s[j] + now * grad_drive)
+        to_s[j] = before * grad_drive
+    for j in range(len(voltage)):
+        grad_drive = (one - adaptation_decay[j]) * to_w[j] * a[j]
+        grad_current[j] += zero if voltage[j] >= threshold[j] else to_u[j] + now * grad_drive
+        to_u[j] = before * grad_drive + decay[j] * grad_current[j]
+    for j in range(len(voltage)):
+        grad_current[j] *= one - decay[j]
+        to_w[j] = adaptation_decay[j] * to_w[j] - grad_current[j]
 
 
 @compiled
 def backward(
     kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, grad_end: Array, slope: Array,
-    voltage: Array, decay: Array, threshold: Array, grad_current: Array, grad_sent: Array, grad_state: Array,
+    voltage: Array, neuron: int, values: Array, grad_current: Array, grad_sent: Array, grad_state: Array,
     start: int, stop: int,
 ) -> None:  # fmt: skip
     """Gradients to current and state, and to what was ``sent``; ``grad_spikes`` gets what comes through the recurrence.
@@ -149,9 +221,8 @@ def backward(
                 _add_scaled(grad_sent[t, own], grad_current[t + 1 + m, own], taps[m, 0])
             np.dot(grad_sent[t, own], weight, back)
             grad_spikes[t, own] += gain[own] * back
-        _back(
-            grad_spikes[t, own], grad_state[own], slope[t, own], voltage[t, own], decay, threshold, grad_current[t, own]
-        )  # fmt: skip
+        step = (grad_spikes[t, own], slope[t, own], voltage[t, own])
+        _back(neuron, values, *step, grad_state[own], grad_current[t, own])
         if kind == AXONAL:
             np.dot(grad_current[t, own], weight, grad_sent[t, own])
         elif kind == SYNAPTIC:
@@ -189,23 +260,21 @@ def dendritic_taps_backward(sent: Array, grad_current: Array, grad_taps: Array, 
 
 @compiled
 def frozen(
-    source_weight: Array, delay: NDArray[np.int64], current: Array, gain: Array, decay: Array, threshold: Array,
+    source_weight: Array, delay: NDArray[np.int64], current: Array, gain: Array, neuron: int, values: Array,
     state: Array, spikes: Array, end: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
     """One tap a synapse, ``source_weight`` and ``delay [synapse, source, target]``, summed in double precision."""
     time, _, neurons = current.shape
     ring = np.empty((int(delay.max()) + 1, neurons))
-    one, zero = current.dtype.type(1), current.dtype.type(0)
+    voltage, adaptation = np.empty(current.shape[1:], current.dtype), np.empty(current.shape[1:], current.dtype)
     for clip in range(start, stop):
         ring[:] = 0
         end[clip] = state[clip]
         for t in range(time):
             now = ring[t % len(ring)]
             for j in range(neurons):
-                v = decay[j] * end[clip, j] + current.dtype.type(current[t, clip, j] + now[j])
-                s = (one if v >= threshold[j] else zero) + (v - v)
-                spikes[t, clip, j] = s
-                end[clip, j] = v * (one - s)
+                voltage[clip, j] = current[t, clip, j] + now[j]
+            _fire(neuron, values, end, voltage, adaptation, spikes[t], clip, clip + 1)
             now[:] = 0
             for k in range(neurons):
                 s = spikes[t, clip, k] * gain[clip, k]
