@@ -12,7 +12,7 @@ import torch
 
 from ranvier.engine import Engine
 from ranvier.models import Stack, feedforward, freeze
-from ranvier.network import Decoding, Input, Scores
+from ranvier.network import Decoding, Input, Network, Scores, quantize
 from ranvier.nn import LIF, DelayLinear, Integrator
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, ConfigError, build_config
@@ -21,6 +21,7 @@ from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
+from tests.networks import dense
 
 from .conftest import Quiet
 
@@ -220,6 +221,36 @@ def test_a_training_with_an_average_resumes_to_the_bit(small: Make, tmp_path: Pa
 def test_values_that_do_not_go_together_are_refused(small: Make, fields: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=f"^{named}: "):
         small(**{f"train__{name}": value for name, value in fields.items()})
+
+
+def test_a_training_with_the_bits_of_an_integer_network_ends_in_one(small: Make, tmp_path: Path) -> None:
+    train(small(model__weight_bits="4", model__delay_bits="2"), tmp_path / "run", Quiet())
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    integers = quantize(network, weight_bits=4, delay_bits=2)
+    for layer, whole in zip(network.layers, integers.layers, strict=True):
+        floats, steps = dense(layer), dense(whole)
+        assert set(np.unique(floats.delay_steps)) <= {0, 2, 4, 6}
+        np.testing.assert_array_equal(floats.delay_steps, steps.delay_steps)
+        for target in range(layer.targets):
+            ratio = floats.weight[:, target] / np.where(steps.weight[:, target], steps.weight[:, target], np.nan)
+            assert np.nanmax(ratio) / np.nanmin(ratio) - 1 < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"weight_bits": "4", "recurrent": "axonal"}, "model.recurrent"),
+        ({"delay_bits": "3", "neuron": "adlif"}, "model.neuron"),
+        ({"weight_bits": "8", "scores": "max"}, "model.scores"),
+        ({"weight_bits": "3"}, "model.weight_bits"),
+        ({"delay_bits": "0"}, "model.delay_bits"),
+    ],
+)
+def test_what_has_no_integer_form_is_refused_before_it_is_trained(
+    small: Make, fields: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^{named}\b"):
+        small(**{f"model__{name}": value for name, value in fields.items()})
 
 
 def test_longest_initial_delays_are_refused_where_all_start_shortest(small: Make) -> None:

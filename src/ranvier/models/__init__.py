@@ -1,5 +1,6 @@
 """Named networks: stacks of layers, and their frozen form."""
 
+from ranvier.models.bits import set_bits
 from ranvier.models.convolutional import convolutional
 from ranvier.models.dcls_checkpoint import from_dcls_checkpoint
 from ranvier.models.detectors import detectors
@@ -8,4 +9,13 @@ from ranvier.models.freeze import freeze
 from ranvier.models.recurrence import Recurrence
 from ranvier.models.stack import Stack
 
-__all__ = ["Recurrence", "Stack", "convolutional", "detectors", "feedforward", "freeze", "from_dcls_checkpoint"]
+__all__ = [
+    "Recurrence",
+    "Stack",
+    "convolutional",
+    "detectors",
+    "feedforward",
+    "freeze",
+    "from_dcls_checkpoint",
+    "set_bits",
+]

@@ -21,9 +21,9 @@ from ranvier.network.part import Connection
 from ranvier.network.rules import DECAY_ONE, MAX_INT32, NetworkError, is_whole, require
 
 WeightBits = Literal[8, 4, "ternary"]
-_LEVELS: dict[WeightBits, int] = {8: 127, 4: 7, "ternary": 1}
+LEVELS: dict[WeightBits, int] = {8: 127, 4: 7, "ternary": 1}
 _STEP: dict[WeightBits, int] = {8: 1, 4: 16, "ternary": 64}
-_CLIPPED = np.concatenate([np.geomspace(0.2, 1, 40), [1.1, 1.25]])  # shares of the largest weight tried as the range
+SHARES = np.concatenate([np.geomspace(0.2, 1, 40), [1.1, 1.25]])  # shares of the largest weight tried as the range
 
 F64 = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def quantize(
     Raises:
         NetworkError: a part has no integer form, or a value is out of range; the message names it.
     """
-    require(weight_bits in _LEVELS, f"weight_bits: {short(weight_bits)} is not allowed (8, 4, ternary)")
+    require(weight_bits in LEVELS, f"weight_bits: {short(weight_bits)} is not allowed (8, 4, ternary)")
     layers = []
     for number, layer in enumerate(with_delay_bits(network, delay_bits).layers):
         try:
@@ -97,7 +97,7 @@ def _quantized(layer: Layer, weight_bits: WeightBits, activity: Mapping[str, F64
         np.broadcast_to(_activity(connection, activity), weight.shape)
         for connection, weight in zip(dense, weights, strict=True)
     ]
-    levels, step = _LEVELS[weight_bits], _STEP[weight_bits]
+    levels, step = LEVELS[weight_bits], _STEP[weight_bits]
     sizes = _shared_size if isinstance(layer.neuron, Integrator) else _own_sizes
     size = sizes(_rows(weights), _rows(matters), levels, step)
     inputs = tuple(
@@ -138,7 +138,7 @@ def _own_sizes(weight: F64, counts: F64, levels: int, step: int) -> F64:
     """Real size of 1 in integers for each target ``[target]``, of the smallest error."""
     largest = np.abs(weight).max(1)
     largest[largest == 0] = 1
-    tried = largest / levels * _CLIPPED[:, None]  # [trial, target]
+    tried = largest / levels * SHARES[:, None]  # [trial, target]
     errors = np.stack([_error(weight, counts, size, levels) for size in tried])
     best: F64 = tried[errors.argmin(0), np.arange(len(weight))] / step
     return best

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.quantized import nearest_delay
 from ranvier.nn.ranges import WithRanges, mark_mask, was_stepped
 from ranvier.nn.settings import WithSettings
 from ranvier.ops.dense import KERNELS, Kernel, check_sigma
@@ -31,6 +32,7 @@ class DelayLayer(WithRanges, WithSettings):
         max_init_delay: delays start in [min_delay, max_init_delay].
         init_delay: how they start there: ``uniform``, ``log_uniform`` or ``shortest``.
         round_delay: in training too, taps stand at the rounded delays.
+        delay_bits: delays, in training too, take at most 2^bits values; None: every whole step.
         learn_delay: whether delays are learned.
         weight_mask: bool buffer of the weight's shape, the synapses that pruning or rewiring leaves; None: nothing has
             been taken away. The weights of others are 0 and stay so.
@@ -50,6 +52,7 @@ class DelayLayer(WithRanges, WithSettings):
     learn_delay: bool
     init_delay: InitDelay = "uniform"
     round_delay: bool = False
+    delay_bits: int | None = None
     weight_mask: Tensor | None
     dense_gradient: bool = False
 
@@ -195,7 +198,13 @@ class DelayLayer(WithRanges, WithSettings):
     def _rounded(self) -> Tensor:
         if not self.delay.isfinite().all():
             raise ValueError("delay: NaN or infinite values (finite allowed)")
-        return self.delay.detach().clamp(self.min_delay, self.max_delay).round().to(torch.int16)
+        return self._nearest(self.delay.detach().clamp(self.min_delay, self.max_delay)).to(torch.int16)
+
+    def _nearest(self, delay: Tensor) -> Tensor:
+        """The delays that these are frozen to."""
+        if self.delay_bits is None:
+            return delay.round()
+        return nearest_delay(delay, self.min_delay, self.max_delay, self.delay_bits)
 
     def warn_of_wide_sigma(self) -> None:
         """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
@@ -250,12 +259,15 @@ class DelayLayer(WithRanges, WithSettings):
         raise NotImplementedError
 
     def trained_delay(self) -> Tensor:
-        """``delay``, where taps stand in training; with ``round_delay`` rounded, with a gradient as if it were not."""
-        return self.delay + (self.delay.round() - self.delay).detach() if self.round_delay else self.delay
+        """``delay``, where taps stand in training; with ``round_delay`` or ``delay_bits`` rounded, with a gradient as
+        if it were not."""
+        if not self.round_delay and self.delay_bits is None:
+            return self.delay
+        return self.delay + (self._nearest(self.delay.detach()) - self.delay).detach()
 
     def taps(self) -> tuple[Tensor, Tensor | None]:
         """Delay and sigma as an op takes them now: spread in training, else one tap at the rounded delay."""
         if self.training and self.learn_delay:
             return self.trained_delay(), self.sigma
         self.warn_of_wide_sigma()
-        return self.delay.detach(), None
+        return self.delay.detach() if self.delay_bits is None else self._nearest(self.delay.detach()), None

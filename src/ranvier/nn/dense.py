@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranvier import network
+from ranvier.network import WeightBits
 from ranvier.nn.delays import DelayLayer, InitDelay
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
+from ranvier.nn.quantized import quantized_weight
 from ranvier.nn.settings import Settings
 from ranvier.ops.dense import KERNELS, Kernel, delayed_current
 
@@ -73,6 +75,8 @@ class DelayLinear(DelayLayer):
     }
     freezes_to: ClassVar[type[network.Connection]] = network.Dense
     connection_mask: Tensor | None
+    weight_bits: WeightBits | None = None
+    shared_step: bool = False
 
     def __init__(
         self,
@@ -159,6 +163,34 @@ class DelayLinear(DelayLayer):
         )
         # as Kaiming's rule has it for so many sources
         self.weight.mul_(self.connection_mask).mul_(math.sqrt(self.in_features / fan_in))
+
+    def set_bits(
+        self, weight_bits: WeightBits | None = None, delay_bits: int | None = None, *, shared: bool = False
+    ) -> None:
+        """Train, run and freeze with weights and delays on the values that an integer network has.
+
+        :func:`ranvier.network.quantize` of the frozen network with the same bits then changes no weight and no delay,
+        unless other connections come to the same neurons. Not part of the state: set it before a state is loaded.
+
+        Args:
+            weight_bits: 8, 4 or ``ternary``, see :func:`ranvier.network.quantize`; None leaves weights as they are.
+            delay_bits: delays take at most 2^bits values from min_delay to max_delay, in [1, 15]; None: every step.
+            shared: one power of two is the step of all weights, as a readout has it.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
+        if weight_bits is not None and weight_bits not in get_args(WeightBits):
+            raise ValueError(f"weight_bits: {weight_bits!r} is not allowed (8, 4, ternary, None)")
+        if delay_bits is not None and (not isinstance(delay_bits, int) or not 1 <= delay_bits <= 15):
+            raise ValueError(f"delay_bits: {delay_bits!r} is not allowed (1 ... 15, None)")
+        self.weight_bits, self.delay_bits, self.shared_step = weight_bits, delay_bits, shared
+
+    def connected_weight(self) -> Tensor:
+        weight = super().connected_weight()
+        return (
+            weight if self.weight_bits is None else quantized_weight(weight, self.weight_bits, shared=self.shared_step)
+        )
 
     def possible_mask(self) -> Tensor | None:
         return None if self.connection_mask is None else self.connection_mask.expand_as(self.weight)

@@ -12,7 +12,7 @@ from ranvier import network
 from ranvier.corpora.splits import Splits
 from ranvier.data import Subset
 from ranvier.data.augment import Augmentation
-from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward, freeze
+from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward, freeze, set_bits
 from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.conversions import decay, recurrent_init_steps, steps
@@ -60,7 +60,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
             decoding=network.Decoding(tail_steps=tail, scores=model.scores),
             generator=generator,
         )
-    return feedforward(
+    made = feedforward(
         dataset.sources,
         model.hidden,
         len(dataset.classes),
@@ -92,6 +92,10 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         decoding=network.Decoding(tail_steps=tail, tail=model.tail, scores=model.scores),
         generator=generator,
     )
+    bits = model.weight_bits
+    if bits != "none" or model.delay_bits is not None:
+        set_bits(made, {"none": None, "8": 8, "4": 4, "ternary": "ternary"}[bits], model.delay_bits)
+    return made
 
 
 def _recurrence(config: Config, model: FeedforwardModel) -> Recurrence | None:

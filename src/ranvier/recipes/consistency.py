@@ -34,6 +34,7 @@ def check_consistency(config: Config) -> None:
         _check_synapses(config.model)
         _check_recurrence(config, config.model)
         _check_decays(config, config.model)
+        _check_bits(config.model)
         check_adaptation(config.model, config.data.dt_ms)
     if "fixed" in config.compare and getattr(config.model, "init_delay", "uniform") == "shortest":
         raise ConfigError("compare: fixed is not allowed with model.init_delay = shortest (delays would all be alike)")
@@ -101,6 +102,23 @@ def _check_synapses(model: FeedforwardModel) -> None:
         for name, needed in (("synapses_per_pair", 1), ("delay_type", "synaptic")):
             if (given := getattr(model, name)) != needed:
                 raise ConfigError(f"model.{name}: {given} is not allowed where every delay has its weight ({needed})")
+
+
+def _check_bits(model: FeedforwardModel) -> None:
+    """What :func:`ranvier.network.quantize` refuses is refused before the training."""
+    for name, off in (("weight_bits", "none"), ("delay_bits", None)):
+        if (given := getattr(model, name)) == off:
+            continue
+        for other, allowed in (
+            ("neuron", ("lif", "plif")),
+            ("reset", ("zero",)),
+            ("recurrent", ("none",)),
+            ("synapse_tau_ms", (None,)),
+            ("scores", ("softmax",)),
+        ):
+            if (value := getattr(model, other)) not in allowed:
+                words = ", ".join("none" if each is None else each for each in allowed)
+                raise ConfigError(f"model.{other}: {value} is not allowed with model.{name} = {given} ({words})")
 
 
 def _check_pictures(config: Config, model: ConvolutionalModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalText, Section, Sizes
 from ranvier.network import Scores
@@ -53,6 +53,18 @@ class FeedforwardModel(_Delayed):
     delays: Literal["learned", "fixed", "none", "dense"] = Field(
         description="learned with the weights, frozen where they start, none at all, or every one at once with a free "
         "weight for each (the dense convolution)"
+    )
+    weight_bits: Annotated[Literal["none", "8", "4", "ternary"], BeforeValidator(str)] = Field(
+        "none",
+        description="weights in whole steps in training too (straight-through gradient), as ranvier quantize makes "
+        "them of so many bits; none for any number",
+    )
+    delay_bits: OptionalInteger = Field(
+        None,
+        ge=1,
+        le=15,
+        description="delays on at most 2^bits values in training too, evenly spaced from 0 to max_delay_ms; none for "
+        "every step",
     )
     fan_in: OptionalInteger = Field(
         None,

@@ -1,8 +1,8 @@
 """The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba).
 
 ``neuron`` is one of ``NEURONS``. Leaky integrate-and-fire (``zero``, ``subtract``: its reset) has decay and threshold
-as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``. Adaptive neurons (``symplectic``, ``forward``:
-their method) have ``values [5, neuron]`` and ``state [batch, 3, neuron]`` of ops/adaptive_lif.
+as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``. Adaptive neurons (``symplectic``,
+``forward``: their method) have ``values [5, neuron]`` and ``state [batch, 3, neuron]`` of ops/adaptive_lif.
 """
 
 from __future__ import annotations

@@ -1,0 +1,43 @@
+"""Training with the weights and delays of an integer network."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ranvier import network
+from ranvier.models.stack import Stack
+from ranvier.network import WeightBits
+from ranvier.nn import DelayLinear, Integrator, Recurrent
+from ranvier.nn.freezing import has_role
+
+
+def set_bits(model: Stack, weight_bits: WeightBits | None = None, delay_bits: int | None = None) -> None:
+    """Train, run and freeze a model with weights and delays on the values that an integer network has.
+
+    See :meth:`ranvier.nn.DelayLinear.set_bits`. Of the frozen network :func:`ranvier.network.quantize` with the same
+    bits then rounds biases, thresholds and decays alone. Not part of a model's state: set it before a state is loaded.
+
+    Args:
+        model: whose connections are all :class:`ranvier.nn.DelayLinear`, one to a layer.
+        weight_bits, delay_bits: as there.
+
+    Raises:
+        ValueError: a value is out of range, or a connection has no integer form.
+    """
+    modules = list(model.chain())
+    for place, (name, module) in enumerate(modules):
+        if not has_role(module, network.Connection):
+            continue
+        if not isinstance(module, DelayLinear):
+            raise ValueError(f"{name}: {type(module).__name__} has no integer form (DelayLinear has)")
+        module.set_bits(weight_bits, delay_bits, shared=_ends(modules[place + 1 :]))
+
+
+def _ends(modules: list[tuple[str, nn.Module]]) -> bool:
+    """Whether the first neurons among these are a readout."""
+    for name, module in modules:
+        if isinstance(module, Recurrent):
+            raise ValueError(f"{name}: Recurrent has no integer form beside other connections")
+        if has_role(module, network.Neuron):
+            return isinstance(module, Integrator)
+    return False
