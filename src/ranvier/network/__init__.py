@@ -15,6 +15,7 @@ from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Sy
 from ranvier.network.quantize import WeightBits, quantize
 from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
 from ranvier.network.soft_reset_lif import SoftResetLIF
+from ranvier.network.sparse import Sparse
 from ranvier.network.trace import Trace
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Output",
     "Part",
     "SoftResetLIF",
+    "Sparse",
     "Synapses",
     "Tail",
     "Trace",

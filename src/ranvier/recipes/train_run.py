@@ -247,7 +247,7 @@ def _finish(
     test = splits.read_test()
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=progress.clips)
     before = fitted.delays_before
-    draw_figures(folder, splits, network, before)
+    draw_figures(folder, splits, network, before, [one.synapse_delays().numpy() for one in fitted.model.delay_layers])
     if splits.example and test is not None and isinstance(test.dataset, SpikeDataset):
         write_dataset(folder / "test.h5", test.dataset, test.clips, pool=network.input.pool)
     parts = _parts(splits, test)
