@@ -24,6 +24,7 @@ from ranvier.network import (
     Layer,
     Network,
     SoftResetLIF,
+    Sparse,
     Tail,
     Trace,
 )
@@ -164,6 +165,17 @@ def draw(
     tail: Tail = "per_layer" if random.random() < 0.5 else "clip"
     classes = tuple(f"class {n}" for n in range(widths["readout"]))
     return Network(5.0, layers, classes, Input(widths["input"]), Decoding(int(random.integers(0, 6)), tail))
+
+
+def made_sparse(network: Network) -> Network:
+    """The network with its dense connections as lists of synapses."""
+
+    def other(made: Connection) -> Connection:
+        return Sparse.of(made) if isinstance(made, Dense) and made.synapse_count else made
+
+    return replace(
+        network, layers=tuple(replace(layer, inputs=tuple(map(other, layer.inputs))) for layer in network.layers)
+    )
 
 
 def adaptive_lif(generator: np.random.Generator, targets: int) -> AdaptiveLIF:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import LIF, Decoding, Dense, Input, Integrator, Layer, Network, Trace
+from ranvier.network import LIF, Decoding, Dense, Input, Integrator, Layer, Network, Sparse, Trace
 
 F32 = NDArray[np.float32]
 
@@ -37,8 +37,9 @@ def chained(
 
 
 def dense(layer: Layer) -> Dense:
-    """The layer's one connection."""
+    """The layer's one connection, a sparse one as a dense one."""
     (connection,) = layer.inputs
+    connection = connection.dense() if isinstance(connection, Sparse) else connection
     assert isinstance(connection, Dense)
     return connection
 

@@ -22,7 +22,7 @@ from ranvier import load_network
 from ranvier.export import ExportError
 from ranvier.network import AdaptiveLIF, Conv, Decoding, Input, Network, Scores, SoftResetLIF, Tail, quantize
 from ranvier.nn import class_scores
-from tests.drawn import conv_with_gaps, draw, draw_clip, draw_conv
+from tests.drawn import conv_with_gaps, draw, draw_clip, draw_conv, made_sparse
 from tests.engine.plain import Plain, integer_scores, run_plain
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE
@@ -117,6 +117,12 @@ CASES: dict[str, Network] = {
     **{f"adaptive loops {seed}": draw(seed, adaptive=True, loops=True) for seed in (59, 71)},
     **{f"adaptive traces {seed}": draw(seed, adaptive=True, traces=True) for seed in (52, 73)},
     **{f"soft reset {seed}": draw(seed, soft=True, traces=seed == 5) for seed in (0, 2, 5)},
+    "sparse, two synapses a pair": made_sparse(tiny(3, 2, synapses=2)),
+    **{f"sparse chain {seed}": made_sparse(draw(seed)) for seed in (0, 2, 5)},
+    **{f"sparse loops {seed}": made_sparse(draw(seed, loops=True)) for seed in (15, 17)},
+    "sparse traces": made_sparse(draw(20, traces=True)),
+    "sparse integers": made_sparse(draw(32, integer=True)),
+    "sparse loops of integers": made_sparse(draw(44, integer=True, loops=True)),
     "soft reset loops": draw(10, soft=True, loops=True),
     **{f"convolutions {seed}": draw_conv(seed) for seed in (50, 51, 52, 53, 54, 55)},
     "convolutions with gaps": conv_with_gaps(),

@@ -48,7 +48,7 @@ def test_operations_and_bytes_are_those_counted_by_hand() -> None:
     assert readout.synaptic_operations == hidden.spikes
     assert (hidden.synapses, readout.synapses) == (5, 3)
     assert (hidden.weight_bits, hidden.weight_bytes) == (32, 20)
-    assert hidden.delay_bytes == 2  # four different delays, 2 bits each, 6 places
+    assert hidden.delay_bytes == 2  # four different delays, 2 bits each, 5 synapses
     assert readout.delay_bytes == 0
     assert (hidden.ring_bytes, readout.ring_bytes) == (3 * 7 * 4, 4)
     assert (hidden.history_bytes, readout.history_bytes) == (2 * 7, 1)

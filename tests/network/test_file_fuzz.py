@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ranvier.engine import Engine
-from ranvier.network import Network, NetworkError
+from ranvier.network import Dense, Network, NetworkError, Sparse
 from tests.fuzzing import SHARE, changed_fields, damaged, fuzz, in_own_process, json_text
 from tests.network.test_file import make
 
@@ -18,7 +19,10 @@ FILES = round(1500 * SHARE)
 
 def fuzz_network(folder: str, kind: str) -> None:
     file = Path(folder) / "network.safetensors"
-    make(traced=True).write(file)
+    network = make(traced=True)
+    (last,) = network.layers[-1].inputs
+    assert isinstance(last, Dense)
+    replace(network, layers=(*network.layers[:-1], replace(network.layers[-1], inputs=(Sparse.of(last),)))).write(file)
     raw = file.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     outer, body = json.loads(raw[8 : 8 + size]), raw[8 + size :]

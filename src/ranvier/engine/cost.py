@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ranvier.engine.clip import check_clip
 from ranvier.engine.engine import Clip, Engine
-from ranvier.network import Connection, Conv, Dense, Layer, Network
+from ranvier.network import Connection, Conv, Dense, Layer, Network, Sparse
 
 DELAY_LIMITS = {"SpiNNaker 1, without extension": 15, "Loihi": 62, "GeNN": 65535}
 """Longest delay in time steps that a platform takes."""
 _WORD = 4  # bytes of an accumulator
+_Known = Dense | Sparse | Conv
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class LayerCost:
         name: of the layer.
         spikes: of its neurons, per clip.
         synaptic_operations: per clip: one for each event and synapse that it reaches.
-        dense_operations: per clip: one for each time step and synapse, silent or not.
+        dense_operations: per clip: one for each time step and weight of the arrays, silent or not, 0 or not.
         synapses: with a weight other than 0; of a convolution at every place of its kernel.
         weight_bits: of a weight as it must be stored.
         weight_bytes: of all synapses; of a convolution of its kernel.
-        delay_bytes: one delay for each synapse, source (axonal), target (dendritic) or kernel element (convolution), in
-            as many bits as the connection's different delays need.
+        delay_bytes: one delay for each synapse, source (axonal), target (dendritic) or kernel element (convolution)
+            that is there, in as many bits as the connection's different delays need.
         ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
         history_bytes: pre-side history: a bit for each source and time step of delay (8 for counts of the input).
         queue_bytes: axonal queue: 4 bytes for each event that waits for one of its source's different delays, at the
@@ -88,7 +89,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     """Count what the network does with clips and what it takes to store.
 
     Args:
-        network: of dense connections and convolutions.
+        network: of dense and sparse connections and convolutions.
         clips: one or more, as :meth:`Engine.run_many` takes them.
 
     Raises:
@@ -97,7 +98,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     """
     for number, layer in enumerate(network.layers):
         for place, connection in enumerate(layer.inputs):
-            if not isinstance(connection, Dense | Conv):
+            if not isinstance(connection, _Known):
                 raise TypeError(f"layers.{number}.inputs.{place}: the cost of {connection.kind} is not known")
     spikes, operations, waiting = (np.zeros(len(network.layers)) for _ in range(3))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
@@ -119,7 +120,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
 
 
-def weight_bits(connection: Dense | Conv) -> int:
+def weight_bits(connection: Dense | Sparse | Conv) -> int:
     """Bits of a stored weight with its sign: 32, or of integers as many as they need without zeros that all end in."""
     if not connection.integer or isinstance(connection, Conv):
         return 32
@@ -132,11 +133,12 @@ def weight_bits(connection: Dense | Conv) -> int:
 
 
 def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, steps: float) -> LayerCost:
-    known = [connection for connection in layer.inputs if isinstance(connection, Dense | Conv)]
+    known = [connection for connection in layer.inputs if isinstance(connection, _Known)]
     bits = [weight_bits(connection) for connection in known]
     stored = [int(np.count_nonzero(connection.weight)) for connection in known]
     places = [prod(c.out_size) if isinstance(c, Conv) else 1 for c in known]
-    delay_bits = [(len(np.unique(c.delay_steps)) - 1).bit_length() * c.delay_steps.size for c in known]
+    delays = [_stored_delays(connection) for connection in known]
+    delay_bits = [(len(np.unique(each)) - 1).bit_length() * each.size for each in delays if each.size]
     history = [c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1) for c in known]
     return LayerCost(
         name=layer.name,
@@ -151,6 +153,12 @@ def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, 
         history_bytes=_bytes(sum(history)),
         queue_bytes=_WORD * int(waiting),
     )
+
+
+def _stored_delays(connection: Dense | Sparse | Conv) -> NDArray[np.int16]:
+    """Those of a source or target each, or of the synapses or kernel elements that there are."""
+    steps = connection.delay_steps
+    return steps[connection.weight != 0] if steps.shape == connection.weight.shape else steps
 
 
 def _bytes(bits: int) -> int:

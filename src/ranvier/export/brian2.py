@@ -22,7 +22,7 @@ def to_brian2(network: Network) -> Arrays:
     the step after its own at the earliest, so that a layer of a chain runs one step after the one before.
 
     Args:
-        network: of ``Dense``, ``Conv``, ``LIF`` and ``Integrator``, with spikes between the layers.
+        network: of ``Dense``, ``Sparse``, ``Conv``, ``LIF`` and ``Integrator``, with spikes between the layers.
 
     Raises:
         ExportError: a part has no counterpart, or a loop through several layers is shorter than a time step for each.

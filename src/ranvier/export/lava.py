@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ranvier.export.parts import dense
 from ranvier.export.target import ExportError, Target
 from ranvier.files import write_atomically
-from ranvier.network import Dense, IntegerIntegrator, IntegerLIF, Layer, Network
+from ranvier.network import Dense, IntegerIntegrator, IntegerLIF, Layer, Network, Sparse
 from ranvier.network.rules import DECAY_ONE
 
 MAX_DELAY = 62  # time steps, Loihi's
@@ -34,7 +34,7 @@ def to_lava(network: Network) -> dict[str, NDArray[Any]]:
     with the highest threshold, 131071, whose voltages have to be read.
 
     Args:
-        network: in integers, each layer with one dense connection from the layer before.
+        network: in integers, each layer with one dense or sparse connection from the layer before.
 
     Raises:
         ExportError: it is not in integers, not a chain, or has a delay above 62 or a value beyond Loihi's bits.
@@ -55,8 +55,8 @@ def _connection(layer: Layer, place: str, source: str) -> Dense:
     if len(layer.inputs) != 1 or layer.inputs[0].source != source:
         sources = [made.source for made in layer.inputs]
         raise ExportError(f"{place}.inputs", f"from {sources}", f"one connection, from {source}")
-    if type(layer.inputs[0]) is not Dense:
-        raise ExportError(f"{place}.inputs.0", layer.inputs[0].kind, "dense")
+    if type(layer.inputs[0]) not in (Dense, Sparse):
+        raise ExportError(f"{place}.inputs.0", layer.inputs[0].kind, "dense, sparse")
     made = dense(layer.inputs[0])
     if made.synapses_per_pair != 1:
         raise ExportError(f"{place}.inputs.0", f"{made.synapses_per_pair} synapses a pair", "1")

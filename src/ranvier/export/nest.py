@@ -25,8 +25,8 @@ def to_nest(network: Network) -> Built:
     but for rounding in double precision.
 
     Args:
-        network: of ``Dense``, ``Conv``, ``LIF`` and ``Integrator``, with spikes between the layers. ``dt_ms`` is a
-            multiple of 0.001 ms.
+        network: of ``Dense``, ``Sparse``, ``Conv``, ``LIF`` and ``Integrator``, with spikes between the layers.
+            ``dt_ms`` is a multiple of 0.001 ms.
 
     Returns:
         Generators, populations and recorders, and the steps by which each layer is late. Spikes of a time step t of

@@ -14,6 +14,7 @@ from ranvier.network import (
     Integrator,
     Network,
     SoftResetLIF,
+    Sparse,
     Trace,
 )
 
@@ -21,7 +22,8 @@ _NEURONS = (LIF, SoftResetLIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerInteg
 
 
 def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
-    """Refuse everything but float ``Dense`` connections that carry spikes to ``LIF``, and an ``Integrator`` at the end.
+    """Refuse everything but float ``Dense`` and ``Sparse`` connections that carry spikes to ``LIF``, and an
+    ``Integrator`` at the end.
 
     Args:
         network: what is to go there.
@@ -39,7 +41,7 @@ def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
         if layer.output is not None:
             raise ExportError(f"{place}.output", layer.output.kind, f"plain spikes in {target}")
         for n, connection in enumerate(layer.inputs):
-            known = (Dense, Conv) if conv else (Dense,)
+            known = (Dense, Sparse, Conv) if conv else (Dense, Sparse)
             if type(connection) not in known:
                 kinds = ", ".join(each.kind for each in known)
                 raise ExportError(f"{place}.inputs.{n}", connection.kind, f"{kinds} in {target}")
@@ -48,7 +50,8 @@ def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
 
 
 def check_known(network: Network) -> None:
-    """Refuse all but ``Dense``, ``Conv``, ``Trace``, ``Integrator`` and ``LIF`` (or soft reset, integer, adaptive).
+    """Refuse all but ``Dense``, ``Sparse``, ``Conv``, ``Trace``, ``Integrator`` and ``LIF`` (or soft reset, integer,
+    adaptive).
 
     Raises:
         ExportError: names the first part that is something else.
@@ -58,13 +61,20 @@ def check_known(network: Network) -> None:
         if type(layer.neuron) not in _NEURONS:
             raise ExportError(f"{place}.neuron", layer.neuron.kind, ", ".join(neuron.kind for neuron in _NEURONS))
         for n, connection in enumerate(layer.inputs):
-            if type(connection) not in (Dense, Conv):
-                raise ExportError(f"{place}.inputs.{n}", connection.kind, f"{Dense.kind}, {Conv.kind}")
+            if type(connection) not in (Dense, Sparse, Conv):
+                kinds = ", ".join(each.kind for each in (Dense, Sparse, Conv))
+                raise ExportError(f"{place}.inputs.{n}", connection.kind, kinds)
         if layer.output is not None and type(layer.output) is not Trace:
             raise ExportError(f"{place}.output", layer.output.kind, Trace.kind)
 
 
 def dense(connection: Connection) -> Dense:
-    """The connection as :class:`Dense`, which it is where a network has been checked."""
+    """The connection as :class:`Dense`, which it or a :class:`Sparse` is where a network has been checked.
+
+    Raises:
+        NetworkError: it would be too large.
+    """
+    if isinstance(connection, Sparse):
+        return connection.dense()
     assert isinstance(connection, Dense)
     return connection

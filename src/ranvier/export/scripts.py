@@ -23,7 +23,7 @@ _EMPTY = 'NETWORK = ""'
 
 
 def described(network: Network, target: str) -> Arrays:
-    """A network of ``Dense``, ``Conv``, ``LIF`` and ``Integrator`` as named arrays, for a script.
+    """A network of ``Dense``, ``Sparse``, ``Conv``, ``LIF`` and ``Integrator`` as named arrays, for a script.
 
     ``about`` is JSON: ``dt_ms``, ``sources``, ``tail_steps``, ``tail``, ``classes`` and the layers' ``name`` and
     ``connections`` (name of the source). ``L.bias``, ``L.decay``, ``L.threshold`` (of a layer that spikes) are

@@ -43,9 +43,9 @@ def to_snn_delays(network: Network) -> SnnDelaysCheckpoint:
     fewer synapses per pair than others, synapses of weight 0 are added.
 
     Args:
-        network: a chain of ``Dense`` and ``LIF`` with one decay and one threshold, without bias in the readout, and
-            ``Decoding("per_layer")`` with ``(K - 1) // 2`` time steps, as the official code pads; set another with
-            ``dataclasses.replace(network, decoding=...)``.
+        network: a chain of ``Dense`` or ``Sparse`` and ``LIF`` with one decay and one threshold, without bias in
+            the readout, and ``Decoding("per_layer")`` with ``(K - 1) // 2`` time steps, as the official code pads; set
+            another with ``dataclasses.replace(network, decoding=...)``.
 
     Raises:
         ExportError: it is something else; the message names the place.

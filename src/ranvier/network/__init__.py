@@ -15,6 +15,7 @@ from ranvier.network.part import ArrayRule, Connection, Neuron, Output, Part, Sy
 from ranvier.network.quantize import WeightBits, quantize
 from ranvier.network.rules import MAX_COUNT, MAX_STEPS, NetworkError
 from ranvier.network.soft_reset_lif import SoftResetLIF
+from ranvier.network.sparse import Sparse
 from ranvier.network.trace import Trace
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Part",
     "Scores",
     "SoftResetLIF",
+    "Sparse",
     "Synapses",
     "Tail",
     "Trace",

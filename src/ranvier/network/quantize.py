@@ -19,6 +19,7 @@ from ranvier.network.lif import LIF
 from ranvier.network.network import Network
 from ranvier.network.part import Connection
 from ranvier.network.rules import DECAY_ONE, MAX_INT32, NetworkError, is_whole, require
+from ranvier.network.sparse import Sparse, smallest
 
 WeightBits = Literal[8, 4, "ternary"]
 LEVELS: dict[WeightBits, int] = {8: 127, 4: 7, "ternary": 1}
@@ -44,7 +45,7 @@ def quantize(
     voltages are finer than a weight's step.
 
     Args:
-        network: of floats: dense connections, LIF neurons, an integrator, no traces.
+        network: of floats: dense and sparse connections, LIF neurons, an integrator, no traces.
         weight_bits: 8 (-127 ... 127), 4 (-7 ... 7) or ``"ternary"`` (-1, 0, 1) steps.
         delay_bits: delays take at most 2^bits values, in [1, 15]; None leaves them as they are. Where there are more,
             they go to the nearest of as many values, evenly spaced from the shortest to the longest of the connection.
@@ -68,7 +69,7 @@ def with_delay_bits(network: Network, bits: int | None) -> Network:
     """The network with its delays on at most 2^bits values a connection, as :func:`quantize` rounds them.
 
     Raises:
-        NetworkError: a connection is not dense, or ``bits`` is out of range.
+        NetworkError: a connection is neither dense nor sparse, or ``bits`` is out of range.
     """
     require(bits is None or is_whole(bits, 1, 15), f"delay_bits: {short(bits)} is not allowed (1 ... 15)")
     return replace(network, layers=tuple(_with_delay_bits(layer, bits) for layer in network.layers))
@@ -76,15 +77,23 @@ def with_delay_bits(network: Network, bits: int | None) -> Network:
 
 def _with_delay_bits(layer: Layer, bits: int | None) -> Layer:
     inputs = tuple(
-        replace(connection, delay_steps=_delays(connection.delay_steps, bits)) for connection in _dense_inputs(layer)
+        _in_form(replace(connection, delay_steps=_delays(connection.delay_steps, bits)), of)
+        for connection, of in zip(_dense_inputs(layer), layer.inputs, strict=True)
     )
     return replace(layer, inputs=inputs)
 
 
 def _dense_inputs(layer: Layer) -> list[Dense]:
     for place, connection in enumerate(layer.inputs):
-        require(isinstance(connection, Dense), f"inputs.{place}: {connection.kind} has no integer form (dense has)")
-    return [connection for connection in layer.inputs if isinstance(connection, Dense)]
+        known = isinstance(connection, Dense | Sparse)
+        require(known, f"inputs.{place}: {connection.kind} has no integer form (dense and sparse have)")
+    inputs = [connection.dense() if isinstance(connection, Sparse) else connection for connection in layer.inputs]
+    return [connection for connection in inputs if isinstance(connection, Dense)]
+
+
+def _in_form(made: Dense, of: Connection) -> Connection:
+    """What was made of a dense or sparse connection; of a sparse one, sparse where that is smaller."""
+    return smallest(made) if isinstance(of, Sparse) else made
 
 
 def _quantized(layer: Layer, weight_bits: WeightBits, activity: Mapping[str, F64] | None) -> Layer:
@@ -101,11 +110,8 @@ def _quantized(layer: Layer, weight_bits: WeightBits, activity: Mapping[str, F64
     sizes = _shared_size if isinstance(layer.neuron, Integrator) else _own_sizes
     size = sizes(_rows(weights), _rows(matters), levels, step)
     inputs = tuple(
-        replace(
-            connection,
-            weight=_steps(weight, size[:, None, None] * step, levels, step),
-        )
-        for connection, weight in zip(dense, weights, strict=True)
+        _in_form(replace(connection, weight=_steps(weight, size[:, None, None] * step, levels, step)), of)
+        for connection, weight, of in zip(dense, weights, layer.inputs, strict=True)
     )
     bias = _int32("bias", layer.bias / size)
     assert isinstance(layer.neuron, LIF | Integrator)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ranvier.network.layer import Layer
 from ranvier.network.network import Network
+from ranvier.network.part import Connection
+from ranvier.network.sparse import Sparse
 
 _MAX_LAYERS = 5
 _WIDTH = 60  # letters of the list of classes
@@ -41,9 +43,14 @@ def _input(network: Network) -> str:
     return f"{network.input.channels} channels{pooled}, time step 0 {start}"
 
 
+def _left(connection: Connection) -> str:
+    """How many synapses there are, where it is not one for each source and target."""
+    return f", {connection.synapse_count:,} synapses" if isinstance(connection, Sparse) else ""
+
+
 def _layer(layer: Layer, dt_ms: float) -> str:
     connections = [
-        f"{c.kind} from {c.source} ({c.sources} to {c.targets}), delays up to {c.max_delay} time steps "
+        f"{c.kind} from {c.source} ({c.sources} to {c.targets}{_left(c)}), delays up to {c.max_delay} time steps "
         f"({c.max_delay * dt_ms:g} ms)"
         for c in layer.inputs
     ]

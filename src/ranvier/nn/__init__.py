@@ -11,6 +11,7 @@ from ranvier.nn.lif import LIF
 from ranvier.nn.normalization import SequenceBatchNorm
 from ranvier.nn.pruning import Criterion, density_after, prune
 from ranvier.nn.recurrent import Recurrent
+from ranvier.nn.rewiring import draw_synapses, rewire
 from ranvier.nn.sigma import SigmaSchedule, set_sigma
 from ranvier.nn.trace import Trace
 
@@ -33,6 +34,8 @@ __all__ = [
     "Trace",
     "class_scores",
     "density_after",
+    "draw_synapses",
     "prune",
+    "rewire",
     "set_sigma",
 ]

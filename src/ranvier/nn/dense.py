@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.network import WeightBits
+from ranvier.network.sparse import smallest
 from ranvier.nn.delays import DelayLayer, InitDelay
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
@@ -196,11 +197,14 @@ class DelayLinear(DelayLayer):
         return None if self.connection_mask is None else self.connection_mask.expand_as(self.weight)
 
     @torch.no_grad()
-    def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Dense, NDArray[np.float32]]:
+    def freeze(
+        self, source: str, norm: SequenceBatchNorm | None = None
+    ) -> tuple[network.Connection, NDArray[np.float32]]:
         """The frozen connection and the bias ``[target]``: delays rounded, batch norm folded into weights and bias.
 
-        Axonal and dendritic delays stay as small as they are. Of a pruned layer the longest delay that may occur is the
-        longest there is.
+        It is a ``network.Dense``, whose axonal and dendritic delays stay as small as they are; or, where ``fan_in`` or
+        pruning leave so few synapses that it takes fewer bytes, a ``network.Sparse``. Of a pruned layer the longest
+        delay that may occur is the longest there is.
 
         Args:
             source: ``input`` or the name of the layer that it comes from.
@@ -218,7 +222,7 @@ class DelayLinear(DelayLayer):
             weight, bias = norm.fold(weight, bias)
         delay_steps, longest = self._frozen_delays()
         part = network.Dense(source, longest, frozen_array(weight), delay_steps.cpu().numpy().copy())
-        return part, frozen_array(bias)
+        return part if self.synapse_mask() is None else smallest(part), frozen_array(bias)
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         delay, sigma = self.taps()

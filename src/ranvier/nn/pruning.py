@@ -45,24 +45,35 @@ def prune(model: nn.Module, density: float, by: Criterion = "magnitude") -> None
 
     Source: Zhu and Gupta 2017 (arXiv 1710.01878) for ``magnitude``; :func:`density_after` is their schedule.
     """
-    if not 0 < density <= 1:
-        raise ValueError(f"density: {density} is not allowed (above 0, up to 1)")
+    check_density(density)
     if by not in CRITERIA:
         raise ValueError(f"by: {by!r} is not allowed ({', '.join(CRITERIA)})")
-    layers = [module for module in model.modules() if isinstance(module, DelayLayer)]
-    if not layers:
-        raise ValueError(f"model: {type(model).__name__} has no layer with delays")
-    for layer in layers:
+    for layer in layers_of(model):
         there = layer.synapse_mask()
         order = _ranked(layer, by)
         if there is not None:
             order = order[there.flatten()[order]]
         mask = torch.zeros(layer.weight.numel(), dtype=torch.bool, device=order.device)
-        mask[order[: _count(layer, density)]] = True
+        mask[order[: synapses_at(layer, density)]] = True
         layer.set_weight_mask(mask.view_as(layer.weight))
 
 
-def _count(layer: DelayLayer, density: float) -> int:
+def check_density(density: float) -> None:
+    """Refuse a share of synapses with ``ValueError`` unless it is in (0, 1]."""
+    if not 0 < density <= 1:
+        raise ValueError(f"density: {density} is not allowed (above 0, up to 1)")
+
+
+def layers_of(model: nn.Module) -> list[DelayLayer]:
+    """Every layer with delays, at any depth; ``ValueError`` where there is none."""
+    layers = [module for module in model.modules() if isinstance(module, DelayLayer)]
+    if not layers:
+        raise ValueError(f"model: {type(model).__name__} has no layer with delays")
+    return layers
+
+
+def synapses_at(layer: DelayLayer, density: float) -> int:
+    """How many synapses a layer has at a density, one or more."""
     possible = layer.possible_mask()
     return max(1, round(density * (layer.weight.numel() if possible is None else int(possible.sum()))))
 

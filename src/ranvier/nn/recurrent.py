@@ -109,7 +109,7 @@ class Recurrent(nn.Module):
             raise TypeError(f"neuron: {type(self.neuron).__name__} cannot be frozen (freezes_to and freeze needed)")
         return self.neuron.freeze(targets)  # type: ignore[operator,no-any-return]
 
-    def freeze_connection(self, source: str) -> tuple[network.Dense, NDArray[np.float32]]:
+    def freeze_connection(self, source: str) -> tuple[network.Connection, NDArray[np.float32]]:
         """The frozen recurrent connection and its bias ``[target]``, as :meth:`DelayLinear.freeze`; ``max_delay`` is
         the longest delay that there is.
 
@@ -117,4 +117,5 @@ class Recurrent(nn.Module):
             source: name of the layer.
         """
         part, bias = self.connection.freeze(source)
+        assert isinstance(part, network.Dense | network.Sparse)
         return replace(part, max_delay=int(part.delay_steps.max())), bias

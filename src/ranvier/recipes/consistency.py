@@ -40,7 +40,7 @@ def check_consistency(config: Config) -> None:
         raise ConfigError("compare: fixed is not allowed with model.init_delay = shortest (delays would all be alike)")
     _check_sigma(config)
     _check_rates(config)
-    _check_pruning(config)
+    _check_wiring(config)
     if config.train.init_from is not None and config.compare:
         raise ConfigError(
             "compare: is not allowed with train.init_from (empty; what it compares with starts at random)"
@@ -151,21 +151,27 @@ def _check_recurrence(config: Config, model: FeedforwardModel) -> None:
         )
 
 
-def _check_pruning(config: Config) -> None:
+def _check_wiring(config: Config) -> None:
     train, model = config.train, config.model
-    if train.prune == "none":
+    name = "prune" if train.prune != "none" else "rewire"
+    kind = getattr(train, name)
+    if kind == "none":
         if train.density < 1:
-            raise ConfigError(f"train.density: {train.density:g} is not allowed without train.prune (1)")
+            raise ConfigError(f"train.density: {train.density:g} is not allowed without train.prune or rewire (1)")
         return
     if train.density == 1:
-        raise ConfigError(f"train.density: 1 is not allowed with train.prune = {train.prune} (above 0, below 1)")
+        raise ConfigError(f"train.density: 1 is not allowed with train.{name} = {kind} (above 0, below 1)")
+    if isinstance(model, DetectorModel):
+        raise ConfigError(f"train.{name}: {kind} is not allowed with model.kind = detectors (none)")
+    if train.rewire != "none":
+        for other, off in (("prune", "none"), ("ema_decay", 0), ("init_interpolation", 0)):
+            if (given := getattr(train, other)) != off:
+                raise ConfigError(f"train.rewire: {train.rewire} is not allowed with train.{other} = {given} ({off})")
     if train.prune_start >= train.prune_end:
         raise ConfigError(
             f"train.prune_start: {train.prune_start:g} is not allowed with prune_end = {train.prune_end:g} (below it)"
         )
-    if isinstance(model, DetectorModel):
-        raise ConfigError(f"train.prune: {train.prune} is not allowed with model.kind = detectors (none)")
-    if train.prune != "magnitude" and model.delays == "none":
+    if train.prune in ("delay", "joint") and model.delays == "none":
         raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ from ranvier.recipes.diverged import DivergedError, diverged_file, read_diverged
 from ranvier.recipes.initialise import initial_state
 from ranvier.recipes.memory import disable_malloc_trim
 from ranvier.recipes.predict import predict
-from ranvier.recipes.pruning import has_pruned
 from ranvier.recipes.trackers import Log
-from ranvier.recipes.training import Training, learned_delays
+from ranvier.recipes.training import Training
+from ranvier.recipes.wiring import has_pruned
 from ranvier.runs import EpochRow, InitFrom, append_metrics, keep_metrics, read_metrics
 
 
@@ -235,7 +235,7 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
     dt_ms = training.config.data.dt_ms
     moved_ms = [
         round(float(np.median(np.abs((now - first).cpu().numpy()))) * dt_ms, 4)
-        for now, first in learned_delays(outcome, training.first_delays)
+        for now, first in _learned_delays(outcome, training.first_delays)
     ]
     return {
         "delay_lr_ms": training.optimisers[1].param_groups[0]["lr"] * dt_ms,
@@ -243,6 +243,14 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
         "delay_histograms": tuple(map(tuple, delay_histograms(outcome))),
         "delay_moved_ms": tuple(moved_ms),
     }
+
+
+def _learned_delays(model: Stack, first: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Of each layer that learns them the delays of the synapses that there are ``[synapse]``, in steps, not rounded:
+    now, and in ``first``, which has those of every layer where the training started."""
+    for layer, begun in zip(model.delay_layers, first, strict=True):
+        if layer.learn_delay and layer.max_delay > 0:
+            yield layer.learned_delays(), layer.of_synapses(begun)
 
 
 def delay_histograms(model: Stack) -> list[list[int]]:

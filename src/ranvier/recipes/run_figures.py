@@ -35,9 +35,11 @@ def _detector_delays(network: Network) -> NDArray[np.int16]:
     return delays
 
 
-def draw_figures(folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]]) -> None:
+def draw_figures(
+    folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]], after: list[NDArray[Any]]
+) -> None:
+    """``before`` and ``after``: delays in time steps of each layer's synapses, in one order."""
     if splits.offsets is None:
-        after = [connection.delays() for layer in network.layers for connection in layer.inputs]
         figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
     else:
         begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)

@@ -254,11 +254,21 @@ class TrainConfig(Section):
         "(magnitude), of the longest delays (delay), or of the smallest weight per time step of buffer (joint, "
         "|w| / (1 + delay)); the epoch is chosen among those after it",
     )
-    density: float = Field(1.0, gt=0, le=1, description="share of the synapses that pruning leaves")
+    density: float = Field(
+        1.0, gt=0, le=1, description="share of the synapses that pruning leaves, or that rewiring has from the start on"
+    )
     prune_start: float = Field(
         0.25, ge=0, lt=1, description="share of the training after which pruning begins, fast and then ever slower"
     )
     prune_end: float = Field(0.75, gt=0, le=1, description="share of the training after which it has ended")
+    rewire: Literal["none", "rigl"] = Field(
+        "none",
+        description="synapses are drawn at random at the start, and during three quarters of the training those of the "
+        "smallest weights are replaced by those of the largest gradients, each with a new delay (RigL)",
+    )
+    rewire_steps: int = Field(
+        100, ge=1, le=1_000_000, description="iterations from one rewiring to the next, which take no other step"
+    )
     weight_lr: float = Field(gt=0, description="learning rate of the weights, the highest of its schedule")
     weight_lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(
         "one-cycle",

@@ -33,9 +33,10 @@ from ranvier.recipes.report import OWN, write_report
 from ranvier.recipes.rounding import accuracy_before_rounding
 from ranvier.recipes.run_config import config_values, move_data, read_config
 from ranvier.recipes.run_figures import count_found_delays, draw_figures
-from ranvier.recipes.sections import ConvolutionalModel, FeedforwardModel
+from ranvier.recipes.sections import ConvolutionalModel
 from ranvier.recipes.splits import build_splits, check_same_data
 from ranvier.recipes.trackers import check_tracker, tracked
+from ranvier.recipes.wiring import check_wiring
 from ranvier.runs import (
     ComparedTraining,
     RunResult,
@@ -171,21 +172,11 @@ def _check_data(config: Config, folder: Path, progress: ProgressCallback) -> Spl
         _speakers(splits.train)
     else:
         splits = build_splits(config, progress=progress.clips)
-        _check_fan_in(config, splits)
+        check_wiring(config, splits)
         if isinstance(config.model, ConvolutionalModel):
             check_convolutions(config, splits)
     check_init(config, splits, folder)
     return None if config.leaves_each_speaker_out else splits
-
-
-def _check_fan_in(config: Config, splits: Splits) -> None:
-    if not isinstance(config.model, FeedforwardModel) or config.model.fan_in is None:
-        return
-    fewest = min(splits.train.dataset.sources, *config.model.hidden)
-    if config.model.fan_in > fewest:
-        raise ConfigError(
-            f"model.fan_in: {config.model.fan_in} is not allowed (1 ... {fewest}, the narrowest layer's neurons)"
-        )
 
 
 def _whole(config: Config, progress: ProgressCallback) -> Splits:
@@ -247,7 +238,7 @@ def _finish(
     test = splits.read_test()
     tested = None if test is None else evaluate(network, test.dataset, test.clips, progress=progress.clips)
     before = fitted.delays_before
-    draw_figures(folder, splits, network, before)
+    draw_figures(folder, splits, network, before, [one.synapse_delays().numpy() for one in fitted.model.delay_layers])
     if splits.example and test is not None and isinstance(test.dataset, SpikeDataset):
         write_dataset(folder / "test.h5", test.dataset, test.clips, pool=network.input.pool)
     parts = _parts(splits, test)

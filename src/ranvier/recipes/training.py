@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,10 @@ from ranvier.recipes.distributed import (
     synchronise_batch_norm,
 )
 from ranvier.recipes.diverged import DivergedError
-from ranvier.recipes.pruning import begin_wiring, prune_after
 from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.run_config import upgrade_values
 from ranvier.recipes.schedules import Schedule, moving_average, weight_schedule
+from ranvier.recipes.wiring import begin_wiring, prune_after, rewire_after, rewires
 
 
 class Training:
@@ -57,7 +57,7 @@ class Training:
         if start is not None:
             self.model.load_state_dict(start)
         self.start = None if start is None else {name: tensor.to(self.device) for name, tensor in start.items()}
-        begin_wiring(self.model, config.train)
+        begin_wiring(self.model, config.train, random=start is None)
         self.model.to(self.device)
         # where they begin follows from seed and start, so a continued training knows it too
         self.first_delays = [layer.delay.detach().clone() for layer in self.model.delay_layers]
@@ -143,6 +143,7 @@ class Training:
             lengths = torch.full_like(lengths, len(x))
         x, labels, target = (tensor.to(self.device) for tensor in (x, labels, target))
         iteration = self.step % self.steps_per_epoch + 1
+        rewiring = rewires(self.model, self.config.train, self.step, self.steps)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
@@ -160,15 +161,10 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]
         if self.shared:
             add_gradients(self.model)
-        if self.config.train.gradient_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
-        for optimiser in self.optimisers:
-            try:
-                optimiser.step()
-            except RuntimeError as error:
-                if "overflow" not in str(error):
-                    raise
-                raise self.diverged("a step is too large for a number", iteration) from None
+        if rewiring:
+            rewire_after(self.model, self.optimisers, self.first_delays, self.config.train, self.step, self.steps)
+        else:
+            self._optimise(iteration)
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step += 1
@@ -178,6 +174,18 @@ class Training:
             for schedule in self.schedules:
                 schedule.step()
         return add_over_processes(loss.detach()), add_over_processes(right)
+
+    def _optimise(self, iteration: int) -> None:
+        """A step of the optimisers."""
+        if self.config.train.gradient_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
+        for optimiser in self.optimisers:
+            try:
+                optimiser.step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise self.diverged("a step is too large for a number", iteration) from None
 
     def _forward(self, x: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """Spikes of the hidden layers where the loss has them, else none; and class scores."""
@@ -262,6 +270,7 @@ class Training:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "best": to_cpu(self.best),
+            "first_delays": to_cpu(self.first_delays) if self.config.train.rewire != "none" else [],
             "config": _settings(self.config),
             "data": self.data,
             "threads": torch.get_num_threads(),
@@ -308,6 +317,8 @@ class Training:
         self.order.set_state(state["order"])
         set_random_state(self.device, state["dropout"])
         self.changes.bit_generator.state = state["changes"]
+        for ours, drawn in zip(self.first_delays, state.get("first_delays", []), strict=False):
+            ours.copy_(drawn)
         _check_progress(state)
         for name in ("step", "epoch", "seconds", "best"):
             setattr(self, name, state[name])
@@ -335,11 +346,3 @@ def _membrane_taus(model: Stack) -> list[nn.Parameter]:
     """What the layers' learned membrane time constants are made of, the readout's too."""
     neurons = [module for module in model.modules() if isinstance(module, LIF | Integrator)]
     return [p for module in neurons for name, p in module.named_parameters() if "decay" in name]
-
-
-def learned_delays(model: Stack, first: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each layer that learns them the delays of the synapses that there are ``[synapse]``, in steps, not rounded:
-    now, and in ``first``, which has those of every layer where the training started."""
-    for layer, begun in zip(model.delay_layers, first, strict=True):
-        if layer.learn_delay and layer.max_delay > 0:
-            yield layer.learned_delays(), layer.of_synapses(begun)

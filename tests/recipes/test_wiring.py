@@ -1,4 +1,4 @@
-"""Recipes that take synapses away while they train."""
+"""Recipes that take synapses away, or replace them, while they train."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
+from ranvier.runs import read_metrics
 
 from .conftest import Quiet
 
@@ -26,6 +27,7 @@ Make = Callable[..., Config]
 
 SYNAPSES = [10 * 12, 12 * 10, 10 * 3]
 PRUNED = {"train__prune": "magnitude", "train__density": "0.25", "train__prune_start": "0.3", "train__prune_end": "0.6"}
+REWIRED = {"train__rewire": "rigl", "train__density": "0.25", "train__rewire_steps": "3"}
 
 
 def synapses(network: Network) -> list[int]:
@@ -138,14 +140,96 @@ def test_a_pruned_run_begins_where_a_run_without_pruning_was_saved(small: Make, 
         ({"train.prune": "age", "train.density": "0.5"}, "train.prune"),
         ({"train.prune": "joint", "train.density": "0.5", "train.prune_start": "0.75"}, "train.prune_start"),
         ({"train.prune": "delay", "train.density": "0.5", "model.delays": "none"}, "train.prune"),
+        ({"train.rewire": "rigl"}, "train.density"),
+        ({"train.rewire": "rigl", "train.density": "0.5", "train.prune": "magnitude"}, "train.rewire"),
+        ({"train.rewire": "rigl", "train.density": "0.5", "train.ema_decay": "0.9"}, "train.rewire"),
+        ({"train.rewire": "rigl", "train.density": "0.5", "train.rewire_steps": "0"}, "train.rewire_steps"),
     ],
 )
-def test_pruning_that_means_nothing_is_refused(changes: dict[str, str], field: str) -> None:
+def test_wiring_that_means_nothing_is_refused(changes: dict[str, str], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{field}: "):
         build_config(load_values("shd"), changes)
     assert build_config(load_values("shd"), {"train.prune": "joint", "train.density": "0.5"}).train.density == 0.5
 
 
-def test_detectors_are_not_pruned() -> None:
-    with pytest.raises(ConfigError, match=r"^train\.prune: magnitude .*detectors"):
-        build_config(load_values("coincidence"), {"train.prune": "magnitude", "train.density": "0.5"})
+@pytest.mark.parametrize(("field", "kind"), [("prune", "magnitude"), ("rewire", "rigl")])
+def test_detectors_keep_their_synapses(field: str, kind: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^train\.{field}: {kind} .*detectors"):
+        build_config(load_values("coincidence"), {f"train.{field}": kind, "train.density": "0.5"})
+
+
+@pytest.mark.parametrize("delays", ["learned", "fixed"])
+def test_synapses_are_replaced_at_a_fixed_number(small: Make, delays: str) -> None:
+    config = small(train__epochs="4", model__delays=delays, **REWIRED)
+    splits = build_splits(config)
+    training = Training(config, splits)
+    layers = training.model.delay_layers
+    generator = np.random.default_rng(0)
+    replaced = []
+    for _ in range(training.steps):
+        before = [(layer.weight_mask.clone(), layer.delay.detach().clone()) for layer in layers]  # type: ignore[union-attr]
+        training.iterate(generator.choice(splits.train.clips, 16, replace=False))
+        gone = []
+        for layer, (mask, delay) in zip(layers, before, strict=True):
+            assert layer.weight_mask is not None
+            assert not layer.dense_gradient
+            gone.append(int((mask & ~layer.weight_mask).sum()))
+            assert (layer.weight[~layer.weight_mask] == 0).all()
+            changed = (layer.delay != delay)[~layer.weight_mask]
+            assert changed.all() if sum(gone) else not changed.any()
+            if gone[-1]:
+                came, gradient = ~mask & layer.weight_mask, layer.weight.grad
+                assert gradient is not None
+                assert float(gradient[came].abs().max()) > 0
+                assert float(gradient[came].abs().min()) >= float(gradient[~mask & ~came].abs().max())
+                moments = training.optimisers[0].state[layer.weight]["exp_avg_sq"]
+                assert (moments[~(mask & layer.weight_mask)] == 0).all()
+                assert (moments[mask & layer.weight_mask] > 0).any()
+        replaced.append(gone)
+        assert [len(layer.synapse_delays()) for layer in layers] == [30, 30, 8]
+    last = 0.75 * training.steps
+    for step, gone in enumerate(replaced):
+        now = step > 0 and step % 3 == 0 and step < last
+        share = 0.15 * (1 + np.cos(np.pi * step / last)) if now else 0.0
+        assert gone == [round(share * count) for count in (30, 30, 8)]
+    assert sum(map(sum, replaced)) > 20
+
+
+def test_how_far_delays_moved_is_told_from_where_synapses_came(small: Make) -> None:
+    training = Training(config := small(train__epochs="4", model__delays="fixed", **REWIRED), build_splits(config))
+    begun = [first.clone() for first in training.first_delays]
+    for clips in np.array_split(build_splits(config).train.clips, 5):
+        training.iterate(clips)
+    for layer, first, start in zip(training.model.delay_layers, training.first_delays, begun, strict=True):
+        assert torch.equal(layer.delay, first)  # fixed delays never move
+        assert not torch.equal(first, start)
+
+
+def test_a_rewired_training_resumes_to_the_bit(small: Make, tmp_path: Path) -> None:
+    changes = {**REWIRED, "train__epochs": "5", "train__rewire_steps": "2"}
+    train_and_resume(small(model__recurrent="synaptic", **changes), tmp_path)
+    networks = [(tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert networks[0] == networks[1]
+    moved = [[row.delay_moved_ms for row in read_metrics(tmp_path / name)] for name in ("whole", "stopped")]
+    assert moved[0] == moved[1]
+
+
+def test_a_rewired_run_may_start_from_a_whole_one(small: Make, tmp_path: Path) -> None:
+    train(small(train__epochs="1"), tmp_path / "first", Quiet())
+    saved = load_checkpoint(checkpoint_file(tmp_path / "first"))
+    assert saved is not None
+    config = small(train__init_from=str(tmp_path / "first"), **REWIRED)
+    training = Training(config, build_splits(config), saved["best"]["model"])
+    for layer in training.model.delay_layers:
+        assert layer.weight_mask is not None
+        size = layer.weight.detach().abs()
+        assert int(layer.weight_mask.sum()) == round(0.25 * size.numel())
+    last = training.model.linear
+    left = last.weight.detach()[last.weight_mask].abs()
+    assert float(left.min()) >= float(saved["best"]["model"]["linear.weight"][~last.weight_mask].abs().max())
+
+
+def test_a_training_without_a_rewiring_is_refused(small: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^train\.rewire_steps: 100 .*9 iterations"):
+        train(small(**{**REWIRED, "train__rewire_steps": "100"}), tmp_path / "run", Quiet())
+    assert not (tmp_path / "run").exists()
