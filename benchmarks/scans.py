@@ -37,6 +37,7 @@ ONE = torch.tensor(1.0)
 ADAPTATION = [torch.tensor(value, requires_grad=True) for value in (0.98, 0.5, 1.0)]  # its decay, a, b
 RECURRENT = {"synaptic": (1, 256, 256), "axonal": (1, 1, 256), "dendritic": (1, 256, 1)}  # shape of the delays
 SIGMA, LONGEST = 6.0, 25
+STRONGER = 5.2  # current of adaptive neurons, which weight it by 1 - decay and adapt: as many spike as do without
 
 
 def recurrent(kind: str, adaptive: bool = False) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -54,13 +55,21 @@ def recurrent(kind: str, adaptive: bool = False) -> tuple[Callable[..., Any], Ca
             return lif_reference.lif(now, decay, ONE, before, **options)
 
         return recurrent_reference.recurrent(
-            x, weight, delay, SIGMA, neuron, None, max_delay=LONGEST, kernel="gaussian", gain=None
+            STRONGER * x if adaptive else x,
+            weight,
+            delay,
+            SIGMA,
+            neuron,
+            None,
+            max_delay=LONGEST,
+            kernel="gaussian",
+            gain=None,
         )
 
     def fast(x: Tensor, decay: Tensor) -> Any:
         if adaptive:
             values = (decay, *ADAPTATION, ONE)
-            return recurrent_adaptive_lif(x, weight, delay, SIGMA, *values, max_delay=LONGEST)
+            return recurrent_adaptive_lif(STRONGER * x, weight, delay, SIGMA, *values, max_delay=LONGEST)
         return recurrent_lif(x, weight, delay, SIGMA, decay, ONE, max_delay=LONGEST)
 
     return fast, slow

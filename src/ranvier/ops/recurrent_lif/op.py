@@ -219,7 +219,8 @@ def _taps(
     if (kind := loop.delays_of(weight, delay)) != "synaptic":
         taps = dense_taps(torch.ones_like(delay), lag, sigma, kernel, lags - 1, kept)
         return kind, weight[0], taps.flatten(0, 1)
-    return "synaptic", weight.new_empty(0), dense_taps(weight, lag.expand_as(weight), sigma, kernel, lags - 1, kept)
+    taps = dense_taps(weight, lag.expand_as(weight), sigma, kernel, lags - 1, kept)
+    return "synaptic", weight.new_empty(0), taps.permute(2, 1, 0).contiguous()
 
 
 def _from_history(

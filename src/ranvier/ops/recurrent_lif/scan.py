@@ -1,8 +1,8 @@
 """The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba).
 
 ``neuron`` is one of ``NEURONS``. Leaky integrate-and-fire (``zero``, ``subtract``: its reset) has decay and threshold
-as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``. Adaptive neurons (``symplectic``,
-``forward``: their method) have ``values [5, neuron]`` and ``state [batch, 3, neuron]`` of ops/adaptive_lif.
+as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``; adaptive neurons (``symplectic``,
+``forward``: their Euler method) have ``values [5, neuron]`` and ``state [batch, 3, neuron]`` of ops/adaptive_lif.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ranvier.ops.adaptive_lif.scan import adaptive_lif_scan_backward
-from ranvier.ops.dense import spectral
 from ranvier.ops.lif.scan import lif_scan_backward
 from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread
+from ranvier.ops.recurrent_lif import blocks
 from ranvier.ops.surrogate import surrogate_slope
 
 KINDS = ("synaptic", "axonal", "dendritic")
@@ -42,7 +42,7 @@ def recurrent_lif_scan(
     Args:
         current: ``[time, batch, neuron]``.
         weight: ``[target, source]``; empty if delays are synaptic.
-        taps: of lags 1, 2, ...: ``[target, source, lag]`` with the weight in them (synaptic), ``[source, lag]``
+        taps: of lags 1, 2, ...: ``[lag, source, target]`` with the weight in them (synaptic), ``[source, lag]``
             (axonal) or ``[target, lag]`` (dendritic).
         gain: ``[batch, neuron]``, what a spike is worth to the recurrent connections.
 
@@ -59,9 +59,8 @@ def recurrent_lif_scan(
     neurons = (*arrays(gain), NEURONS.index(neuron), *arrays(values, state))
     written = arrays(spikes, end, kept)
     if kind == "synaptic":
-        forms = arrays(taps.permute(1, 2, 0), taps.permute(2, 1, 0))
         with one_blas_thread():
-            in_parallel(scan_cpu.synaptic, current.shape[1], *forms, *neurons, *written)
+            in_parallel(scan_cpu.synaptic, current.shape[1], *arrays(taps), *neurons, *written)
         return spikes, end, kept, current.new_empty(0)
     sent = torch.zeros(current.shape, dtype=current.dtype)
     scan = scan_cpu.axonal if kind == "axonal" else scan_cpu.dendritic
@@ -115,16 +114,22 @@ def recurrent_lif_scan_backward(
 
     voltage, threshold = kept[0], values[-1]
     total = grad_spikes.clone(memory_format=torch.contiguous_format)  # and what comes through the recurrence
-    to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), torch.empty(state.shape, dtype=state.dtype)
+    to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), grad_end.contiguous().clone()
     grad_sent = torch.empty(sent.shape if kind != "synaptic" else (0, 0, 0), dtype=voltage.dtype)
     slope = surrogate_slope(voltage - threshold, surrogate, alpha)
-    by_lag = taps.permute(2, 0, 1) if kind == "synaptic" else taps.t().unsqueeze(1)
+    by_lag = taps if kind == "synaptic" else taps.t().unsqueeze(1)
     matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
-    inputs = arrays(matrix, by_lag, gain, total, grad_end, slope, voltage)
-    neurons = (NEURONS.index(neuron), *arrays(values))
+    inputs = (*arrays(matrix, by_lag, gain, total, slope, voltage), NEURONS.index(neuron), *arrays(values))
     outputs = arrays(to_current, grad_sent, to_state)
+
+    def back(first: int, stop: int) -> None:
+        in_parallel(scan_cpu.backward, len(state), first, stop, KINDS.index(kind), *inputs, *outputs)
+
     with one_blas_thread():
-        in_parallel(scan_cpu.backward, voltage.shape[1], KINDS.index(kind), *inputs, *neurons, *outputs)
+        if kind == "synaptic":
+            blocks.back_by_blocks(back, taps, gain, to_current, total)
+        else:
+            back(0, len(voltage))
     to_weight, to_taps = _to_weight_and_taps(kind, taps, gain, spikes, sent, to_current, grad_sent)
     to_values = torch.zeros(values.shape, dtype=values.dtype)
     if parameters:
@@ -166,12 +171,7 @@ def _to_weight_and_taps(
         by_lag = torch.empty(taps.shape[::-1], dtype=taps.dtype)
         in_parallel(scan_cpu.dendritic_taps_backward, len(by_lag), *arrays(sent, to_current, by_lag))
         return grad_sent.flatten(0, 1).t() @ (spikes * gain).flatten(0, 1), by_lag.t().contiguous()
-    lags = taps.shape[2]
-    before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1] * gain])  # lag 1 is tap 0
-    nothing = spikes.new_empty(0)
-    spectrum = spectral.input_spectrum(before, lags, 0)
-    _, to_taps = spectral.convolution_backward(to_current, spectrum, nothing, lags, 0, False, True)
-    return nothing, to_taps.permute(1, 2, 0).contiguous()
+    return spikes.new_empty(0), blocks.to_taps(spikes * gain, to_current, len(taps)).mT
 
 
 @recurrent_lif_scan_backward.register_fake
@@ -194,6 +194,8 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     of_weight = weight.new_empty(0) if kind == "synaptic" else weight.new_empty(weight.shape)
     to_current, to_taps, to_values, to_state = (x.new_empty(x.shape) for x in (spikes, taps, values, state))
+    if kind == "synaptic":
+        to_taps = to_taps.mT.contiguous().mT  # as a product of spectra gives it
     return to_current, of_weight, to_taps, to_values, to_state
 
 

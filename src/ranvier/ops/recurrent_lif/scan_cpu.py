@@ -1,11 +1,11 @@
 """The scan over time with recurrent connections, compiled; a thread takes some of the clips.
 
 Where spikes are few, each adds its taps to the currents to come. Gradients are dense: they go back by a matrix product
-for each step (axonal, dendritic), or for each step and lag (synaptic). ``kind`` says what a delay belongs to: a synapse
-(``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``). ``neuron`` says what receives: leaky
-integrate-and-fire whose reset sets to 0 (``ZERO``) or subtracts (``SUBTRACT``), or adaptive by an Euler method
-(``SYMPLECTIC``, ``FORWARD``). ``values [value, neuron]``, ``state [batch, row, neuron]`` and what is ``kept`` are as in
-scan.py.
+for each step (axonal, dendritic), or for each step and lag (synaptic, within the few steps that blocks.py asks for).
+``kind`` says what a delay belongs to: a synapse (``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``).
+``neuron`` says what receives: leaky integrate-and-fire whose reset sets to 0 (``ZERO``) or subtracts (``SUBTRACT``),
+or adaptive by an Euler method (``SYMPLECTIC``, ``FORWARD``). ``values [value, neuron]``, ``state [batch, row, neuron]``
+and what is ``kept`` are as in scan.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ranvier.compiled import compiled
 Array = NDArray[np.floating]
 SYNAPTIC, AXONAL, DENDRITIC = 0, 1, 2
 ZERO, SUBTRACT, SYMPLECTIC, FORWARD = 0, 1, 2, 3
-_MANY = 0.09  # share of neurons from which on a matrix product for each lag takes less time than adding spike by spike
+_MANY = 0.25  # share of neurons from which on a matrix product for each lag takes less time than adding spike by spike
 
 
 @compiled
@@ -67,32 +67,44 @@ def _adaptive_lif(
 
 @compiled
 def synaptic(
-    taps: Array, by_lag: Array, gain: Array, neuron: int, values: Array, state: Array,
+    taps: Array, gain: Array, neuron: int, values: Array, state: Array,
     spikes: Array, end: Array, kept: Array, start: int, stop: int,
 ) -> None:  # fmt: skip
-    """``taps [source, lag, target]`` and ``by_lag [lag, source, target]`` are the same; the voltage in ``kept`` holds
-    the current at first."""
+    """``taps [lag, source, target]``; the voltage in ``kept`` holds the current at first."""
     voltage, adaptation = kept[0], kept[-1]
     time, _, neurons = voltage.shape
     own = slice(start, stop)
     end[own] = state[own]
     received = np.empty((stop - start, neurons), voltage.dtype)
+    senders, count = np.empty((stop - start, neurons), np.int64), np.empty(stop - start, np.int64)
     for t in range(time):
         _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
-        lags = min(len(by_lag), time - 1 - t)
-        if np.count_nonzero(spikes[t, own]) > _MANY * received.size:
-            sent = spikes[t, own] * gain[own]
-            for m in range(lags):
-                np.dot(sent, by_lag[m], received)
-                voltage[t + 1 + m, own] += received
-            continue
-        for clip in range(start, stop):
+        sent = spikes[t, own] * gain[own]
+        count[:] = 0
+        for clip in range(stop - start):
             for k in range(neurons):
-                s = spikes[t, clip, k] * gain[clip, k]
-                if s != 0:
-                    for m in range(lags):
-                        for j in range(neurons):
-                            voltage[t + 1 + m, clip, j] += s * taps[k, m, j]
+                if sent[clip, k] != 0:
+                    senders[clip, count[clip]] = k
+                    count[clip] += 1
+        many = count.sum() > _MANY * received.size
+        for m in range(min(len(taps), time - 1 - t)):  # a lag after the other, so that its taps stay in the cache
+            if many:
+                np.dot(sent, taps[m], received)
+                voltage[t + 1 + m, own] += received
+                continue
+            for clip in range(stop - start):
+                n, c = 0, start + clip
+                while n + 4 <= count[clip]:  # four at a time are added to a current that is read and written once
+                    k0, k1, k2, k3 = senders[clip, n], senders[clip, n + 1], senders[clip, n + 2], senders[clip, n + 3]
+                    s0, s1, s2, s3 = sent[clip, k0], sent[clip, k1], sent[clip, k2], sent[clip, k3]
+                    for j in range(neurons):
+                        v = voltage[t + 1 + m, c, j] + s0 * taps[m, k0, j]
+                        v = v + s1 * taps[m, k1, j] + s2 * taps[m, k2, j] + s3 * taps[m, k3, j]
+                        voltage[t + 1 + m, c, j] = v
+                    n += 4
+                for k in senders[clip, n : count[clip]]:
+                    for j in range(neurons):
+                        voltage[t + 1 + m, c, j] += sent[clip, k] * taps[m, k, j]
 
 
 @compiled
@@ -195,20 +207,20 @@ def _adaptive_lif_back(
 
 @compiled
 def backward(
-    kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, grad_end: Array, slope: Array,
+    first: int, last: int, kind: int, weight: Array, taps: Array, gain: Array, grad_spikes: Array, slope: Array,
     voltage: Array, neuron: int, values: Array, grad_current: Array, grad_sent: Array, grad_state: Array,
     start: int, stop: int,
 ) -> None:  # fmt: skip
-    """Gradients to current and state, and to what was ``sent``; ``grad_spikes`` gets what comes through the recurrence.
+    """Gradients to the current of steps first ... last - 1 and to what was ``sent``; ``grad_state`` becomes that before
+    them. ``grad_spikes`` gets what comes through the recurrence, of synaptic delays from these steps alone.
 
-    synaptic: ``taps [lag, target, source]``, no weight, nothing sent
+    synaptic: ``taps [lag, source, target]``, no weight, nothing sent
     axonal: ``weight [target, source]``, ``taps [lag, 1, source]``; dendritic: the same with ``taps [lag, 1, target]``
     """
     time, _, neurons = voltage.shape
     own = slice(start, stop)
-    grad_state[own] = grad_end[own]
     back = np.empty((stop - start, neurons), voltage.dtype)
-    for t in range(time - 1, -1, -1):
+    for t in range(last - 1, first - 1, -1):
         later = min(len(taps), time - 1 - t)
         if kind == AXONAL:
             back[:] = 0
@@ -226,8 +238,8 @@ def backward(
         if kind == AXONAL:
             np.dot(grad_current[t, own], weight, grad_sent[t, own])
         elif kind == SYNAPTIC:
-            for m in range(min(len(taps), t)):
-                np.dot(grad_current[t, own], taps[m], back)
+            for m in range(min(len(taps), t - first)):
+                np.dot(grad_current[t, own], taps[m].T, back)
                 grad_spikes[t - 1 - m, own] += gain[own] * back
 
 
