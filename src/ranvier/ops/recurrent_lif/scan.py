@@ -163,13 +163,12 @@ def _to_weight_and_taps(
     """Gradients to weight and taps, when those to the current are known: no order in time any more."""
     from ranvier.ops.recurrent_lif import scan_cpu
 
+    by_lag = torch.empty(taps.shape[::-1], dtype=taps.dtype)
     if kind == "axonal":
-        to_taps = torch.empty(taps.shape, dtype=taps.dtype)
-        in_parallel(scan_cpu.axonal_taps_backward, len(taps), *arrays(spikes, gain, grad_sent), *arrays(to_taps))
-        return to_current.flatten(0, 1).t() @ sent.flatten(0, 1), to_taps
+        in_parallel(scan_cpu.taps_backward, len(by_lag), *arrays(spikes * gain, grad_sent, by_lag))
+        return to_current.flatten(0, 1).t() @ sent.flatten(0, 1), by_lag.t().contiguous()
     if kind == "dendritic":
-        by_lag = torch.empty(taps.shape[::-1], dtype=taps.dtype)
-        in_parallel(scan_cpu.dendritic_taps_backward, len(by_lag), *arrays(sent, to_current, by_lag))
+        in_parallel(scan_cpu.taps_backward, len(by_lag), *arrays(sent, to_current, by_lag))
         return grad_sent.flatten(0, 1).t() @ (spikes * gain).flatten(0, 1), by_lag.t().contiguous()
     return spikes.new_empty(0), blocks.to_taps(spikes * gain, to_current, len(taps)).mT
 

@@ -118,18 +118,16 @@ def axonal(
     time, _, neurons = voltage.shape
     end[start:stop] = state[start:stop]
     received = np.empty((stop - start, neurons), voltage.dtype)
+    sized = np.empty_like(sent)
     for t in range(time):
+        # every neuron, spike or not: along the neurons is fast, along the lags of those that spiked is not
+        for m in range(min(len(taps), t) - 1, -1, -1):
+            _add_scaled(sent[t, start:stop], sized[t - 1 - m, start:stop], taps[m])
         if t > 0:
             np.dot(sent[t, start:stop], weight, received)
             voltage[t, start:stop] += received
         _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
-        lags = min(len(taps), time - 1 - t)
-        for clip in range(start, stop):
-            for k in range(neurons):
-                s = spikes[t, clip, k] * gain[clip, k]
-                if s != 0:
-                    for m in range(lags):
-                        sent[t + 1 + m, clip, k] += s * taps[m, k]
+        sized[t, start:stop] = spikes[t, start:stop] * gain[start:stop]
 
 
 @compiled
@@ -244,30 +242,16 @@ def backward(
 
 
 @compiled
-def axonal_taps_backward(spikes: Array, gain: Array, grad_sent: Array, grad_taps: Array, start: int, stop: int) -> None:
-    """``grad_taps [source, lag]``; a thread takes some of the sources."""
-    time, batch, _ = spikes.shape
-    grad_taps[start:stop] = 0
-    for t in range(time):
-        lags = min(grad_taps.shape[1], time - 1 - t)
-        for clip in range(batch):
-            for k in range(start, stop):
-                s = spikes[t, clip, k] * gain[clip, k]
-                if s != 0:
-                    for m in range(lags):
-                        grad_taps[k, m] += s * grad_sent[t + 1 + m, clip, k]
-
-
-@compiled
-def dendritic_taps_backward(sent: Array, grad_current: Array, grad_taps: Array, start: int, stop: int) -> None:
-    """``grad_taps [lag, target]``; a thread takes some of the lags."""
+def taps_backward(sent: Array, grad_received: Array, grad_taps: Array, start: int, stop: int) -> None:
+    """``grad_taps [lag, neuron]`` from what goes into the taps and the gradient to what comes out of them, axonal and
+    dendritic; a thread takes some of the lags."""
     time, batch, neurons = sent.shape
     for m in range(start, stop):
         grad_taps[m] = 0
         for t in range(time - 1 - m):
             for clip in range(batch):
                 for j in range(neurons):
-                    grad_taps[m, j] += sent[t, clip, j] * grad_current[t + 1 + m, clip, j]
+                    grad_taps[m, j] += sent[t, clip, j] * grad_received[t + 1 + m, clip, j]
 
 
 @compiled
