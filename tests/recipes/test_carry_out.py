@@ -92,6 +92,25 @@ def test_a_killed_job_loses_nothing_and_what_was_finished_is_not_run_again(table
     check_whole(table, out)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_goes_on_after_a_table_was_killed(signal_sent: signal.Signals, table: Path, tmp_path: Path) -> None:
+    out, deadline = tmp_path / "out", time.monotonic() + 100
+    command = [sys.executable, "-m", "ranvier", *words(table, out, "--set", "train.epochs=2000", "--jobs", "2")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folders = [run.folder for run in runs(table, out)]
+    while not all(read_metrics(folder) for folder in folders) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    claims = [next(folder.parent.glob("seed-0.claim-*")) for folder in folders]
+    owners = {json.loads(claim.read_text())["pid"] for claim in claims}
+    assert len(owners) == 2
+    process.send_signal(signal_sent)
+    process.wait()
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in owners) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in owners if Path(f"/proc/{pid}/cmdline").exists()]
+
+
 def test_a_job_that_fails_says_why_and_where_its_log_is(table: Path, tmp_path: Path) -> None:
     told: list[str] = []
     calls = [(json.loads, "[1]"), (json.loads, "[")]

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -135,7 +137,15 @@ def _helpers(runs: Sequence[Run], jobs: int) -> Iterator[None]:
                 helper.join()
 
 
+def _end_with(parent: BaseProcess) -> None:
+    """End this process when its parent has: one that was killed could not end it."""
+    parent.join()
+    os._exit(1)  # what is trained is continued from its last checkpoint
+
+
 def _help(runs: Sequence[Run], threads: int) -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
     with suppress(KeyboardInterrupt, ConfigError, DataError):  # the first process comes to the same run, and says so
         carry_out(runs, Silent())
