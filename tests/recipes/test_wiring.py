@@ -230,6 +230,20 @@ def test_synapses_are_replaced_at_a_fixed_number(small: Make, delays: str) -> No
     assert sum(map(sum, replaced)) > 20
 
 
+def test_synapses_drawn_at_random_may_be_kept(small: Make) -> None:
+    config = small(train__rewire="random", train__density="0.25", train__rewire_steps="1")
+    splits = build_splits(config)
+    training, other = Training(config, splits), Training(small(**REWIRED), splits)
+    before = [layer.weight_mask.clone() for layer in training.model.delay_layers]  # type: ignore[union-attr]
+    for clips in np.array_split(splits.train.clips, 5):
+        training.iterate(clips)
+    for layer, same, mask in zip(training.model.delay_layers, other.model.delay_layers, before, strict=True):
+        assert layer.weight_mask is not None
+        assert torch.equal(layer.weight_mask, mask)
+        assert torch.equal(mask, same.weight_mask)  # type: ignore[arg-type]
+        assert int(mask.sum()) == round(0.25 * mask.numel())
+
+
 def test_how_far_delays_moved_is_told_from_where_synapses_came(small: Make) -> None:
     training = Training(config := small(train__epochs="4", model__delays="fixed", **REWIRED), build_splits(config))
     begun = [first.clone() for first in training.first_delays]

@@ -51,7 +51,12 @@ def _wiring(config: Config) -> str:
     ways = {"magnitude": "smallest weights", "delay": "longest delays", "joint": "smallest weights per step of delay"}
     if train.prune != "none":
         return f"; pruned to {share} of each layer's synapses, the {ways[train.prune]} first"
-    return "" if train.rewire == "none" else f"; rewired with {share} of each layer's synapses"
+    way = {
+        "none": "",
+        "random": "; at random {} of each layer's synapses",
+        "rigl": "; {} of each layer's synapses, rewired",
+    }
+    return way[train.rewire].format(share)
 
 
 def _neurons(config: Config) -> str:
