@@ -24,6 +24,7 @@ def test_the_recipes_are_these() -> None:
             "fsdd",
             "localisation",
             "motion",
+            "motion-fine",
             "psmnist",
             "wisdm",
             *variants,

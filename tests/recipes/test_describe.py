@@ -21,6 +21,15 @@ def test_every_recipe_is_described_in_a_few_words(name: str) -> None:
     assert len(network.split()) < 50
 
 
+@pytest.mark.parametrize("name", ["digits", "motion"])
+@pytest.mark.parametrize("way", [{"train.prune": "delay"}, {"train.rewire": "rigl"}])
+def test_the_share_of_synapses_that_is_left_is_told(name: str, way: dict[str, str]) -> None:
+    config = build_config(load_values(name), {"train.density": "0.125", **way})
+    _, network = describe_run(config, None, None)
+    assert "12.5% of each layer's synapses" in network
+    assert ("pruned" in network) == ("train.prune" in way)
+
+
 def test_what_it_started_from_and_its_clips_are_told() -> None:
     config = build_config(load_values("digits"))
     init = InitFrom(run="other", recipe="shd", classes=("a", "b"), interpolation=0.5)

@@ -76,6 +76,7 @@ def one_of_several(rank: int, count: int, config: Config, folder: str) -> None:
                 "train__gradient_norm": "0.05",
             },
         ),
+        (2, {"train__rewire": "rigl", "train__density": "0.5", "train__rewire_steps": "1"}),
     ],
 )
 def test_several_processes_train_what_one_alone_does(

@@ -92,6 +92,7 @@ def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: M
     assert more > 0
     assert ours.operations == pytest.approx(total.synaptic_operations + more)
     assert ours.buffer_bytes == total.ring_bytes
+    assert ours.synapses == total.synapses
     sentences = " ".join(describe_run(config, whole, networks[0]))
     assert "recurrent connections with axonal delays" in sentences
 

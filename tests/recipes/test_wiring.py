@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.cli import main
 from ranvier.data import Subset
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
@@ -17,6 +19,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.fit import run_epoch
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
+from ranvier.recipes.tables import load_table
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
 from ranvier.runs import read_metrics
@@ -152,6 +155,38 @@ def test_wiring_that_means_nothing_is_refused(changes: dict[str, str], field: st
     assert build_config(load_values("shd"), {"train.prune": "joint", "train.density": "0.5"}).train.density == 0.5
 
 
+def test_the_table_of_motion_counts_what_is_left(tmp_path: Path) -> None:
+    rows = {row.name: row for row in load_table("motion").rows}
+    for name, row in rows.items():
+        train_section = row.config(0, {}).train
+        pruned = train_section.prune != "none" or train_section.rewire != "none"
+        assert pruned == ("1/" in name)
+        if pruned:
+            assert train_section.density == 1 / int(name.partition("1/")[2].split()[0])
+    options = [part for name, value in MOTION.items() for part in ("--set", f"{name}={value}")]
+    left = ["learned delays", "smallest weights pruned, 1/4 left", "longest delays pruned, 1/8 left"]
+    chosen = [part for name in left for part in ("--row", name)]
+    main(["reproduce", "motion", "--seeds", "1", "--out", str(tmp_path), *chosen, *options])
+    with (tmp_path / "table.csv").open(encoding="utf-8") as file:
+        written = {line["model"]: line for line in csv.DictReader(file)}
+    parameters = [int(written[name]["parameters"]) for name in left]
+    others = 2 * 4  # batch norm
+    # a kernel element has a weight and a delay, a synapse of the readout a weight; 25 places of 4 channels
+    whole = [4 * 2 * 9, 3 * 4 * 25]
+    assert parameters == [2 * round(whole[0] / n) + round(whole[1] / n) + others for n in (1, 4, 8)]
+    counts = [int(written[name]["synapses"]) for name in left]
+    networks = [Network.read(tmp_path / rows[name].folder / "seed-0" / "network.safetensors") for name in left]
+    assert counts == [sum(synapses(network)) for network in networks]
+    assert counts[0] > 3 * counts[1] > 4 * counts[2]
+
+
+MOTION = {
+    "data.size": 9, "data.clip_ms": 20, "data.directions": 3, "data.speed": 0.6, "data.train_clips": 24,
+    "data.validation_clips": 6, "data.test_clips": 6, "model.hidden": 4, "model.kernel_size": 3, "model.stride": 2,
+    "model.max_delay_ms": 5, "model.tail_ms": 4, "train.epochs": 2, "train.batch_size": 8,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("field", "kind"), [("prune", "magnitude"), ("rewire", "rigl")])
 def test_detectors_keep_their_synapses(field: str, kind: str) -> None:
     with pytest.raises(ConfigError, match=rf"^train\.{field}: {kind} .*detectors"):
@@ -193,6 +228,20 @@ def test_synapses_are_replaced_at_a_fixed_number(small: Make, delays: str) -> No
         share = 0.15 * (1 + np.cos(np.pi * step / last)) if now else 0.0
         assert gone == [round(share * count) for count in (30, 30, 8)]
     assert sum(map(sum, replaced)) > 20
+
+
+def test_synapses_drawn_at_random_may_be_kept(small: Make) -> None:
+    config = small(train__rewire="random", train__density="0.25", train__rewire_steps="1")
+    splits = build_splits(config)
+    training, other = Training(config, splits), Training(small(**REWIRED), splits)
+    before = [layer.weight_mask.clone() for layer in training.model.delay_layers]  # type: ignore[union-attr]
+    for clips in np.array_split(splits.train.clips, 5):
+        training.iterate(clips)
+    for layer, same, mask in zip(training.model.delay_layers, other.model.delay_layers, before, strict=True):
+        assert layer.weight_mask is not None
+        assert torch.equal(layer.weight_mask, mask)
+        assert torch.equal(mask, same.weight_mask)  # type: ignore[arg-type]
+        assert int(mask.sum()) == round(0.25 * mask.numel())
 
 
 def test_how_far_delays_moved_is_told_from_where_synapses_came(small: Make) -> None:

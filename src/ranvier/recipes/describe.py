@@ -32,7 +32,7 @@ def describe_run(config: Config, result: RunResult | None, network: Network | No
     sentences = [
         f"{config.summary[:1].upper()}{config.summary[1:].rstrip('.')}.",
         f"Spiking network: {ends}hidden neurons: {neurons}; {delays}, in steps of {config.data.dt_ms:g} ms"
-        f"{_neurons(config)}.",
+        f"{_neurons(config)}{_wiring(config)}.",
     ]
     if result is not None and result.init_from is not None:
         init = result.init_from
@@ -43,6 +43,20 @@ def describe_run(config: Config, result: RunResult | None, network: Network | No
         counts = [f"{count:,} {split}" for split, count in result.clips.items() if count]
         sentences.append(f"Clips: {', '.join(counts)}.")
     return sentences
+
+
+def _wiring(config: Config) -> str:
+    """What the training does with synapses."""
+    train, share = config.train, f"{100 * config.train.density:.3g}%"
+    ways = {"magnitude": "smallest weights", "delay": "longest delays", "joint": "smallest weights per step of delay"}
+    if train.prune != "none":
+        return f"; pruned to {share} of each layer's synapses, the {ways[train.prune]} first"
+    way = {
+        "none": "",
+        "random": "; at random {} of each layer's synapses",
+        "rigl": "; {} of each layer's synapses, rewired",
+    }
+    return way[train.rewire].format(share)
 
 
 def _neurons(config: Config) -> str:

@@ -20,8 +20,8 @@ from ranvier.runs import OverSpeakers, RunResult, SplitAccuracy, read_result
 
 HEADER = (
     "model", "published [%]", "ours [%] ± over seeds", "over speakers [%]", "clips' interval [%]", "clips",
-    "seen speakers [%]", "seeds", "parameters", "spikes a clip", "synaptic operations a clip", "delay buffers [kB]",
-    "seconds a run",
+    "seen speakers [%]", "seeds", "parameters", "synapses", "spikes a clip", "synaptic operations a clip",
+    "delay buffers [kB]", "seconds a run",
 )  # fmt: skip
 
 _MARK = {"honest": "", "paper": " †"}

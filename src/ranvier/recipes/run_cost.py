@@ -22,12 +22,14 @@ class RunCost:
         spikes: of its hidden neurons, per clip.
         operations: synaptic operations per clip, where an input count of n is n events; None where inputs, or what
             layers send, are numbers.
+        synapses: with a weight other than 0; of a convolution at every place of its kernel.
         buffer_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
     """
 
     spikes: float
     operations: float | None
     buffer_bytes: float
+    synapses: float
 
     @classmethod
     def mean(cls, costs: Sequence[RunCost]) -> RunCost | None:
@@ -39,6 +41,7 @@ class RunCost:
             sum(cost.spikes for cost in costs) / len(costs),
             sum(operations) / len(operations) if len(operations) == len(costs) else None,
             sum(cost.buffer_bytes for cost in costs) / len(costs),
+            sum(cost.synapses for cost in costs) / len(costs),
         )
 
 
@@ -51,4 +54,5 @@ def run_cost(folder: Path) -> RunCost | None:
     network = Network.read(file)
     rings = sum(each.targets * (each.max_delay + 1) * _WORD for each in connections(network))
     spikes = float(sum(counts.sum() for counts in record.neuron_spikes))
-    return RunCost(spikes, synaptic_operations(network, record), rings)
+    synapses = sum(each.synapse_count for each in connections(network))
+    return RunCost(spikes, synaptic_operations(network, record), rings, synapses)

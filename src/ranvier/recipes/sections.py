@@ -261,13 +261,17 @@ class TrainConfig(Section):
         0.25, ge=0, lt=1, description="share of the training after which pruning begins, fast and then ever slower"
     )
     prune_end: float = Field(0.75, gt=0, le=1, description="share of the training after which it has ended")
-    rewire: Literal["none", "rigl"] = Field(
+    rewire: Literal["none", "random", "rigl"] = Field(
         "none",
-        description="synapses are drawn at random at the start, and during three quarters of the training those of the "
-        "smallest weights are replaced by those of the largest gradients, each with a new delay (RigL)",
+        description="synapses are drawn at random at the start and kept (random), or during three quarters of the "
+        "training those of the smallest weights are replaced by those of the largest gradients, each with a new delay "
+        "(rigl)",
     )
     rewire_steps: int = Field(
-        100, ge=1, le=1_000_000, description="iterations from one rewiring to the next, which take no other step"
+        100,
+        ge=1,
+        le=1_000_000,
+        description="iterations from one rewiring (rigl) to the next; one that rewires takes no other step",
     )
     weight_lr: float = Field(gt=0, description="learning rate of the weights, the highest of its schedule")
     weight_lr_schedule: Literal["one-cycle", "cosine", "constant"] = Field(

@@ -22,7 +22,7 @@ def cells(result: RowResult) -> list[str]:
     if row.published_interval is not None:
         published += f" ± {row.published_interval:.2f}"
     if not result.accuracy:
-        return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", *[""] * 5]
+        return [result.name, published, result.missing or "not run yet", "", "", "", "", "0", *[""] * 6]
     mean, seen = Mean.of(list(result.accuracy.values())), list(result.seen.values())
     low, high = wilson_interval(round(mean.value * result.clips), result.clips)
     return [
@@ -42,9 +42,9 @@ def cells(result: RowResult) -> list[str]:
 
 def _costs(cost: RunCost | None) -> list[str]:
     if cost is None:
-        return ["", "", ""]
+        return [""] * 4
     operations = "" if cost.operations is None else f"{cost.operations:.0f}"
-    return [f"{cost.spikes:.0f}", operations, f"{cost.buffer_bytes / 1000:.1f}"]
+    return [f"{cost.synapses:.0f}", f"{cost.spikes:.0f}", operations, f"{cost.buffer_bytes / 1000:.1f}"]
 
 
 def _of_speakers(over: OverSpeakers | None) -> str:

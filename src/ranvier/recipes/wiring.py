@@ -34,7 +34,7 @@ def check_wiring(config: Config, splits: Splits) -> None:
                 f"model.fan_in: {model.fan_in} is not allowed (1 ... {fewest}, the narrowest layer's neurons)"
             )
     iterations = train.epochs * -(-len(splits.train) // train.batch_size)
-    if train.rewire != "none" and train.rewire_steps >= _REWIRED_UP_TO * iterations:
+    if train.rewire == "rigl" and train.rewire_steps >= _REWIRED_UP_TO * iterations:
         raise ConfigError(
             f"train.rewire_steps: {train.rewire_steps} is not allowed in a training of {iterations} iterations (below "
             f"{_REWIRED_UP_TO * iterations:g}, {_REWIRED_UP_TO:.0%} of them)"
@@ -47,7 +47,7 @@ def begin_wiring(model: Stack, train: TrainConfig, *, random: bool) -> None:
     Args:
         model: at the start of its training.
         train: the recipe's.
-        random: rewiring starts with synapses drawn at random, as the weights are; else with those of the largest.
+        random: rewiring starts with synapses drawn at random, as the weights are; else with those of the largest ones.
     """
     if train.prune != "none":
         prune(model, 1.0)
@@ -74,7 +74,7 @@ def prune_after(model: Stack, optimisers: Sequence[Optimizer], train: TrainConfi
 
 def rewires(model: Stack, train: TrainConfig, step: int, steps: int) -> bool:
     """Whether iteration ``step`` of ``steps``, counted from 0, rewires; readies the model for it."""
-    now = train.rewire != "none" and step > 0 and step % train.rewire_steps == 0 and step < _REWIRED_UP_TO * steps
+    now = train.rewire == "rigl" and step > 0 and step % train.rewire_steps == 0 and step < _REWIRED_UP_TO * steps
     for layer in model.delay_layers:
         layer.dense_gradient = now
     return now
