@@ -73,6 +73,15 @@ def test_density_follows_the_schedule(small: Make, schedule: str) -> None:
     assert len(set(map(tuple, left))) > (2 if schedule == "iteration" else 1)
 
 
+def test_a_moving_average_is_pruned_when_the_model_is(small: Make) -> None:
+    changes = {**PRUNED, "train__epochs": "5", "train__schedule_per": "epoch", "train__ema_decay": "0.9"}
+    training = Training(config := small(**changes), splits := build_splits(config))
+    for _ in range(3 * training.steps_per_epoch):
+        training.iterate(splits.train.clips[:16])
+    assert training.step / training.steps == config.train.prune_end
+    assert synapses_of(training.outcome().state_dict()) == synapses_of(training.model.state_dict()) == [30, 30, 8]
+
+
 @pytest.mark.parametrize("by", ["magnitude", "delay", "joint"])
 def test_a_pruned_training_resumes_to_the_bit(small: Make, tmp_path: Path, by: str) -> None:
     more = {"train__ema_decay": "0.9", "model__recurrent": "synaptic"} if by == "joint" else {}
