@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,13 +150,17 @@ def test_a_pruned_run_begins_where_a_run_without_pruning_was_saved(small: Make, 
         ({"train.prune": "age", "train.density": "0.5"}, "train.prune"),
         ({"train.prune": "joint", "train.density": "0.5", "train.prune_start": "0.75"}, "train.prune_start"),
         ({"train.prune": "delay", "train.density": "0.5", "model.delays": "none"}, "train.prune"),
+        ({"train.prune": "joint", "train.density": "0.5", "compare": ("fixed", "none")}, "compare"),
+        ({"train.prune_end": "0.5"}, "train.prune_end"),
+        ({"train.rewire": "rigl", "train.density": "0.5", "train.prune_start": "0.5"}, "train.prune_start"),
+        ({"train.prune": "magnitude", "train.density": "0.5", "train.rewire_steps": "5"}, "train.rewire_steps"),
         ({"train.rewire": "rigl"}, "train.density"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.prune": "magnitude"}, "train.rewire"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.ema_decay": "0.9"}, "train.rewire"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.rewire_steps": "0"}, "train.rewire_steps"),
     ],
 )
-def test_wiring_that_means_nothing_is_refused(changes: dict[str, str], field: str) -> None:
+def test_wiring_that_means_nothing_is_refused(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{field}: "):
         build_config(load_values("shd"), changes)
     assert build_config(load_values("shd"), {"train.prune": "joint", "train.density": "0.5"}).train.density == 0.5
