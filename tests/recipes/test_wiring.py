@@ -15,7 +15,7 @@ from ranvier.data import Subset
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config
-from ranvier.recipes.fit import run_epoch
+from ranvier.recipes.fit import fit, run_epoch
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
@@ -217,6 +217,22 @@ def test_how_far_delays_moved_is_told_from_where_synapses_came(small: Make) -> N
     for layer, first, start in zip(training.model.delay_layers, training.first_delays, begun, strict=True):
         assert torch.equal(layer.delay, first)  # fixed delays never move
         assert not torch.equal(first, start)
+
+
+def test_a_run_tells_where_the_synapses_of_its_best_epoch_began(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = iter([True] * 2 + [False] * 6)  # on the validation and the seen clips of four epochs
+
+    def predict(_: object, __: object, part: Subset) -> np.ndarray:
+        return part.dataset.labels[part.clips] if next(right) else np.full(len(part), -1)
+
+    monkeypatch.setattr("ranvier.recipes.fit._predict", predict)
+    config = small(train__epochs="4", model__delays="fixed", **{**REWIRED, "train__rewire_steps": "2"})
+    fitted = fit(config, build_splits(config), tmp_path, Quiet(), "", lambda row: None)
+    assert fitted.best_epoch == 1
+    for layer, begun in zip(fitted.model.delay_layers, fitted.delays_before, strict=True):
+        assert np.array_equal(layer.synapse_delays().numpy(), begun)  # fixed delays never move
 
 
 def test_a_rewired_training_resumes_to_the_bit(small: Make, tmp_path: Path) -> None:
