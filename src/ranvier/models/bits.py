@@ -24,13 +24,15 @@ def set_bits(model: Stack, weight_bits: WeightBits | None = None, delay_bits: in
     Raises:
         ValueError: a value is out of range, or a connection has no integer form.
     """
-    modules = list(model.chain())
+    modules, found = list(model.chain()), []
     for place, (name, module) in enumerate(modules):
         if not has_role(module, network.Connection):
             continue
         if not isinstance(module, DelayLinear):
             raise ValueError(f"{name}: {type(module).__name__} has no integer form (DelayLinear has)")
-        module.set_bits(weight_bits, delay_bits, shared=_ends(modules[place + 1 :]))
+        found.append((module, _ends(modules[place + 1 :])))
+    for layer, shared in found:  # all or none
+        layer.set_bits(weight_bits, delay_bits, shared=shared)
 
 
 def _ends(modules: list[tuple[str, nn.Module]]) -> bool:
