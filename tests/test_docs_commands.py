@@ -36,6 +36,7 @@ ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
 CASES = {
     "train": f"{SMALL_NETWORK} --data.file digits-small.npz.xz",
     "train --resume": "",
+    "train digits --train.init-from digits": "--train.device cpu --train.epochs 1",
     "train --tracker": f"{SMALL_NETWORK} --data.file digits-small.npz.xz --out runs/tracked",
     "train coincidence": "--train.epochs 1 --data.train-clips 32 --data.validation-clips 16 --data.test-clips 16",
     "train shd": SMALL_NETWORK,

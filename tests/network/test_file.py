@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from ranvier.network import LIF, Decoding, Dense, Input, Integrator, Layer, Network, NetworkError, Trace
+from ranvier.network import LIF, Decoding, Dense, Input, Integrator, Layer, Network, NetworkError, Scores, Trace
 from tests.networks import chained, dense, dense_layer
 
 
@@ -39,6 +39,16 @@ def make(synapses_per_pair: int = 2, hidden: int = 5, *, traced: bool = False) -
         input=Input(channels=18, pool=5, alignment="first_event"),
         decoding=Decoding(tail_steps=4, tail="per_layer"),
     )
+
+
+@pytest.mark.parametrize("scores", get_args(Scores))
+def test_earlier_versions_read_scores_that_they_know(scores: Scores, tmp_path: Path) -> None:
+    network = replace(make(), decoding=Decoding(4, "clip", scores))
+    network.write(path := tmp_path / "n.safetensors")
+    raw = path.read_bytes()
+    said = json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["ranvier"])["decoding"]
+    assert said == {"tail_steps": 4, "tail": "clip"} | ({} if scores == "softmax" else {"scores": scores})
+    assert Network.read(path).decoding == network.decoding
 
 
 @pytest.mark.parametrize("traced", [False, True])

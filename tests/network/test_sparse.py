@@ -171,6 +171,15 @@ def test_a_quantised_list_is_the_quantised_matrix() -> None:
         assert np.array_equal(mine.bias, theirs.bias)
 
 
+def test_delays_of_synapses_that_are_not_there_count_for_no_rounding() -> None:
+    network = frozen(pruned(0.1))
+    for form in (network, as_dense(network)):
+        own = form.layers[0].inputs[1]
+        begun, ended = (np.unique(made.delays()) for made in (own, quantize(form, delay_bits=2).layers[0].inputs[1]))
+        assert begun.tolist() == list(range(1, 10))  # of a recurrent connection: 1 or more
+        assert ended.tolist() == [1, 4, 6, 9]
+
+
 def test_a_cost_counts_what_is_left() -> None:
     sparse = frozen(pruned(0.25))
     clip = (np.random.default_rng(0).random((60, 30)) < 0.3).astype(float)

@@ -139,6 +139,10 @@ def test_class_scores_of_each_kind(kind: Scores, expected: list[float]) -> None:
     scores = class_scores(voltage, torch.tensor([3, 3]), kind)
     torch.testing.assert_close(scores, torch.tensor([expected, expected[::-1]]))
     torch.testing.assert_close(class_scores(voltage[:3], None, kind), scores)
+    halves = class_scores(voltage.bfloat16(), torch.tensor([3, 3]), kind)
+    torch.testing.assert_close(halves.float(), scores)
+    with pytest.raises(ValueError, match=r"^scores: 'mean' "):
+        class_scores(voltage, None, "mean")  # type: ignore[arg-type]
 
 
 def test_class_scores_ignore_what_follows_the_clip() -> None:

@@ -189,6 +189,9 @@ def test_what_cannot_be_pruned_is_refused() -> None:
             prune(layer, density, by)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^model: LIF "):
         prune(LIF(0.5), 0.5)
+    for density, start, name in ((0.5, 0.6, "start"), (0.5, 0.7, "start"), (0, 0.2, "density")):
+        with pytest.raises(ValueError, match=rf"^{name}: "):
+            density_after(0.5, density, start, 0.6)
     for mask in (torch.ones(1, 5, 7), torch.ones(5, 7, dtype=torch.bool), torch.ones(1, 5, 7, dtype=torch.bool)):
         with pytest.raises(ValueError, match=r"^mask: "):
             layer.set_weight_mask(mask)

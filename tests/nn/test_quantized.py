@@ -11,7 +11,7 @@ import torch
 from ranvier.models import Recurrence, Stack, feedforward, freeze, set_bits
 from ranvier.network import Dense, Input, IntegerIntegrator, Network, quantize
 from ranvier.network.quantize import LEVELS
-from ranvier.nn import DelayLinear
+from ranvier.nn import LIF, AdaptiveLIF, DelayConv1d, DelayLinear, Integrator, Trace
 from ranvier.nn.quantized import nearest_delay, quantized_weight
 from tests.networks import dense
 
@@ -128,3 +128,12 @@ def test_what_has_no_integer_form_is_refused() -> None:
     recurrent = feedforward(4, [5], 2, 3, decay=0.5, recurrence=Recurrence("axonal", max_init_delay=4))
     with pytest.raises(ValueError, match=r"neuron: Recurrent"):
         set_bits(recurrent, 8)
+    for neurons in ([AdaptiveLIF(8)], [LIF(0.9, reset="subtract")], [LIF(0.9), Trace(0.5)]):
+        with pytest.raises(ValueError, match=r"^[12]: .* has no integer form"):
+            set_bits(Stack(DelayLinear(2, 8, 3), *neurons, DelayLinear(8, 2, 3), Integrator(0.9)), 4)
+    with pytest.raises(ValueError, match="delay_bits: True"):
+        DelayLinear(2, 2, 3).set_bits(8, True)
+    later = Stack(DelayLinear(2, 8, 3), LIF(0.9), DelayConv1d(1, 1, 2, 8, 3), Integrator(0.9))
+    with pytest.raises(ValueError, match=r"^2: DelayConv1d "):
+        set_bits(later, 8)
+    assert later.delay_layers[0].connected_weight() is later.delay_layers[0].weight  # all layers or none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from ranvier.audio.pcm import open_pcm
 from ranvier.data import DataError, write_recording
+from ranvier.engine import Engine
 from ranvier.errors import RuleError
 from ranvier.network import Decoding, Input, Network
 from ranvier.recipes.classify import chosen_clips, classify_clips, follow
+from ranvier.recipes.evaluation import grid_of
 from ranvier.recipes.live import Decision, Live, lead
 from tests.networks import chained, dense_layer
 
@@ -164,3 +167,13 @@ def test_clips_of_a_recording(tmp_path: Path) -> None:
     assert [(one.clip, one.name, one.second) for one in said] == [(1, "low", "high"), (2, "high", "low")]
     assert all(one.margin > 0.3 for one in said)
     assert len(list(classify_clips(two_bands(), tmp_path / "x.h5"))) == 4
+
+
+def test_a_lead_by_the_sum_of_voltages_counts_the_tail(tmp_path: Path) -> None:
+    write_recording(tmp_path / "x.h5", [np.linspace(0, 0.2, 40)], [np.full(40, 3)], [0], channels=CHANNELS)
+    network = replace(two_bands(), decoding=Decoding(tail_steps=30, scores="sum"))
+    (said,) = classify_clips(network, tmp_path / "x.h5")
+    clip = grid_of(network).count(np.linspace(0, 0.2, 40), np.full(40, 3), per_second=1)
+    voltage = Engine(network).run(clip, int(clip[0].max()) + 1).voltage  # of the clip and 30 steps of tail
+    high, low = voltage.mean(0)
+    assert said.margin == pytest.approx(np.tanh(abs(high - low) / 2), rel=1e-4)  # the difference of their softmax

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from ranvier.data import Subset
 from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config
-from ranvier.recipes.fit import run_epoch
+from ranvier.recipes.fit import fit, run_epoch
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.tables import load_table
@@ -74,6 +75,15 @@ def test_density_follows_the_schedule(small: Make, schedule: str) -> None:
             assert (moments["exp_avg_sq"][gone] == 0).all()
     assert left[0] == SYNAPSES
     assert len(set(map(tuple, left))) > (2 if schedule == "iteration" else 1)
+
+
+def test_a_moving_average_is_pruned_when_the_model_is(small: Make) -> None:
+    changes = {**PRUNED, "train__epochs": "5", "train__schedule_per": "epoch", "train__ema_decay": "0.9"}
+    training = Training(config := small(**changes), splits := build_splits(config))
+    for _ in range(3 * training.steps_per_epoch):
+        training.iterate(splits.train.clips[:16])
+    assert training.step / training.steps == config.train.prune_end
+    assert synapses_of(training.outcome().state_dict()) == synapses_of(training.model.state_dict()) == [30, 30, 8]
 
 
 @pytest.mark.parametrize("by", ["magnitude", "delay", "joint"])
@@ -143,13 +153,17 @@ def test_a_pruned_run_begins_where_a_run_without_pruning_was_saved(small: Make, 
         ({"train.prune": "age", "train.density": "0.5"}, "train.prune"),
         ({"train.prune": "joint", "train.density": "0.5", "train.prune_start": "0.75"}, "train.prune_start"),
         ({"train.prune": "delay", "train.density": "0.5", "model.delays": "none"}, "train.prune"),
+        ({"train.prune": "joint", "train.density": "0.5", "compare": ("fixed", "none")}, "compare"),
+        ({"train.prune_end": "0.5"}, "train.prune_end"),
+        ({"train.rewire": "rigl", "train.density": "0.5", "train.prune_start": "0.5"}, "train.prune_start"),
+        ({"train.prune": "magnitude", "train.density": "0.5", "train.rewire_steps": "5"}, "train.rewire_steps"),
         ({"train.rewire": "rigl"}, "train.density"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.prune": "magnitude"}, "train.rewire"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.ema_decay": "0.9"}, "train.rewire"),
         ({"train.rewire": "rigl", "train.density": "0.5", "train.rewire_steps": "0"}, "train.rewire_steps"),
     ],
 )
-def test_wiring_that_means_nothing_is_refused(changes: dict[str, str], field: str) -> None:
+def test_wiring_that_means_nothing_is_refused(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{field}: "):
         build_config(load_values("shd"), changes)
     assert build_config(load_values("shd"), {"train.prune": "joint", "train.density": "0.5"}).train.density == 0.5
@@ -252,6 +266,22 @@ def test_how_far_delays_moved_is_told_from_where_synapses_came(small: Make) -> N
     for layer, first, start in zip(training.model.delay_layers, training.first_delays, begun, strict=True):
         assert torch.equal(layer.delay, first)  # fixed delays never move
         assert not torch.equal(first, start)
+
+
+def test_a_run_tells_where_the_synapses_of_its_best_epoch_began(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = iter([True] * 2 + [False] * 6)  # on the validation and the seen clips of four epochs
+
+    def predict(_: object, __: object, part: Subset) -> np.ndarray:
+        return part.dataset.labels[part.clips] if next(right) else np.full(len(part), -1)
+
+    monkeypatch.setattr("ranvier.recipes.fit._predict", predict)
+    config = small(train__epochs="4", model__delays="fixed", **{**REWIRED, "train__rewire_steps": "2"})
+    fitted = fit(config, build_splits(config), tmp_path, Quiet(), "", lambda row: None)
+    assert fitted.best_epoch == 1
+    for layer, begun in zip(fitted.model.delay_layers, fitted.delays_before, strict=True):
+        assert np.array_equal(layer.synapse_delays().numpy(), begun)  # fixed delays never move
 
 
 def test_a_rewired_training_resumes_to_the_bit(small: Make, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _about(network: Network) -> dict[str, Any]:
         "decay_rule": "euler",
         "classes": list(network.classes),
         "input": asdict(network.input),
-        "decoding": asdict(network.decoding),
+        "decoding": network.decoding.settings(),
         "layers": [
             {"name": layer.name, "inputs": [connection(dense(made)) for made in layer.inputs]}
             for layer in network.layers

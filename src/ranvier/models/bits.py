@@ -7,7 +7,7 @@ from torch import nn
 from ranvier import network
 from ranvier.models.stack import Stack
 from ranvier.network import WeightBits
-from ranvier.nn import DelayLinear, Integrator, Recurrent
+from ranvier.nn import LIF, DelayLinear, Integrator, Recurrent
 from ranvier.nn.freezing import has_role
 
 
@@ -18,19 +18,28 @@ def set_bits(model: Stack, weight_bits: WeightBits | None = None, delay_bits: in
     bits then rounds biases, thresholds and decays alone. Not part of a model's state: set it before a state is loaded.
 
     Args:
-        model: whose connections are all :class:`ranvier.nn.DelayLinear`, one to a layer.
+        model: whose connections are all :class:`ranvier.nn.DelayLinear`, one to a layer, with LIF neurons whose reset
+            sets to 0, and no traces.
         weight_bits, delay_bits: as there.
 
     Raises:
-        ValueError: a value is out of range, or a connection has no integer form.
+        ValueError: a value is out of range, or a part has no integer form.
     """
-    modules = list(model.chain())
+    modules, found = list(model.chain()), []
+    for name, module in modules:
+        neuron, known = has_role(module, network.Neuron), isinstance(module, LIF | Integrator | Recurrent)
+        subtracts = getattr(module, "reset", "zero") != "zero"
+        if has_role(module, network.Output) or (neuron and not known) or subtracts:
+            what = f"reset {module.reset}" if subtracts else type(module).__name__
+            raise ValueError(f"{name}: {what} has no integer form (LIF of reset zero and Integrator have, no traces)")
     for place, (name, module) in enumerate(modules):
         if not has_role(module, network.Connection):
             continue
         if not isinstance(module, DelayLinear):
             raise ValueError(f"{name}: {type(module).__name__} has no integer form (DelayLinear has)")
-        module.set_bits(weight_bits, delay_bits, shared=_ends(modules[place + 1 :]))
+        found.append((module, _ends(modules[place + 1 :])))
+    for layer, shared in found:  # all or none
+        layer.set_bits(weight_bits, delay_bits, shared=shared)
 
 
 def _ends(modules: list[tuple[str, nn.Module]]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from reprlib import repr as short
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ranvier.network.rules import MAX_STEPS, is_whole, require
 
@@ -44,6 +44,10 @@ class Decoding:
             self.scores in get_args(Scores),
             f"decoding.scores: {short(self.scores)} is not allowed ({', '.join(get_args(Scores))})",
         )
+
+    def settings(self) -> dict[str, Any]:
+        """As files hold it: without ``scores`` if they are ``softmax``, so that earlier Ranviers read them."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("scores", "softmax")}
 
     def steps(self, clip_steps: int, layer: int) -> int:
         """Time steps for which layer number ``layer`` (0 = first) runs on a clip of ``clip_steps``."""

@@ -40,7 +40,7 @@ def write(network: Network, path: str | os.PathLike[str]) -> None:
         "dt_ms": network.dt_ms,
         "classes": list(network.classes),
         "input": asdict(network.input),
-        "decoding": asdict(network.decoding),
+        "decoding": network.decoding.settings(),
         "layers": [
             {
                 "name": layer.name,

@@ -76,19 +76,15 @@ def with_delay_bits(network: Network, bits: int | None) -> Network:
 
 
 def _with_delay_bits(layer: Layer, bits: int | None) -> Layer:
-    inputs = tuple(
-        _in_form(replace(connection, delay_steps=_delays(connection.delay_steps, bits)), of)
-        for connection, of in zip(_dense_inputs(layer), layer.inputs, strict=True)
-    )
+    inputs = tuple(replace(connection, delay_steps=_delays(connection, bits)) for connection in _known_inputs(layer))
     return replace(layer, inputs=inputs)
 
 
-def _dense_inputs(layer: Layer) -> list[Dense]:
+def _known_inputs(layer: Layer) -> list[Dense | Sparse]:
     for place, connection in enumerate(layer.inputs):
         known = isinstance(connection, Dense | Sparse)
         require(known, f"inputs.{place}: {connection.kind} has no integer form (dense and sparse have)")
-    inputs = [connection.dense() if isinstance(connection, Sparse) else connection for connection in layer.inputs]
-    return [connection for connection in inputs if isinstance(connection, Dense)]
+    return [connection for connection in layer.inputs if isinstance(connection, Dense | Sparse)]
 
 
 def _in_form(made: Dense, of: Connection) -> Connection:
@@ -100,7 +96,7 @@ def _quantized(layer: Layer, weight_bits: WeightBits, activity: Mapping[str, F64
     require(layer.output is None, f"output: {layer.output and layer.output.kind} has no integer form")
     known = isinstance(layer.neuron, LIF | Integrator)
     require(known, f"neuron: {layer.neuron.kind} has no integer form (lif and integrator have)")
-    dense = _dense_inputs(layer)
+    dense = [made.dense() if isinstance(made, Sparse) else made for made in _known_inputs(layer)]
     weights = [connection.weight.astype(np.float64).transpose(1, 0, 2) for connection in dense]
     matters = [
         np.broadcast_to(_activity(connection, activity), weight.shape)
@@ -173,11 +169,12 @@ def _steps(weight: F64, size: F64, levels: int, step: int) -> NDArray[np.int8]:
     return rounded.astype(np.int8).transpose(1, 0, 2)
 
 
-def _delays(delay_steps: NDArray[np.int16], bits: int | None) -> NDArray[np.int16]:
-    """The same with at most 2^bits values."""
-    if bits is None or len(np.unique(delay_steps)) <= 2**bits:
+def _delays(connection: Dense | Sparse, bits: int | None) -> NDArray[np.int16]:
+    """The same with at most 2^bits values at the synapses that there are."""
+    delay_steps, used = connection.delay_steps, np.unique(connection.delays())
+    if bits is None or len(used) <= 2**bits:
         return delay_steps
-    allowed = np.unique(np.rint(np.linspace(delay_steps.min(), delay_steps.max(), 2**bits)))
+    allowed = np.unique(np.rint(np.linspace(used[0], used[-1], 2**bits)))
     nearest = np.searchsorted((allowed[1:] + allowed[:-1]) / 2, delay_steps)
     return allowed[nearest].astype(np.int16)
 

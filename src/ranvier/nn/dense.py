@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.network import WeightBits
+from ranvier.network.rules import is_whole
 from ranvier.network.sparse import smallest
 from ranvier.nn.delays import DelayLayer, InitDelay
 from ranvier.nn.freezing import frozen_array
@@ -181,9 +182,9 @@ class DelayLinear(DelayLayer):
         Raises:
             ValueError: a value is out of range.
         """
-        if weight_bits is not None and weight_bits not in get_args(WeightBits):
+        if weight_bits is not None and (isinstance(weight_bits, float) or weight_bits not in get_args(WeightBits)):
             raise ValueError(f"weight_bits: {weight_bits!r} is not allowed (8, 4, ternary, None)")
-        if delay_bits is not None and (not isinstance(delay_bits, int) or not 1 <= delay_bits <= 15):
+        if delay_bits is not None and not is_whole(delay_bits, 1, 15):
             raise ValueError(f"delay_bits: {delay_bits!r} is not allowed (1 ... 15, None)")
         self.weight_bits, self.delay_bits, self.shared_step = weight_bits, delay_bits, shared
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from ranvier.nn.decay import Learn, register_decay, shown
 from ranvier.nn.freezing import frozen_array
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.integrator import leaky_integrator
+
+_SCORES: tuple[str, ...] = get_args(network.Scores)
 
 
 class Integrator(nn.Module):
@@ -53,22 +55,25 @@ def class_scores(voltage: Tensor, steps: Tensor | None = None, scores: network.S
         voltage: ``[time, batch, class]``.
         steps: ``[batch]``, steps of each clip that count, in [0, time]; None counts all.
         scores: which, see :class:`ranvier.network.Decoding`. A clip without steps has scores of 0, as the lowest
-            float32 if ``max``.
+            number if ``max``.
 
     Returns:
         Scores ``[batch, class]``; those of ``softmax`` sum to ``steps``.
 
     Raises:
-        ValueError: a shape, a type or a number of steps does not fit.
+        ValueError: a shape, a type, a name or a number of steps does not fit.
     """
+    if scores not in _SCORES:
+        raise ValueError(f"scores: {scores!r} is not allowed ({', '.join(_SCORES)})")
     voltage = over_time("voltage", voltage, voltage, "class")
     steps = torch.full(voltage.shape[1:2], len(voltage)) if steps is None else steps
     steps = clip_lengths("steps", steps, voltage)
     time = torch.arange(len(voltage), device=voltage.device).unsqueeze(-1)
     if scores == "max":
-        before = voltage.new_full((1, *voltage.shape[1:]), torch.finfo(torch.float32).min)
+        lowest = max(torch.finfo(voltage.dtype).min, torch.finfo(torch.float32).min)
+        before = voltage.new_full((1, *voltage.shape[1:]), lowest)
         outside = (time >= steps).unsqueeze(-1)
-        return torch.cat([before, voltage.masked_fill(outside, torch.finfo(torch.float32).min)]).amax(0)
+        return torch.cat([before, voltage.masked_fill(outside, lowest)]).amax(0)
     counted = time == steps - 1 if scores == "last" else time < steps
     share = voltage.softmax(-1) if scores == "softmax" else voltage
     return (share * counted.unsqueeze(-1)).sum(0)

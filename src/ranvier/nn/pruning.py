@@ -99,7 +99,13 @@ def density_after(progress: float, density: float, start: float = 0.0, end: floa
         density: at the end, in (0, 1].
         start, end: of the pruning, shares of the training, start < end.
 
+    Raises:
+        ValueError: the density is out of range, or the pruning does not start before its end.
+
     Source: Zhu and Gupta 2017 (arXiv 1710.01878), equation 1, for the share that is left.
     """
+    check_density(density)
+    if not start < end:
+        raise ValueError(f"start: {start} is not allowed (below end, {end})")
     left = 1 - min(1.0, max(0.0, (progress - start) / (end - start)))
     return density + (1 - density) * left**3

@@ -180,9 +180,9 @@ def _classified(
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
     length = int(step.max(initial=0)) + 1
-    scores = engine.run((step, source, count), length).scores
-    best, margin = lead(scores, network.decoding.scores, length)
-    order = np.argsort(-scores, kind="stable")
+    run = engine.run((step, source, count), length)
+    best, margin = lead(run.scores, network.decoding.scores, len(run.voltage))
+    order = np.argsort(-run.scores, kind="stable")
     second = network.classes[order[1]] if len(order) > 1 else None
     return Classified(path, clip, network.classes[best], margin, second)
 

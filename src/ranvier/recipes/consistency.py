@@ -155,9 +155,15 @@ def _check_wiring(config: Config) -> None:
     train, model = config.train, config.model
     name = "prune" if train.prune != "none" else "rewire"
     kind = getattr(train, name)
+    for field, of in (("prune_start", "prune"), ("prune_end", "prune"), ("rewire_steps", "rewire")):
+        off = type(train).model_fields[field].default
+        if getattr(train, of) == "none" and (given := getattr(train, field)) != off:
+            raise ConfigError(f"train.{field}: {given} is not allowed without train.{of} ({off})")
     if kind == "none":
         if train.density < 1:
-            raise ConfigError(f"train.density: {train.density:g} is not allowed without train.prune or rewire (1)")
+            raise ConfigError(
+                f"train.density: {train.density:g} is not allowed without train.prune or train.rewire (1)"
+            )
         return
     if train.density == 1:
         raise ConfigError(f"train.density: 1 is not allowed with train.{name} = {kind} (above 0, below 1)")
@@ -169,10 +175,14 @@ def _check_wiring(config: Config) -> None:
                 raise ConfigError(f"train.rewire: {train.rewire} is not allowed with train.{other} = {given} ({off})")
     if train.prune_start >= train.prune_end:
         raise ConfigError(
-            f"train.prune_start: {train.prune_start:g} is not allowed with prune_end = {train.prune_end:g} (below it)"
+            f"train.prune_start: {train.prune_start:g} is not allowed with train.prune_end = {train.prune_end:g} "
+            "(below it)"
         )
-    if train.prune in ("delay", "joint") and model.delays == "none":
-        raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
+    if train.prune in ("delay", "joint"):
+        if model.delays == "none":
+            raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
+        if "none" in config.compare:
+            raise ConfigError(f"compare: none is not allowed with train.prune = {train.prune} (fixed)")
 
 
 def _check_rates(config: Config) -> None:

@@ -153,7 +153,8 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
 
 def _begun(training: Training) -> list[NDArray[Any]]:
     """Delays in whole time steps, where training started, of the synapses ``[synapse]`` that each layer has now."""
-    pairs = zip(training.model.delay_layers, training.first_delays, strict=True)
+    first_delays = training.best.get("first_delays", training.first_delays)
+    pairs = zip(training.model.delay_layers, first_delays, strict=True)
     return [layer.of_synapses(first.cpu().round().to(torch.int16)).numpy() for layer, first in pairs]
 
 
@@ -218,6 +219,8 @@ def run_epoch(training: Training, splits: Splits, progress: ProgressCallback) ->
     if chosen_on > training.best["accuracy"]:
         model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
+        if training.config.train.rewire != "none":  # later rewirings change where synapses began
+            training.best["first_delays"] = [first.clone() for first in training.first_delays]
     return row
 
 

@@ -165,11 +165,11 @@ class Training:
             rewire_after(self.model, self.optimisers, self.first_delays, self.config.train, self.step, self.steps)
         else:
             self._optimise(iteration)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
         self.step += 1
         if self.step % self.steps_per_schedule == 0:
             prune_after(self.model, self.optimisers, self.config.train, self.step / self.steps)
+        if self.average is not None:
+            self.average.update_parameters(self.model)  # takes the masks, which are buffers, as they are
         if self.step < self.steps and self.step % self.steps_per_schedule == 0:
             for schedule in self.schedules:
                 schedule.step()

@@ -1,7 +1,8 @@
 """The scan over time with recurrent connections, compiled; a thread takes some of the clips.
 
-Where spikes are few, each adds its taps to the currents to come. Gradients are dense: they go back by a matrix product
-for each step (axonal, dendritic), or for each step and lag (synaptic, within the few steps that blocks.py asks for).
+Where spikes are few and delays synaptic, each adds its taps to the currents to come. Gradients are dense: they go back
+by a matrix product for each step (axonal, dendritic), or for each step and lag (synaptic, within the few steps that
+blocks.py asks for).
 ``kind`` says what a delay belongs to: a synapse (``SYNAPTIC``), its source (``AXONAL``) or its target (``DENDRITIC``).
 ``neuron`` says what receives: leaky integrate-and-fire whose reset sets to 0 (``ZERO``) or subtracts (``SUBTRACT``),
 or adaptive by an Euler method (``SYMPLECTIC``, ``FORWARD``). ``values [value, neuron]``, ``state [batch, row, neuron]``
@@ -118,16 +119,16 @@ def axonal(
     time, _, neurons = voltage.shape
     end[start:stop] = state[start:stop]
     received = np.empty((stop - start, neurons), voltage.dtype)
-    sized = np.empty_like(sent)
+    sized = np.empty((time, stop - start, neurons), voltage.dtype)
     for t in range(time):
         # every neuron, spike or not: along the neurons is fast, along the lags of those that spiked is not
         for m in range(min(len(taps), t) - 1, -1, -1):
-            _add_scaled(sent[t, start:stop], sized[t - 1 - m, start:stop], taps[m])
+            _add_scaled(sent[t, start:stop], sized[t - 1 - m], taps[m])
         if t > 0:
             np.dot(sent[t, start:stop], weight, received)
             voltage[t, start:stop] += received
         _fire(neuron, values, end, voltage[t], adaptation[t], spikes[t], start, stop)
-        sized[t, start:stop] = spikes[t, start:stop] * gain[start:stop]
+        sized[t] = spikes[t, start:stop] * gain[start:stop]
 
 
 @compiled
