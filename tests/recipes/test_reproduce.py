@@ -220,7 +220,9 @@ def test_seen_speakers_have_a_column(
     assert row.seen == {0: done.accuracy["seen"].value}
     assert row.accuracy == {0: done.accuracy["validation"].value}
     show_table("x", [row], tmp_path)
-    assert re.search(r"seen +seeds", capsys.readouterr().out)
+    _, headings, cells, *_ = capsys.readouterr().out.splitlines()
+    assert re.split("  +", headings.strip())[-2:] == ["seen", "seeds"]
+    assert re.split("  +", cells.strip())[-2:] == [f"{100 * done.accuracy['seen'].value:.2f}", "1"]
 
 
 @pytest.mark.parametrize(

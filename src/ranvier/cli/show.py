@@ -184,24 +184,32 @@ def show_step_cost(cost: Mapping[str, Any]) -> None:
     )
 
 
+_OURS = "ours [%] ± over seeds"
+_SHOWN = {
+    "model": "model", "published [%]": "published", _OURS: "ours [%]", "over speakers [%]": "speakers",
+    "clips' interval [%]": "clips'", "seen speakers [%]": "seen", "seeds": "seeds",
+}  # fmt: skip
+"""Columns of a table of recipes that a terminal has room for, and what they are called there; the files have all."""
+
+
 def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
     """A table of recipes, the comparisons it makes, and why rows are empty."""
+    from ranvier.recipes.reproduce import HEADER
     from ranvier.recipes.table_text import cells, comparisons, remarks
 
     console = Console()
     table = Table(title=plain_text(title), title_justify="left", box=None, pad_edge=False)
-    names = ("model", "published", "ours [%]", "speakers", "clips'", "seen", "seeds")  # the files have the rest
     rows = []
     for result in results:
-        model, published, ours, *intervals, _, seen, seeds, _, _ = cells(result)
-        intervals = [interval.replace(" to ", "-") for interval in intervals]
-        rows.append([model, published, "no data" if result.missing else ours, *intervals, seen, seeds])
-    filled = [place for place in range(len(names)) if any(row[place] for row in rows)]
-    for place in filled:
-        name = names[place]
+        row = dict(zip(HEADER, cells(result), strict=True))
+        if result.missing:
+            row[_OURS] = "no data"
+        rows.append(row)
+    filled = {heading: name for heading, name in _SHOWN.items() if any(row[heading] for row in rows)}
+    for name in filled.values():
         table.add_column(name, justify="left" if name == "model" else "right", no_wrap=name != "model")
     for row in rows:
-        table.add_row(*(plain_text(row[place]) for place in filled))
+        table.add_row(*(plain_text(row[heading].replace(" to ", "-")) for heading in filled))
     console.print(table)
     for clips in dict.fromkeys(f"{result.clips} {result.split}" for result in results if result.accuracy):
         seen = "; seen: held-out clips of speakers trained on" if any(result.seen for result in results) else ""
