@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ranvier import network
@@ -185,7 +184,7 @@ class Stack(WithSettings, nn.Sequential):
             valid_steps = lengths + layer * tail
             x = x * (torch.arange(len(x), device=x.device).unsqueeze(-1) < valid_steps).unsqueeze(-1)
         if per_layer or layer == 0:
-            x = F.pad(x, (0, 0, 0, 0, 0, tail))
+            x = torch.cat([x, x.new_zeros(tail, *x.shape[1:])])  # torch 2.6 pads no batch of 0 clips
         return x, lengths + self.decoding.steps(0, layer)
 
 
