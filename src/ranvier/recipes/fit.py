@@ -213,9 +213,8 @@ def run_epoch(training: Training, splits: Splits, progress: ProgressCallback) ->
     )
     chosen_on = accuracy.get("validation", float(training.epoch))  # without validation the last epoch wins
     if not has_pruned(training.config.train, training.step / training.steps):
-        chosen_on = -1 / (
-            1 + training.epoch
-        )  # below any after it: a network with more synapses is not what is asked for
+        # below any epoch after the pruning: a network with more synapses is not what is asked for
+        chosen_on = -1 / (1 + training.epoch)
     if chosen_on > training.best["accuracy"]:
         model = {name: tensor.clone() for name, tensor in outcome.state_dict().items()}
         training.best = {"epoch": training.epoch, "accuracy": chosen_on, "model": model}
