@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -71,6 +73,27 @@ def twins(inputs: dict[str, Tensor], sigma: float | None, max_delay: int, kernel
 
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+@pytest.mark.usefixtures("spectral_way")
+@pytest.mark.parametrize("of", ["layer", "synapse", "source"])
+@pytest.mark.parametrize("kernel", ["gaussian", "triangle", "delrec"])
+def test_widths_that_are_learned_are_those_of_the_equation(kernel: Any, of: str) -> None:
+    inputs, longest = draw(SIZES[0], torch.float64, "counts", "axonal" if of == "source" else "synaptic"), SIZES[0][-1]
+    generator = torch.Generator().manual_seed(1)
+    shape = () if of == "layer" else inputs["delay"].shape
+    inputs["sigma"] = (0.4 + 3 * torch.rand(shape, dtype=torch.float64, generator=generator)).requires_grad_()
+
+    def slow(*, x: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor, bias: Tensor, history: Tensor) -> Tensor:
+        taps = torch.arange(longest + 1.0, dtype=torch.float64)
+        distance, width = (taps - delay[..., None]).abs(), sigma.expand_as(delay)[..., None]
+        g = torch.exp(-((distance / width) ** 2) / 2) if kernel == "gaussian" else (1 + width - distance).clamp(min=0)
+        g = g / (1 + width) ** 2 if kernel == "delrec" else g / (1e-7 + g.sum(-1, keepdim=True))
+        dense, padded = (weight[..., None] * g).sum(0), torch.cat([history, x])
+        sent = [padded[longest - m :][: len(x)] @ dense[..., m].T for m in range(longest + 1)]
+        return torch.stack(sent).sum(0) + bias
+
+    assert_twins(partial(delayed_current, max_delay=longest, kernel=kernel), slow, inputs, tolerance=1e-12)
 
 
 @pytest.mark.usefixtures("spectral_way")
@@ -364,7 +387,7 @@ def test_the_way_follows_its_rule() -> None:
     assert way(100, 256, 256, 256, 24, None) == "spectral"
     assert way(100, 256, 256, 256, 24, None, gradient=False) == "events"
     assert way(100, 256, 256, 256, 24, None, gradient=False, device="meta") == "spectral"
-    assert way(100, 256, 256, 256, 24, torch.tensor(3.0, requires_grad=True)) == "dense"
+    assert way(100, 256, 256, 256, 24, torch.tensor(3.0, requires_grad=True)) == "spectral"
     assert way(100, 256, 256, 256, 24, dtype=torch.bfloat16) == "dense"
     assert way(0, 256, 256, 256, 24) == "dense"
     with torch.no_grad():

@@ -15,7 +15,8 @@ from ranvier.models import Stack, feedforward, freeze
 from ranvier.network import Decoding, Input, Network, Scores, quantize
 from ranvier.nn import LIF, DelayLinear, Integrator
 from ranvier.recipes.build import build_model
-from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.comparison import compared_with
+from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
 from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
@@ -94,6 +95,51 @@ def test_the_gradient_goes_straight_through_the_rounding() -> None:
     assert layers[0].delay.grad is not None
     torch.testing.assert_close(layers[0].delay.grad, layers[1].delay.grad)
     assert float(layers[0].delay.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize("learn_sigma", ["layer", "synapse"])
+def test_widths_are_learned_from_their_start(learn_sigma: str, small: Make, tmp_path: Path) -> None:
+    config = small(
+        model__learn_sigma=learn_sigma, model__recurrent="axonal", train__sigma_start_ms="30", train__delay_lr_ms="5"
+    )
+    made = training(config)
+    layers = made.model.delay_layers
+    assert [layer.sigma.numel() for layer in layers] == ([1] * 5 if learn_sigma == "layer" else [120, 12, 120, 10, 30])
+    assert all(torch.equal(layer.sigma, torch.full_like(layer.sigma, 3.0)) for layer in layers)
+    of_delays = {id(parameter) for group in made.optimisers[1].param_groups for parameter in group["params"]}
+    assert of_delays == {id(p) for layer in layers for p in (layer.delay, layer.sigma)}
+    made.model.set_sigma(6.0)
+    (clips,) = batches(made, 1)
+    made.iterate(clips)  # by 0.5 steps, and not to a schedule's 3
+    assert all(0.4 < float((layer.sigma.detach() - 6).abs().max()) < 0.6 for layer in layers)
+    quiet = Quiet()
+    train(config, tmp_path / "run", quiet)
+    widths = [row.sigma_ms for row in quiet.rows]
+    assert len({*widths, 30.0}) == len(widths) + 1  # a mean that no schedule holds
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__learn_sigma": "layer", "model__delays": "fixed"}, r"^model.learn_sigma: layer .*delays = fixed"),
+        (
+            {"model__learn_sigma": "synapse", "train__rewire": "rigl", "train__density": "0.5"},
+            r"^model.learn_sigma",
+        ),
+        ({"model__delay_bits": "3", "model__delays": "none"}, r"^model.delay_bits: 3 .*model.delays = none"),
+        ({"train__prune": "delay", "train__density": "0.5", "compare": "none"}, r"^compare: none .*train.prune: delay"),
+    ],
+)
+def test_options_of_delays_need_them(changes: dict[str, str], message: str, small: Make) -> None:
+    with pytest.raises(ConfigError, match=message):
+        small(**changes)
+
+
+def test_a_comparison_has_none_of_the_options_of_learned_delays(small: Make) -> None:
+    config = small(model__learn_sigma="layer", model__delay_bits="3", compare="fixed,none")
+    made = [flat_values(compared_with(config, delays)) for delays in config.compare]
+    assert [values["model.learn_sigma"] for values in made] == ["none", "none"]
+    assert [values["model.delay_bits"] for values in made] == ["3", "none"]
 
 
 @pytest.mark.parametrize(("init", "median"), [("uniform", 30.5), ("log_uniform", 60**0.5), ("shortest", 1.0)])

@@ -14,6 +14,7 @@ from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, InitDelay, Integrator, SequenceBatchNorm, Trace
 from ranvier.nn.decay import Learn
+from ranvier.nn.delays import LearnSigma
 from ranvier.ops.dense import Kernel
 from ranvier.ops.lif import Reset
 from ranvier.ops.surrogate import Surrogate
@@ -46,6 +47,7 @@ def feedforward(
     max_init_delay: float | None = None,
     init_delay: InitDelay = "uniform",
     round_delay: bool = False,
+    learn_sigma: LearnSigma = False,
     neuron: Callable[..., nn.Module] = LIF,
     recurrence: Recurrence | None = None,
     decoding: Decoding | None = None,
@@ -67,7 +69,7 @@ def feedforward(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         batch_norm: normalise the hidden layers' currents; without it they have a learned bias.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, delay_type, fan_in, dense_kernel, max_init_delay, init_delay, round_delay: see
+        kernel, learn_delay, learn_sigma, delay_type, fan_in, dense_kernel, max_init_delay, init_delay, round_delay: see
             :class:`ranvier.nn.DelayLinear`.
         learn_decay: learn the decay of every layer, the readout's too: True or ``layer`` one for each layer (PLIF),
             ``neuron`` one for each neuron.
@@ -113,6 +115,7 @@ def feedforward(
             fan_in=fan_in,
             dense_kernel=dense_kernel,
             max_init_delay=max_init_delay,
+            learn_sigma=learn_delay and learn_sigma,
             generator=generator,
             **learned,
         )
@@ -124,7 +127,9 @@ def feedforward(
         made = neuron(
             decay, threshold, surrogate=surrogate, alpha=alpha, learn_decay=learn_decay, neurons=count, **others
         )
-        return made if recurrence is None else recurrence.around(made, count, generator, **learned)
+        if recurrence is None:
+            return made
+        return recurrence.around(made, count, generator, learn_sigma=learn_sigma, **learned)
 
     blocks = []
     for inputs, outputs in zip([sources, *hidden], hidden, strict=False):

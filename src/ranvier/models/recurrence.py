@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ranvier.nn import DelayLinear, Recurrent
+from ranvier.nn.delays import LearnSigma
 
 RecurrentType = Literal["undelayed", "synaptic", "axonal", "dendritic"]
 _LONGEST = 32767  # steps: as a network file holds them
@@ -32,15 +33,25 @@ class Recurrence:
     dropout: float = 0.0
     bias: bool = False
 
-    def around(self, neuron: nn.Module, neurons: int, generator: torch.Generator | None, **options: Any) -> Recurrent:
-        """``neurons`` of a kind with recurrent connections among them; ``options`` as of ``DelayLinear``."""
+    def around(
+        self,
+        neuron: nn.Module,
+        neurons: int,
+        generator: torch.Generator | None,
+        *,
+        learn_sigma: LearnSigma = False,
+        **options: Any,
+    ) -> Recurrent:
+        """``neurons`` of a kind with recurrent connections among them; other options as of ``DelayLinear``."""
         delayed = self.delay_type != "undelayed"
+        learned = delayed and self.learn_delay
         connection = DelayLinear(
             neurons,
             neurons,
             _LONGEST if delayed else 1,
             sigma=1.0,
-            learn_delay=delayed and self.learn_delay,
+            learn_delay=learned,
+            learn_sigma=learned and learn_sigma,
             delay_type="axonal" if self.delay_type == "undelayed" else self.delay_type,
             bias=self.bias,
             max_init_delay=self.max_init_delay if delayed else 1.0,

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from ranvier.nn.quantized import nearest_delay
 from ranvier.nn.ranges import WithRanges, mark_mask, was_stepped
 from ranvier.nn.settings import WithSettings
-from ranvier.ops.dense import KERNELS, Kernel, check_sigma
+from ranvier.ops.dense import KERNELS, LOWEST_SIGMA, Kernel, check_sigma
 from ranvier.ops.inputs import of_type, over_time
 
 InitDelay = Literal["uniform", "log_uniform", "shortest"]
+LearnSigma = Literal[False, "layer", "synapse"]
 
 
 class DelayLayer(WithRanges, WithSettings):
@@ -26,7 +27,8 @@ class DelayLayer(WithRanges, WithSettings):
         in_features, out_features: sources and targets.
         weight: parameter.
         delay: parameter in steps, of the weight's shape or one that spreads to it.
-        sigma: width of the tap in steps, a scalar buffer.
+        sigma: width of the tap in steps, a scalar buffer; where it is learned a parameter, a scalar or of the delay's
+            shape.
         kernel: ``gaussian``, ``triangle`` or ``delrec``.
         min_delay, max_delay: shortest and longest delay in steps.
         max_init_delay: delays start in [min_delay, max_init_delay].
@@ -70,6 +72,7 @@ class DelayLayer(WithRanges, WithSettings):
         sigma: float | None,
         kernel: Kernel,
         learn_delay: bool,
+        learn_sigma: LearnSigma = False,
     ) -> None:
         """Check and set the attributes; weights and delays are left to be drawn.
 
@@ -79,6 +82,7 @@ class DelayLayer(WithRanges, WithSettings):
             delays: ``min_delay``, ``max_delay`` and ``max_init_delay`` (None means ``max_delay``).
             sigma: None means ``(max_delay + 1) // 2 + 0.27``, the paper's start.
             kernel, learn_delay: see above.
+            learn_sigma: learn one width for the layer, or one for each delay (``synapse``).
 
         Raises:
             ValueError: an argument is out of range.
@@ -92,6 +96,10 @@ class DelayLayer(WithRanges, WithSettings):
             raise ValueError(f"init_delay: {self.init_delay!r} is not allowed ({', '.join(get_args(InitDelay))})")
         if kernel not in KERNELS:
             raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+        if learn_sigma not in get_args(LearnSigma):
+            raise ValueError(f"learn_sigma: {learn_sigma!r} is not allowed (False, layer, synapse)")
+        if learn_sigma and not learn_delay:
+            raise ValueError(f"learn_sigma: {learn_sigma} is not allowed with learn_delay=False (False)")
         if max_init_delay is not None and not max_init_delay >= min_delay:
             raise ValueError(f"max_init_delay: {max_init_delay} is not allowed ({min_delay} steps or more)")
         self.min_delay, self.max_delay = min_delay, max_delay
@@ -102,12 +110,24 @@ class DelayLayer(WithRanges, WithSettings):
         self.delay = nn.Parameter(torch.empty(delay_shape), requires_grad=learn_delay)
         self.mark_ranges()
         self.bias = nn.Parameter(torch.zeros(biases)) if biases else None
-        self.register_buffer("sigma", torch.empty(()))
+        if learn_sigma:
+            self.sigma = nn.Parameter(torch.empty(delay_shape if learn_sigma == "synapse" else ()))
+            self.mark_ranges()
+        else:
+            self.register_buffer("sigma", torch.empty(()))
         self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
-        self._sigma_at_start = sigma is None
+        self._sigma_at_start = sigma is None and not learn_sigma
+
+    @property
+    def learn_sigma(self) -> bool:
+        """Whether widths are learned."""
+        return isinstance(self.sigma, nn.Parameter)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        return {"delay": (self.min_delay, self.max_delay)}
+        kept: dict[str, tuple[float, float]] = {"delay": (self.min_delay, self.max_delay)}
+        if "sigma" in self._parameters:
+            kept["sigma"] = (LOWEST_SIGMA[self.kernel], self.max_delay + 1)
+        return kept
 
     def mark_ranges(self) -> None:
         super().mark_ranges()
@@ -179,7 +199,8 @@ class DelayLayer(WithRanges, WithSettings):
     def set_sigma(self, sigma: float) -> None:
         """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle, delrec)."""
         check_sigma(sigma, self.kernel)
-        self.sigma.fill_(sigma)
+        with torch.no_grad():
+            self.sigma.fill_(sigma)
         self._sigma_at_start = False
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from ranvier import network
 from ranvier.network import WeightBits
 from ranvier.network.rules import is_whole
 from ranvier.network.sparse import smallest
-from ranvier.nn.delays import DelayLayer, InitDelay
+from ranvier.nn.delays import DelayLayer, InitDelay, LearnSigma
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
 from ranvier.nn.quantized import quantized_weight
@@ -55,6 +55,9 @@ class DelayLinear(DelayLayer):
             of delay - min_delay + 1 is uniform) or ``shortest`` (all at min_delay).
         round_delay: in training too, taps stand at the rounded delays, whose gradient goes to the delays as it is
             (straight through), so that nothing is left to round afterwards.
+        learn_sigma: learn the width of the tap from ``sigma`` on, within the lowest of the kernel and max_delay + 1
+            steps: one for the ``layer``, or one for each delay (``synapse``). Taps may stay wide, which rounding does
+            not stand for.
         generator: randomness of the start; None takes torch's own.
 
     Shapes:
@@ -98,6 +101,7 @@ class DelayLinear(DelayLayer):
         min_delay: int = 0,
         init_delay: InitDelay = "uniform",
         round_delay: bool = False,
+        learn_sigma: LearnSigma = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -132,6 +136,7 @@ class DelayLinear(DelayLayer):
             sigma=sigma,
             kernel=kernel,
             learn_delay=learn_delay,
+            learn_sigma=learn_sigma,
         )
         self.register_buffer("connection_mask", None)
         self.reset_parameters(generator)

@@ -58,6 +58,8 @@ def set_sigma(model: nn.Module, sigma: float) -> None:
 class SigmaSchedule:
     """Narrow the taps of a model while it is trained; ``step()`` after every step of the optimiser.
 
+    Layers that learn their widths start with ``start`` and are left alone from then on.
+
     Args:
         model: holds the layers with delays; they have the width ``start`` from now on.
         start: width in steps at the start, as :meth:`DelayLayer.set_sigma` allows.
@@ -87,7 +89,7 @@ class SigmaSchedule:
     def step(self) -> None:
         """Go on by a step."""
         self.last_step += 1
-        set_sigma(self.model, self.sigma)
+        self._narrow()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the model."""
@@ -96,4 +98,9 @@ class SigmaSchedule:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where :meth:`state_dict` was called, with its settings."""
         vars(self).update({name: state_dict[name] for name in self.state_dict()})
-        set_sigma(self.model, self.sigma)
+        self._narrow()
+
+    def _narrow(self) -> None:
+        for layer in self.model.modules():
+            if isinstance(layer, DelayLayer) and not layer.learn_sigma:
+                layer.set_sigma(self.sigma)

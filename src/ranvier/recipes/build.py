@@ -15,7 +15,7 @@ from ranvier.data.augment import Augmentation
 from ranvier.models import Recurrence, Stack, convolutional, detectors, feedforward, freeze, set_bits
 from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.config import Config, ConfigError
-from ranvier.recipes.conversions import decay, recurrent_init_steps, steps
+from ranvier.recipes.conversions import decay, recurrent_init_steps, sigma_steps, steps
 from ranvier.recipes.neurons import neuron_class
 from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
 
@@ -89,9 +89,12 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         recurrence=_recurrence(config, model),
         init_delay=model.init_delay,
         round_delay=model.round_delay,
+        learn_sigma=model.learn_sigma != "none" and model.learn_sigma,
         decoding=network.Decoding(tail_steps=tail, tail=model.tail, scores=model.scores),
         generator=generator,
     )
+    if model.learn_sigma != "none":
+        made.set_sigma(sigma_steps(config, 0))
     bits = model.weight_bits
     if bits != "none" or model.delay_bits is not None:
         set_bits(made, {"none": None, "8": 8, "4": 4, "ternary": "ternary"}[bits], model.delay_bits)

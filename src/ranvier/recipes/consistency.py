@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ranvier.corpora.section import check_length
 from ranvier.errors import ConfigError
 from ranvier.recipes.adaptation import check_adaptation
+from ranvier.recipes.comparison import compared_with
 from ranvier.recipes.conversions import DCLS_FLOOR, decay, recurrent_init_steps, steps
 from ranvier.recipes.sections import ConvolutionalModel, DetectorModel, FeedforwardModel
 
@@ -54,6 +55,11 @@ def check_consistency(config: Config) -> None:
     if isinstance(config.model, ConvolutionalModel):
         _check_pictures(config, config.model)
     _check_augmentation(config)
+    for delays in config.compare:
+        try:
+            check_consistency(compared_with(config, delays))
+        except ConfigError as error:
+            raise ConfigError(f"compare: {delays} is not allowed here ({error})") from None
 
 
 def _check_augmentation(config: Config) -> None:
@@ -76,6 +82,13 @@ def _check_augmentation(config: Config) -> None:
 
 
 def _check_sigma(config: Config) -> None:
+    learned = getattr(config.model, "learn_sigma", "none")
+    if learned != "none" and config.model.delays != "learned":
+        raise ConfigError(
+            f"model.learn_sigma: {learned} is not allowed with model.delays = {config.model.delays} (none)"
+        )
+    if learned == "synapse" and config.train.rewire == "rigl":
+        raise ConfigError("model.learn_sigma: synapse is not allowed with train.rewire = rigl (none, layer)")
     if config.train.sigma_schedule == "dcls":
         floor_ms = DCLS_FLOOR * config.data.dt_ms
         for field in ("sigma_start_ms", "sigma_end_ms"):
@@ -106,6 +119,8 @@ def _check_synapses(model: FeedforwardModel) -> None:
 
 def _check_bits(model: FeedforwardModel) -> None:
     """What :func:`ranvier.network.quantize` refuses is refused before the training."""
+    if model.delays == "none" and model.delay_bits is not None:
+        raise ConfigError(f"model.delay_bits: {model.delay_bits} is not allowed with model.delays = none (none)")
     for name, off in (("weight_bits", "none"), ("delay_bits", None)):
         if (given := getattr(model, name)) == off:
             continue
@@ -178,11 +193,8 @@ def _check_wiring(config: Config) -> None:
             f"train.prune_start: {train.prune_start:g} is not allowed with train.prune_end = {train.prune_end:g} "
             "(below it)"
         )
-    if train.prune in ("delay", "joint"):
-        if model.delays == "none":
-            raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
-        if "none" in config.compare:
-            raise ConfigError(f"compare: none is not allowed with train.prune = {train.prune} (fixed)")
+    if train.prune in ("delay", "joint") and model.delays == "none":
+        raise ConfigError(f"train.prune: {train.prune} is not allowed with model.delays = none (none, magnitude)")
 
 
 def _check_rates(config: Config) -> None:

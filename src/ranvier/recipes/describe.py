@@ -77,6 +77,8 @@ def _neurons(config: Config) -> str:
         parts.append(f"learned membrane time constants{each[model.learned_tau]}")
     if model.learn_threshold != "none":
         parts.append(f"learned thresholds{each[model.learn_threshold]}")
+    if model.learn_sigma != "none":
+        parts.append(f"learned widths of taps{' of every delay' if model.learn_sigma == 'synapse' else ''}")
     if model.reset == "subtract":
         parts.append("soft reset")
     if model.neuron == "adlif":

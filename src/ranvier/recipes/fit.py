@@ -241,7 +241,7 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
     ]
     return {
         "delay_lr_ms": training.optimisers[1].param_groups[0]["lr"] * dt_ms,
-        "sigma_ms": float(outcome.delay_layers[-1].sigma) * dt_ms,
+        "sigma_ms": float(outcome.delay_layers[-1].sigma.detach().mean()) * dt_ms,
         "delay_histograms": tuple(map(tuple, delay_histograms(outcome))),
         "delay_moved_ms": tuple(moved_ms),
     }

@@ -191,6 +191,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.reset": model.reset,
             "model.learn_tau": model.learned_tau,
             "model.learn_threshold": model.learn_threshold,
+            "model.learn_sigma": model.learn_sigma,
             "model.adlif": adaptation(model, each.data.dt_ms) if model.neuron == "adlif" else None,
             "model.learn_synapse_tau": model.learn_synapse_tau,
             "a delay for every weight": model.delays == "dense",

@@ -30,8 +30,9 @@ DELETIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 Change = Callable[[Events, int], Events]
 Progress = Callable[[int, int], None]
 _Kind = Literal["nothing", "delays", "order", "counts", "jitter", "deletion", "control"]
-# what may differ between a run and its control besides model.delays: none of it changes what is trained
-_FREE = {"name", "summary", "compare", "compare_weight_lr", "tracker", "data.root", "train.device", "model.delays"}
+# what may differ between a run and its control: nothing else changes what is trained
+_FREE = {"name", "summary", "compare", "compare_weight_lr", "tracker", "data.root", "train.device"}
+_FREE |= {"model.delays", "model.learn_sigma"}
 
 
 def probe(

@@ -150,6 +150,11 @@ class FeedforwardModel(_Delayed):
         description="taps of learned delays stand at rounded ones in training too (straight-through gradient), so that "
         "rounding at the end costs nothing",
     )
+    learn_sigma: Literal["none", "layer", "synapse"] = Field(
+        "none",
+        description="widths of taps learned with the delays, from train.sigma_start_ms on and without a schedule: one "
+        "for each layer, or one for each delay; none: they shrink as train.sigma_... says",
+    )
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(
         description="the silence comes once for all layers, or anew with every layer (the official code's padding)"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from ranvier.network import Network
 from ranvier.recipes.accuracies import split_accuracies
 from ranvier.recipes.build import build_input, build_model, check_convolutions
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
+from ranvier.recipes.comparison import compared_with
 from ranvier.recipes.config import Config, ConfigError
 from ranvier.recipes.device import find_device
 from ranvier.recipes.diverged import DivergedError
@@ -278,12 +278,6 @@ def _parts(splits: Splits, test: Subset | None) -> dict[str, Subset | None]:
     return {"test": test, "validation": splits.validation, "seen": splits.seen, "train": splits.train}
 
 
-def _variant(config: Config, **changes: Mapping[str, Any]) -> Config:
-    """The recipe with some fields of some sections replaced, and nothing to compare with."""
-    sections = {name: getattr(config, name).model_copy(update=dict(fields)) for name, fields in changes.items()}
-    return config.model_copy(update={**sections, "compare": ()})
-
-
 def _part_run(
     config: Config, folder: Path, progress: ProgressCallback, title: str, splits: Splits | None = None
 ) -> RunResult:
@@ -302,9 +296,8 @@ def _compare(config: Config, folder: Path, progress: ProgressCallback, splits: S
     """The trainings with other kinds of delays."""
     results: dict[str, RunResult] = {}
     for delays in config.compare:
-        weight_lr = config.compare_weight_lr or config.train.weight_lr
-        variant = _variant(config, model={"delays": delays}, train={"weight_lr": weight_lr})
-        results[delays] = _part_run(variant, folder / delays, progress, f"{config.name}, delays {delays}", splits)
+        title = f"{config.name}, delays {delays}"
+        results[delays] = _part_run(compared_with(config, delays), folder / delays, progress, title, splits)
     return results
 
 

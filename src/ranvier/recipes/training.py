@@ -72,6 +72,7 @@ class Training:
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
+        self.narrows = config.model.delays == "learned" and getattr(config.model, "learn_sigma", "none") == "none"
         self.steps_per_schedule = self.steps_per_epoch if config.train.schedule_per == "epoch" else 1
         self.optimisers, self.schedules = self._optimisers()
         self.average = moving_average(self.model, config.train.ema_decay)
@@ -83,6 +84,7 @@ class Training:
     def _optimisers(self) -> tuple[list[Adam], list[Schedule]]:
         train, model = self.config.train, self.model
         delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
+        delays += [layer.sigma for layer in model.delay_layers if isinstance(layer.sigma, nn.Parameter)]
         decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
         taus = _membrane_taus(model) if train.tau_weight_decay > 0 else []
         known = {id(parameter) for parameter in [*delays, *decayed, *taus]}
@@ -130,7 +132,7 @@ class Training:
             DivergedError: the loss is NaN or infinite; the step has not been taken. On a GPU, :meth:`check_loss` is
                 for the caller, when the epoch ends.
         """
-        if self.config.model.delays == "learned":
+        if self.narrows:
             done = self.step - self.step % self.steps_per_schedule
             self.model.set_sigma(sigma_steps(self.config, done / self.steps))
         target = labels
@@ -248,8 +250,8 @@ class Training:
             return trained
         state = trained.state_dict()
         for name, begun in self.start.items():
-            # the width is the training's own, and counts are no measures
-            if begun.is_floating_point() and not name.endswith(".sigma"):
+            # a width that is not learned is the training's own, and counts are no measures
+            if begun.is_floating_point() and not (self.narrows and name.endswith(".sigma")):
                 state[name] = torch.lerp(state[name], begun, share)  # exact where both are the same
         outcome = copy.deepcopy(self.model)
         outcome.load_state_dict(state)

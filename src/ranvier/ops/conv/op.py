@@ -67,6 +67,8 @@ def delayed_convolution(
         raise ValueError(f"max_delay: {max_delay} is not allowed (0 or more steps)")
     if kernel not in KERNELS:
         raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+    if isinstance(sigma, Tensor) and sigma.numel() != 1:
+        raise ValueError(f"sigma: shape {tuple(sigma.shape)} is not allowed (a single number)")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"bias: shape {tuple(bias.shape)} is not [{weight.shape[0]}]")
     if history is not None and history.shape != (max_delay, *x.shape[1:]):
@@ -120,8 +122,7 @@ def plan(
 
 def _taps(weight: Tensor, delay: Tensor, sigma: Tensor | float | None, kernel: Kernel, max_delay: int) -> Tensor:
     """weight g(m; delay, sigma), ``[*weight.shape, max_delay + 1]``."""
-    to_sigma = isinstance(sigma, Tensor) and (sigma.numel() != 1 or (torch.is_grad_enabled() and sigma.requires_grad))
-    if to_sigma or weight.dtype not in (torch.float32, torch.float64):
+    if weight.dtype not in (torch.float32, torch.float64):
         return weight.unsqueeze(-1) * tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
     flat_weight, flat_delay = (tensor.flatten(1).unsqueeze(0) for tensor in (weight, delay))
     return dense_taps(flat_weight, flat_delay, sigma, kernel, max_delay, max_delay + 1).view(

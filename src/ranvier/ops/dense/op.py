@@ -61,8 +61,9 @@ def delayed_current(
         x: ``[time, batch, source]``, any real numbers that the weight's type can hold.
         weight: ``[synapse, target, source]``.
         delay: steps, fractions allowed, clamped to [0, max_delay]; shape of ``weight``, or 1 along target or source.
-        sigma: width of the tap in steps; gaussian >= 0.12, so that taps sum to 1 within 1e-3 wherever the delay lies;
-            triangle >= 0; None rounds the delays and takes one tap.
+        sigma: width of the tap in steps, one or, in the shape of ``delay``, one for each delay; gaussian >= 0.12, so
+            that taps sum to 1 within 1e-3 wherever the delay lies; triangle >= 0; None rounds the delays and takes one
+            tap.
         max_delay: longest delay in steps, >= 0.
         kernel: shape of the tap when ``sigma`` is given.
         bias: ``[target]`` or None.
@@ -87,6 +88,8 @@ def delayed_current(
         raise ValueError(f"max_delay: {max_delay} is not allowed (0 or more steps)")
     if kernel not in KERNELS:
         raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+    if isinstance(sigma, Tensor) and sigma.numel() != 1 and sigma.shape != delay.shape:
+        raise ValueError(f"sigma: shape {tuple(sigma.shape)} is neither a single number nor {tuple(delay.shape)}")
     if bias is not None and bias.shape != weight.shape[1:2]:
         raise ValueError(f"bias: shape {tuple(bias.shape)} is not [{weight.shape[1]}]")
     if history is not None and history.shape != (max_delay, *x.shape[1:]):
@@ -146,11 +149,16 @@ def dense_taps(
 ) -> Tensor:
     """sum_synapse weight g(m; delay, sigma) for m = 0 ... kept - 1, ``[target, source, kept]``; ``delay`` has the shape
     of ``weight [synapse, target, source]`` and lies in [0, max_delay]."""
-    if has_kernels(weight.device) and kernel != "delrec":
+    if has_kernels(weight.device) and kernel != "delrec" and not _learned(sigma):
         taps: Tensor = weighted_taps(weight, delay, _width(sigma, weight.device), kernel, max_delay, kept)
         return taps
     g = reference.tap_kernel(delay, sigma, max_delay=max_delay, kernel=kernel)
     return (weight.unsqueeze(-1) * g[..., :kept]).sum(0)
+
+
+def _learned(sigma: Tensor | float | None) -> bool:
+    """Whether there are many widths or a gradient to them is wanted, for which there are no compiled taps."""
+    return isinstance(sigma, Tensor) and (sigma.numel() != 1 or (torch.is_grad_enabled() and sigma.requires_grad))
 
 
 def _width(sigma: Tensor | float | None, device: torch.device) -> Tensor | None:
@@ -219,7 +227,7 @@ def plan(
       K taps and F = (time + K - 1) / 2 frequencies: F (4 batch source target + 2 time batch (source + target) +
       2 K source target), against batch source target K time of the dense convolution; a long clip counts as several
       chunks of time beside one another, as many as cost least.
-    - ``dense``: elsewhere, and where a gradient to sigma or a type other than float32 and float64 is asked for.
+    - ``dense``: elsewhere, and for types other than float32 and float64.
 
     On a GPU multiply-adds alone are counted, for what a frequency costs beside them was measured on CPUs. The plan
     follows from shapes and types, never from values.
@@ -229,8 +237,6 @@ def plan(
         return Plan("dense", f"{x.dtype} is convolved directly")
     if 0 in (x.numel(), weight.numel()):
         return Plan("dense", "nothing to compute")
-    if isinstance(sigma, Tensor) and (sigma.numel() != 1 or (torch.is_grad_enabled() and sigma.requires_grad)):
-        return Plan("dense", "sigma is not a single number, or a gradient to it is wanted")
     wants_gradient = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, weight, delay, history)
     )

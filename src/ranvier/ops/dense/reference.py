@@ -10,10 +10,15 @@ EPSILON = 1e-7
 
 
 def tap_kernel(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, kernel: str) -> Tensor:
-    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``; delays in [0, max_delay]."""
+    """g(m; delay, sigma) for m = 0 ... max_delay, as ``[*delay.shape, max_delay + 1]``; delays in [0, max_delay].
+
+    ``sigma`` is a single number or of a shape that spreads to the delays'.
+    """
     taps = torch.arange(max_delay + 1, device=delay.device, dtype=delay.dtype)
     if sigma is None:
         return (taps == delay.round().unsqueeze(-1)).to(delay.dtype)
+    if isinstance(sigma, Tensor) and sigma.ndim:
+        sigma = sigma.unsqueeze(-1)
     distance = taps - delay.unsqueeze(-1)
     gaussian = kernel == "gaussian"
     g = torch.exp(-0.5 * (distance / sigma) ** 2) if gaussian else (1 + sigma - distance.abs()).clamp(min=0)

@@ -30,7 +30,7 @@ def longest_lag(delay: Tensor, sigma: Tensor | float | None, *, max_delay: int, 
     longest = float(delay.detach().max())
     if sigma is None:
         return max(1, min(max_delay, round(longest)))
-    width = float(sigma)
+    width = float(sigma.detach().max() if isinstance(sigma, Tensor) else sigma)
     reach = 1 + width if kernel != "gaussian" else 1 + (6.0 if delay.dtype == torch.float32 else 8.6) * width
     return max(1, min(max_delay, math.ceil(longest + reach)))
 
@@ -66,7 +66,8 @@ def recurrent_lif(
         weight: ``[synapse, target, source]``, as many targets as sources.
         delay: steps, fractions allowed, clamped to [1, max_delay]; shape of ``weight``, or 1 along target (axonal) or
             source (dendritic).
-        sigma: width of the tap in steps; None rounds the delays and takes one tap.
+        sigma: width of the tap in steps, one or, in the shape of ``delay``, one for each delay; None rounds the delays
+            and takes one tap.
         decay, threshold, state, surrogate, alpha, reset: see :func:`ranvier.ops.lif.lif`.
         max_delay: longest delay in steps, >= 1.
         kernel: ``gaussian``, ``triangle`` or ``delrec``.
@@ -207,6 +208,8 @@ def _check_connection(
         raise ValueError(f"max_delay: {max_delay} is not allowed (1 step or more)")
     if kernel not in KERNELS:
         raise ValueError(f"kernel: {kernel!r} is not allowed ({', '.join(KERNELS)})")
+    if isinstance(sigma, Tensor) and sigma.numel() != 1 and sigma.shape != delay.shape:
+        raise ValueError(f"sigma: shape {tuple(sigma.shape)} is neither a single number nor {tuple(delay.shape)}")
     if sigma is not None:
         check_sigma(sigma, kernel)
 
