@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import tomllib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,13 +189,16 @@ def importances(sweep: Sweep) -> dict[str, float]:
     Source: Watanabe, Bansal, Hutter, IJCAI 2023, arXiv 2304.10255.
     """
     from optuna import importance
+    from optuna.exceptions import ExperimentalWarning
     from optuna.trial import TrialState
 
     study = _open(sweep)
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.value for trial in finished}) < 2:
         return {}
-    return importance.get_param_importances(study, evaluator=importance.PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # what optuna 4 calls this evaluator
+        return importance.get_param_importances(study, evaluator=importance.PedAnovaImportanceEvaluator())
 
 
 def _open(sweep: Sweep) -> Study:
