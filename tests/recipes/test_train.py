@@ -486,9 +486,9 @@ def test_how_far_delays_have_moved_is_of_the_synapses_that_there_are(
     drawn: list[int] = []
     plot = figures.plot_delays
 
-    def watched(before: Any, after: Any, dt_ms: float) -> Any:
+    def watched(before: Any, after: Any, *others: Any) -> Any:
         drawn.extend(len(delays) for delays in after)
-        return plot(before, after, dt_ms)
+        return plot(before, after, *others)
 
     monkeypatch.setattr(figures, "plot_delays", watched)
     config = small(**changes, train__epochs="2")

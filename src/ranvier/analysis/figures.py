@@ -57,22 +57,27 @@ def _name(name: str) -> str:
     return drawn.replace("$", r"\$")
 
 
-def plot_delays(before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float) -> Figure:
+def plot_delays(
+    before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], dt_ms: float, names: Sequence[str] | None = None
+) -> Figure:
     """Delays of every layer before and after training: how they are spread, and how far they moved.
 
     Args:
-        before, after: per layer, delays in steps, of one shape.
+        before, after: per layer, or per connection, delays in steps, of one shape.
         dt_ms: length of a step in ms.
+        names: of these; None means ``layer 1``, ``layer 2``, ...
     """
-    pairs = [(b, a) for b, a in zip(before, after, strict=True) if max(b.max(initial=0), a.max(initial=0)) > 0]
-    figure, axes = _figure(2, max(1, len(pairs)), 3.4 * max(1, len(pairs)), 5.2)
-    for column, (b, a) in enumerate(pairs):
+    names = names or [f"layer {number}" for number in range(1, len(after) + 1)]
+    named = zip(names, before, after, strict=True)
+    shown = [each for each in named if max(delays.max(initial=0) for delays in each[1:]) > 0]
+    figure, axes = _figure(2, max(1, len(shown)), 3.4 * max(1, len(shown)), 5.2)
+    for column, (name, b, a) in enumerate(shown):
         longest = float(max(b.max(), a.max()))
         edges = (np.arange(int(np.ceil(longest)) + 2) - 0.5) * dt_ms
         spread, moved = axes[:, column]
         spread.hist(b.ravel() * dt_ms, edges, color=_BEFORE, label="before")
         spread.hist(a.ravel() * dt_ms, edges, color=_AFTER, histtype="step", linewidth=1.6, label="after")
-        spread.set(title=f"layer {column + 1}: {a.size:,} delays", xlabel="delay (ms)", ylabel="synapses")
+        spread.set(title=f"{_name(name)}: {a.size:,} delays", xlabel="delay (ms)", ylabel="synapses")
         far = a.astype(np.int64) - b
         edges = (np.arange(far.min(), far.max() + 2) - 0.5) * dt_ms
         moved.hist(far.ravel() * dt_ms, edges, color=_INK)

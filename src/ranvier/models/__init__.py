@@ -7,10 +7,12 @@ from ranvier.models.detectors import detectors
 from ranvier.models.feedforward import feedforward
 from ranvier.models.freeze import freeze
 from ranvier.models.recurrence import Recurrence
+from ranvier.models.skip import SkipConnections
 from ranvier.models.stack import Stack
 
 __all__ = [
     "Recurrence",
+    "SkipConnections",
     "Stack",
     "convolutional",
     "detectors",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ranvier import network
+from ranvier.models.skip import SkipConnections
 from ranvier.models.stack import Stack
 from ranvier.network import WeightBits
 from ranvier.nn import LIF, DelayLinear, Integrator, Recurrent
@@ -20,7 +21,7 @@ def set_bits(model: Stack, weight_bits: WeightBits | None = None, delay_bits: in
     Args:
         model: whose connections are all :class:`ranvier.nn.DelayLinear`, one to a layer, with LIF neurons whose reset
             sets to 0, and no traces.
-        weight_bits, delay_bits: as there.
+        weight_bits, delay_bits: as there; with :class:`SkipConnections` ``delay_bits`` alone.
 
     Raises:
         ValueError: a value is out of range, or a part has no integer form.
@@ -35,9 +36,12 @@ def set_bits(model: Stack, weight_bits: WeightBits | None = None, delay_bits: in
     for place, (name, module) in enumerate(modules):
         if not has_role(module, network.Connection):
             continue
-        if not isinstance(module, DelayLinear):
-            raise ValueError(f"{name}: {type(module).__name__} has no integer form (DelayLinear has)")
-        found.append((module, _ends(modules[place + 1 :])))
+        if isinstance(module, SkipConnections) and weight_bits is not None:
+            raise ValueError(f"{name}: SkipConnections have no common step of weights (weight_bits None)")
+        for layer in module.connections if isinstance(module, SkipConnections) else [module]:
+            if not isinstance(layer, DelayLinear):
+                raise ValueError(f"{name}: {type(layer).__name__} has no integer form (DelayLinear has)")
+            found.append((layer, _ends(modules[place + 1 :])))
     for layer, shared in found:  # all or none
         layer.set_bits(weight_bits, delay_bits, shared=shared)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
 from ranvier.models.recurrence import Recurrence
+from ranvier.models.skip import SkipConnections
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLinear, DelayType, InitDelay, Integrator, SequenceBatchNorm, Trace
@@ -18,6 +20,8 @@ from ranvier.nn.delays import LearnSigma
 from ranvier.ops.dense import Kernel
 from ranvier.ops.lif import Reset
 from ranvier.ops.surrogate import Surrogate
+
+Skip = Literal["none", "input", "all"]
 
 
 def feedforward(
@@ -50,6 +54,7 @@ def feedforward(
     learn_sigma: LearnSigma = False,
     neuron: Callable[..., nn.Module] = LIF,
     recurrence: Recurrence | None = None,
+    skip: Skip = "none",
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
 ) -> Stack:
@@ -83,6 +88,8 @@ def feedforward(
             ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` and
             ``reset`` where they are not the usual ones.
         recurrence: recurrent connections of the hidden layers, not beside traces; None means none.
+        skip: skip connections, with weights and delays as the others have: ``input``: every layer after the first, the
+            readout too, receives the input; ``all``: the input and all layers before. See :class:`SkipConnections`.
         decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
         generator: randomness of the start; None takes torch's own.
 
@@ -94,6 +101,8 @@ def feedforward(
 
     Source: arXiv 2306.17670, section 4.
     """
+    if skip not in get_args(Skip):
+        raise ValueError(f"skip: {skip!r} is not allowed ({', '.join(get_args(Skip))})")
     if learn_synapse_decay and synapse_decay is None:
         raise ValueError("learn_synapse_decay: True is not allowed without synapse_decay, where it starts")
     if recurrence is not None and synapse_decay is not None:
@@ -120,6 +129,16 @@ def feedforward(
             **learned,
         )
 
+    widths = [sources, *hidden]
+
+    def received(layer: int, outputs: int, bias: bool) -> nn.Module:
+        """The connections of layer number ``layer``, counted from 0."""
+        direct = linear(widths[layer], outputs, bias)
+        skipped = {"none": 0, "input": min(layer, 1), "all": layer}[skip]
+        if not skipped:
+            return direct
+        return _scaled(SkipConnections(direct, {n: linear(widths[n], outputs, False) for n in range(skipped)}), fan_in)
+
     given = {"learn_threshold": (learn_threshold, False), "reset": (reset, "zero")}
     others = {name: value for name, (value, usual) in given.items() if value != usual}
 
@@ -132,10 +151,10 @@ def feedforward(
         return recurrence.around(made, count, generator, learn_sigma=learn_sigma, **learned)
 
     blocks = []
-    for inputs, outputs in zip([sources, *hidden], hidden, strict=False):
+    for layer, outputs in enumerate(hidden):
         blocks.append(
             hidden_block(
-                linear(inputs, outputs, bias=not batch_norm),
+                received(layer, outputs, bias=not batch_norm),
                 SequenceBatchNorm(outputs) if batch_norm else None,
                 neurons(outputs),
                 dropout,
@@ -143,8 +162,17 @@ def feedforward(
                 drop_spikes=drop_spikes,
             )
         )
-    last = linear([sources, *hidden][-1], classes, bias=False)
+    last = received(len(hidden), classes, bias=False)
     return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay, neurons=classes), decoding)
+
+
+@torch.no_grad()
+def _scaled(made: SkipConnections, fan_in: int | None) -> SkipConnections:
+    """With weights as Kaiming's rule has them for all sources together."""
+    sources = [fan_in or each.in_features for each in made.connections]
+    for each, own in zip(made.connections, sources, strict=True):
+        each.weight.mul_(math.sqrt(own / sum(sources)))
+    return made
 
 
 def hidden_block(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.models.fused import computes_as
+from ranvier.models.skip import SkipConnections, check_sources
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding, Input, Layer, Network
 from ranvier.nn import ClipDropout, Recurrent, SequenceBatchNorm
@@ -29,10 +32,10 @@ def freeze(
     The model is only read; the network holds copies.
 
     Args:
-        model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``),
-            ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last layer ``Integrator``),
-            ``Trace`` if wanted, any dropout. Modules of your own take part if they have ``freezes_to`` and
-            ``freeze``, see :class:`ranvier.nn.Freezable`.
+        model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``) or
+            :class:`SkipConnections`, ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last
+            layer ``Integrator``), ``Trace`` if wanted, any dropout. Modules of your own take part if they have
+            ``freezes_to`` and ``freeze``, see :class:`ranvier.nn.Freezable`.
         dt_ms: length of a time step in ms.
         classes: names of the output neurons.
         input: how raw events become the model's input.
@@ -51,12 +54,12 @@ def freeze(
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, Tensor) and not tensor.isfinite().all():
             raise ValueError(f"{name}: NaN or infinite values (finite allowed in a model that is frozen)")
-    chain, source = list(model.chain()), "input"
+    chain = list(model.chain())
+    check_sources(chain)
     names = ["the input", *(name for name, _ in chain)]
     layers: list[Layer] = []
     while chain and can_freeze(chain[0][1], network.Connection):
-        layers.append(_take_layer(chain, source, len(layers) + 1, names))
-        source = layers[-1].name
+        layers.append(_take_layer(chain, ["input", *(layer.name for layer in layers)], names))
     if chain:
         raise _misplaced(chain, names, "a connection")
     if not layers or layers[-1].spikes:
@@ -70,20 +73,19 @@ def _misplaced(chain: list[tuple[str, nn.Module]], names: list[str], wanted: str
     return TypeError(f"{found} after {names[-len(chain) - 1]} ({wanted} allowed there; {_ORDER})")
 
 
-def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, names: list[str]) -> Layer:
-    """The layer that the chain begins with, whose modules are taken off it."""
+def _take_layer(chain: list[tuple[str, nn.Module]], sources: list[str], names: list[str]) -> Layer:
+    """The layer that the chain begins with, whose modules are taken off it; ``sources`` come before it."""
     connection = chain.pop(0)[1]
-    norm = chain.pop(0)[1] if chain and _is_norm(chain[0][1]) else None
-    part, bias = connection.freeze(source, norm)  # type: ignore[operator]
+    norm = _take_norm(chain)
+    inputs, bias = _frozen_inputs(connection, sources, norm)
     if not chain or not can_freeze(chain[0][1], network.Neuron):
         raise _misplaced(chain, names, "a neuron")
     place, module = chain.pop(0)
     neuron = module.freeze(len(bias))  # type: ignore[operator]
-    name = f"hidden_{number}" if neuron.spikes else "readout"
-    inputs: tuple[network.Connection, ...] = (part,)
+    name = f"hidden_{len(sources)}" if neuron.spikes else "readout"
     if isinstance(module, Recurrent):
         own, own_bias = module.freeze_connection(name)
-        inputs, bias = (part, own), bias + own_bias
+        inputs, bias = (*inputs, own), bias + own_bias
     _skip_dropout(chain)
     output = None
     if chain and can_freeze(chain[0][1], network.Output):
@@ -94,8 +96,23 @@ def _take_layer(chain: list[tuple[str, nn.Module]], source: str, number: int, na
     return Layer(name, inputs, bias, neuron, output)
 
 
-def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, SequenceBatchNorm) and type(module).forward is SequenceBatchNorm.forward
+def _frozen_inputs(
+    connection: nn.Module, sources: list[str], norm: SequenceBatchNorm | None
+) -> tuple[tuple[network.Connection, ...], NDArray[np.float32]]:
+    """The frozen connections of a layer, and their bias."""
+    if isinstance(connection, SkipConnections):
+        return connection.freeze([sources[-1], *(sources[number] for number in connection.sources)], norm)
+    part, bias = connection.freeze(sources[-1], norm)  # type: ignore[operator]
+    return (part,), bias
+
+
+def _take_norm(chain: list[tuple[str, nn.Module]]) -> SequenceBatchNorm | None:
+    """The batch norm that the chain begins with, taken off it; None where it begins otherwise."""
+    module = chain[0][1] if chain else None
+    if isinstance(module, SequenceBatchNorm) and type(module).forward is SequenceBatchNorm.forward:
+        del chain[0]
+        return module
+    return None
 
 
 def _skip_dropout(chain: list[tuple[str, nn.Module]]) -> None:

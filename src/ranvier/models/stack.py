@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ranvier import network
 from ranvier.models.fused import computes_as, run_fused
+from ranvier.models.skip import LayerOutputs, SkipConnections, whole_current
 from ranvier.network import Decoding
 from ranvier.nn import DelayLayer, SequenceBatchNorm, class_scores, set_sigma
 from ranvier.nn.freezing import has_role
@@ -98,12 +99,23 @@ class Stack(WithSettings, nn.Sequential):
         Raises:
             ValueError: the state is not one of as many modules.
         """
+        return self._chunk(x, state, LayerOutputs(list(self.chain()), x))
+
+    def _chunk(self, x: Tensor, state: Sequence[Any] | None, outputs: LayerOutputs) -> tuple[Tensor, list[Any]]:
+        """:meth:`forward` after the layers of ``outputs``, to which those of this stack come."""
         if state is not None and len(state) != len(self):
             raise ValueError(f"state: of {len(state)} modules is not allowed ({len(self)} modules)")
         after = []
         for number, module in enumerate(self):
             before = None if state is None else state[number]
-            result = module(x) if before is None else module(x, before)
+            if outputs.wanted and isinstance(module, Stack) and computes_as(module, Stack):
+                x, own = module._chunk(x, before, outputs)
+                after.append(own)
+                continue
+            if outputs.wanted and has_role(module, network.Connection):
+                outputs.add(x)
+            given = (x, outputs.kept) if isinstance(module, SkipConnections) else (x,)
+            result = module(*given) if before is None else module(*given, before)
             x, own = result if isinstance(result, tuple) else (result, None)
             after.append(own)
         return x, after
@@ -160,14 +172,21 @@ class Stack(WithSettings, nn.Sequential):
 
     def _run(self, x: Tensor, lengths: Tensor, rasters: list[Tensor] | None = None) -> Tensor:
         """Whole clips through the chain; spikes go to ``rasters``, and else are not held on to."""
-        modules = [module for _, module in self.chain()]
-        x, steps = self._extend(x, lengths, 0)
+        chain = list(self.chain())
+        modules, outputs = [module for _, module in chain], LayerOutputs(chain, x)
+        x, steps = self._extend(x, lengths, 0, 0), lengths + self.decoding.steps(0, 0)
         place = layers = 0
         while place < len(modules):
             module = modules[place]
             if has_role(module, network.Connection):
+                outputs.add(x)
                 if layers > 0:
-                    x, steps = self._extend(x, lengths, layers)
+                    x, steps = self._extend(x, lengths, layers, layers), lengths + self.decoding.steps(0, layers)
+                if isinstance(module, SkipConnections):
+                    earlier = {n: self._extend(outputs.kept[n], lengths, n, layers) for n in module.sources}
+                    x = module.current(x, earlier) if computes_as(module, SkipConnections) else module(x, earlier)[0]
+                    place, layers = place + 1, layers + 1
+                    continue
                 layers += 1
             # spikes that are wanted are wanted without dropout
             fused = run_fused(modules[place : None if rasters is None else place + 2], x, steps)
@@ -177,15 +196,15 @@ class Stack(WithSettings, nn.Sequential):
             place += used
         return x
 
-    def _extend(self, x: Tensor, lengths: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """``x`` with the silence that layer number ``layer`` adds, and the time steps that each clip has there."""
-        per_layer, tail = self.decoding.tail == "per_layer", self.decoding.tail_steps
-        if per_layer and layer > 0:
-            valid_steps = lengths + layer * tail
-            x = x * (torch.arange(len(x), device=x.device).unsqueeze(-1) < valid_steps).unsqueeze(-1)
-        if per_layer or layer == 0:
-            x = torch.cat([x, x.new_zeros(tail, *x.shape[1:])])  # torch 2.6 pads no batch of 0 clips
-        return x, lengths + self.decoding.steps(0, layer)
+    def _extend(self, x: Tensor, lengths: Tensor, source: int, layer: int) -> Tensor:
+        """What layer number ``source`` (counted from 1; 0 is the input) gives, as layer number ``layer`` (counted from
+        0) receives it: silent after its end."""
+        end = self.decoding.steps(0, source - 1) if source else 0
+        if source and self.decoding.tail == "per_layer":
+            x = x * (torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths + end).unsqueeze(-1)
+        more = self.decoding.steps(0, layer) - end
+        # torch 2.6 pads no batch of 0 clips
+        return torch.cat([x, x.new_zeros(more, *x.shape[1:])]) if more else x
 
 
 def _spikes(module: nn.Module) -> bool:
@@ -196,7 +215,4 @@ def _call(module: nn.Module, x: Tensor, steps: Tensor) -> Tensor:
     """What a module makes of whole clips; a state after them is of no use."""
     if isinstance(module, SequenceBatchNorm):
         return module(x, steps)  # type: ignore[no-any-return]
-    if isinstance(module, DelayLayer) and computes_as(module, DelayLayer):
-        return module.current(x)
-    y = module(x)
-    return y[0] if isinstance(y, tuple) else y  # type: ignore[no-any-return]
+    return whole_current(module, x)

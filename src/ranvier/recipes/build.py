@@ -87,6 +87,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
         drop_spikes=model.dropout_at == "spikes",
         max_init_delay=None if model.max_init_delay_ms is None else model.max_init_delay_ms / config.data.dt_ms,
         recurrence=_recurrence(config, model),
+        skip=model.skip,
         init_delay=model.init_delay,
         round_delay=model.round_delay,
         learn_sigma=model.learn_sigma != "none" and model.learn_sigma,

@@ -134,6 +134,10 @@ def _check_bits(model: FeedforwardModel) -> None:
             if (value := getattr(model, other)) not in allowed:
                 words = ", ".join("none" if each is None else each for each in allowed)
                 raise ConfigError(f"model.{other}: {value} is not allowed with model.{name} = {given} ({words})")
+    if model.weight_bits != "none" and model.skip != "none":  # all weights to a neuron have one step
+        raise ConfigError(
+            f"model.skip: {model.skip} is not allowed with model.weight_bits = {model.weight_bits} (none)"
+        )
 
 
 def _check_pictures(config: Config, model: ConvolutionalModel) -> None:

@@ -65,6 +65,8 @@ def _neurons(config: Config) -> str:
     if not isinstance(model, FeedforwardModel):
         return ""
     parts = []
+    if model.skip != "none":
+        parts.append("skip connections from " + ("the input" if model.skip == "input" else "all earlier layers"))
     if model.recurrent != "none":
         delayed = (
             f"{model.recurrent} delays" if model.recurrent != "undelayed" and model.delays != "none" else "no delays"

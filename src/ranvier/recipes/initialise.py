@@ -185,6 +185,7 @@ def _check_form(other: _Other, config: Config) -> None:
             "model.synapses_per_pair": model.synapses_per_pair,
             "model.delay_type": model.delay_type,
             "model.fan_in": model.fan_in,
+            "model.skip": model.skip,
             "model.neuron": model.neuron,
             "model.recurrent": "undelayed" if model.recurrent != "none" and model.delays == "none" else model.recurrent,
             "model.batch_norm": str(model.batch_norm).lower(),

@@ -38,9 +38,10 @@ def _detector_delays(network: Network) -> NDArray[np.int16]:
 def draw_figures(
     folder: Path, splits: Splits, network: Network, before: list[NDArray[Any]], after: list[NDArray[Any]]
 ) -> None:
-    """``before`` and ``after``: delays in time steps of each layer's synapses, in one order."""
+    """``before`` and ``after``: delays in time steps of each connection's synapses, in one order."""
     if splits.offsets is None:
-        figures.save(figures.plot_delays(before, after, network.dt_ms), folder / "delays.png")
+        names = [f"{made.source} → {layer.name}" for layer in network.layers for made in layer.inputs]
+        figures.save(figures.plot_delays(before, after, network.dt_ms, names), folder / "delays.png")
     else:
         begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)
         drawn = figures.plot_detectors(begun, ended, splits.offsets, network.dt_ms)

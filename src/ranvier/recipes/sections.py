@@ -11,6 +11,7 @@ from ranvier.corpora.section import OptionalInteger, OptionalNumber, OptionalTex
 from ranvier.network import Scores
 from ranvier.recipes.neurons import check_neuron
 
+Skip = Literal["none", "input", "all"]  # as models.feedforward has it, which loads torch
 Precision = Literal["float32", "tf32", "bfloat16"]
 
 
@@ -78,6 +79,11 @@ class FeedforwardModel(_Delayed):
     )
     kernel: Literal["gaussian", "triangle", "delrec"] = Field(
         description="shape of a tap in training; delrec: a triangle of constant area, as DelRec has it"
+    )
+    skip: Skip = Field(
+        "none",
+        description="skip connections, with weights and delays as the others have: none, from the input to every layer "
+        "after the first (the output too), or from the input and all layers before",
     )
     recurrent: Literal["none", "undelayed", "synaptic", "axonal", "dendritic"] = Field(
         "none",
