@@ -167,6 +167,22 @@ def draw(
     return Network(5.0, layers, classes, Input(widths["input"]), Decoding(int(random.integers(0, 6)), tail))
 
 
+def counted(network: Network, *, inhibited: bool = False) -> Network:
+    """The network with a readout that spikes and whose spikes are counted; ``inhibited`` adds a connection from each
+    class to the others."""
+    readout = network.layers[-1]
+    decay, count = readout.neuron.arrays()["decay"], readout.targets
+    threshold = np.full(count, 90, np.int32) if network.integer else np.full(count, 0.6, np.float32)
+    neuron = IntegerLIF(decay, threshold) if network.integer else LIF(decay, threshold)
+    inputs = readout.inputs
+    if inhibited:
+        kind, size = (np.int8, -50) if network.integer else (np.float32, -0.3)
+        weight = np.where(np.eye(count) == 1, 0, size).astype(kind)[None]
+        inputs = (*inputs, Dense(readout.name, 3, weight, np.full((1, 1, 1), 2, np.int16)))
+    layers = (*network.layers[:-1], replace(readout, neuron=neuron, inputs=inputs))
+    return replace(network, layers=layers, decoding=replace(network.decoding, scores="count"))
+
+
 def made_sparse(network: Network) -> Network:
     """The network with its dense connections as lists of synapses."""
 

@@ -81,7 +81,9 @@ def feedforward(
             ``surrogate``, ``alpha``, ``learn_decay`` and ``neurons``, how many they are, and ``learn_threshold`` and
             ``reset`` where they are not the usual ones.
         recurrence: recurrent connections of the hidden layers, not beside traces; None means none.
-        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
+        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end. If
+            its scores are ``count``, the readout is :class:`ranvier.nn.LIF` with the hidden layers' threshold, reset
+            and surrogate; the threshold is not learned, as its weights say the same.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
@@ -139,7 +141,11 @@ def feedforward(
             )
         )
     last = linear([sources, *hidden][-1], classes, bias=False)
-    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay, neurons=classes), decoding)
+    of_classes: dict[str, Any] = {"learn_decay": learn_decay, "neurons": classes}
+    if decoding.scores == "count":
+        counted = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, reset=reset, **of_classes)
+        return with_readout(blocks, last, counted, decoding)
+    return with_readout(blocks, last, Integrator(decay, **of_classes), decoding)
 
 
 def hidden_block(

@@ -51,8 +51,12 @@ class Integrator(nn.Module):
 def class_scores(voltage: Tensor, steps: Tensor | None = None, scores: network.Scores = "softmax") -> Tensor:
     """Scores from the voltages of a clip's own steps and its tail, whatever its batch is padded to.
 
+    Training takes the cross entropy of the scores; of ``count`` the plain numbers of spikes are its logits, as in
+    snnTorch's ``ce_count_loss``. (SpikingJelly's examples take the squared error of the mean rates. A cross entropy of
+    rates, which lie in [0, 1], cannot fall below log(1 + (classes - 1) / e).)
+
     Args:
-        voltage: ``[time, batch, class]``.
+        voltage: ``[time, batch, class]``; of ``count`` the spikes, 1 or 0, whose gradient is that of their surrogate.
         steps: ``[batch]``, steps of each clip that count, in [0, time]; None counts all.
         scores: which, see :class:`ranvier.network.Decoding`. A clip without steps has scores of 0, as the lowest
             number if ``max``.

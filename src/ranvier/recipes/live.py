@@ -206,7 +206,8 @@ class Live:
 def lead(scores: NDArray[np.float64], kind: Scores, steps: int) -> tuple[int, float]:
     """The class with the highest score, the first of equal ones, and its lead over the next as a share of all.
 
-    Scores that are voltages become shares by a softmax, sums of them by that of their mean over ``steps``.
+    Scores that are voltages or numbers of spikes become shares by a softmax, sums of voltages by that of their mean
+    over ``steps``.
     """
     best = int(scores.argmax())
     if kind != "softmax":
