@@ -10,6 +10,8 @@ from ranvier.network.rules import MAX_STEPS, is_whole, require
 
 Tail = Literal["clip", "per_layer"]
 Scores = Literal["softmax", "sum", "max", "last", "count"]
+RATE_LOGIT = 10.0
+"""What one spike in every time step is as a logit, where a loss or a share is taken of numbers of spikes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Decoding:
         scores: ``softmax``: r = sum over t of softmax(v[t]) (arXiv 2306.17670). ``sum``: of v[t]. ``max``: the highest
             v[t] of each class. ``last``: v[t] of the last time step. ``count``: sum of s[t], the number of spikes of
             each class, as chips read it; the last layer then spikes as the others do. Equal counts are common, as is
-            0 of every class.
+            0 of every class. The loss of a recipe is the cross entropy of 10 times the mean rates, count / time steps.
 
     Raises:
         NetworkError: a value is out of range.
