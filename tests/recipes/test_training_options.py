@@ -271,6 +271,18 @@ def test_what_has_no_integer_form_is_refused_before_it_is_trained(
         small(**{f"model__{name}": value for name, value in fields.items()})
 
 
+def test_detectors_have_no_spikes_to_count() -> None:
+    assert build_config(load_values("coincidence"), {"model.scores": "sum"}).model.scores == "sum"
+    with pytest.raises(ConfigError, match=r"^model\.scores: count is not allowed with model\.kind = detectors"):
+        build_config(load_values("coincidence"), {"model.scores": "count"})
+
+
+def test_bits_go_with_counted_spikes(small: Make, tmp_path: Path) -> None:
+    train(small(model__weight_bits="8", model__scores="count", train__epochs="1"), tmp_path / "run", Quiet())
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    assert quantize(network, weight_bits=8).decoding.scores == "count"
+
+
 def test_longest_initial_delays_are_refused_where_all_start_shortest(small: Make) -> None:
     small(model__init_delay="log_uniform", model__max_init_delay_ms="40")
     with pytest.raises(ConfigError, match=r"^model\.max_init_delay_ms: "):
