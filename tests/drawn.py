@@ -172,12 +172,15 @@ def counted(network: Network, *, inhibited: bool = False) -> Network:
     class to the others."""
     readout = network.layers[-1]
     decay, count = readout.neuron.arrays()["decay"], readout.targets
-    threshold = np.full(count, 90, np.int32) if network.integer else np.full(count, 0.6, np.float32)
-    neuron = IntegerLIF(decay, threshold) if network.integer else LIF(decay, threshold)
+    neuron: LIF | IntegerLIF
+    if network.integer:
+        neuron = IntegerLIF(decay, np.full(count, 90, np.int32))
+    else:
+        neuron = LIF(decay, np.full(count, 0.6, np.float32))
     inputs = readout.inputs
     if inhibited:
-        kind, size = (np.int8, -50) if network.integer else (np.float32, -0.3)
-        weight = np.where(np.eye(count) == 1, 0, size).astype(kind)[None]
+        others = 1 - np.eye(count)[None]
+        weight = (-50 * others).astype(np.int8) if network.integer else (-0.3 * others).astype(np.float32)
         inputs = (*inputs, Dense(readout.name, 3, weight, np.full((1, 1, 1), 2, np.int16)))
     layers = (*network.layers[:-1], replace(readout, neuron=neuron, inputs=inputs))
     return replace(network, layers=layers, decoding=replace(network.decoding, scores="count"))

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from snntorch.functional import ce_count_loss
 from torch import Tensor
 
+import ranvier.network as network_parts
 from ranvier.engine import Engine, activity, cost
 from ranvier.export import ExportError, from_nir, to_nir, to_onnx, to_snn_delays
 from ranvier.models import Stack, convolutional, feedforward, freeze, set_bits
-from ranvier.network import LIF as FrozenLIF
 from ranvier.network import Decoding, Input, IntegerLIF, Network, NetworkError, Trace, quantize
 from ranvier.nn import LIF, DelayLinear, Integrator, class_scores
 from ranvier.ops.surrogate import spike
@@ -127,7 +127,7 @@ def test_a_convolutional_model_counts_too() -> None:
         model.linear.weight.mul_(30)
     network = freeze(model, dt_ms=1.0, classes=("a", "b", "c"), input=Input(18))
     neuron = network.layers[-1].neuron
-    assert isinstance(neuron, FrozenLIF)
+    assert isinstance(neuron, network_parts.LIF)
     assert neuron.decay.tolist() == pytest.approx([0.9] * 3)
     x = (torch.rand(9, 1, 18) < 0.5).float()
     assert Engine(network).run(x[:, 0].numpy()).scores.tolist() == model.scores(x)[0].tolist()
@@ -168,7 +168,7 @@ def test_a_nir_graph_that_ends_in_spikes_may_be_counted() -> None:
         node.metadata.clear()
     graph.metadata = {}
     read = from_nir(graph, dt_ms=4.0, decoding=network.decoding)
-    assert [type(layer.neuron) for layer in read.layers] == [FrozenLIF] * 3
+    assert [type(layer.neuron) for layer in read.layers] == [network_parts.LIF] * 3
     for clip in clips(network):
         wide = clip[:, : network.sources]
         assert Engine(read).run(wide).scores.tolist() == Engine(network).run(wide).scores.tolist()
@@ -230,9 +230,9 @@ def test_what_does_not_go_together_is_refused() -> None:
 
 
 def test_a_network_of_nothing_but_a_readout() -> None:
-    model = Stack(DelayLinear(1, 2, 0), LIF(0.5), decoding=Decoding(scores="count"))
-    with torch.no_grad():
-        model[0].weight.fill_(1)
+    linear = DelayLinear(1, 2, 0)
+    torch.nn.init.ones_(linear.weight)
+    model = Stack(linear, LIF(0.5), decoding=Decoding(scores="count"))
     network = freeze(model, dt_ms=1.0, classes=("a", "b"), input=Input(1))
     assert [layer.name for layer in network.layers] == ["readout"]
     assert Engine(network).run(np.ones((5, 1))).scores.tolist() == [5, 5]

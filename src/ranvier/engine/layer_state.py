@@ -37,7 +37,7 @@ class LayerState:
     """What changes while a layer runs.
 
     Attributes:
-        current: ``[step, target]`` of the packet that is run, afterwards the voltage of a readout, or its spikes if counted.
+        current: ``[step, target]`` of the packet that is run, afterwards a readout's voltage, or its counted spikes.
         spikes: of that packet.
         sent: what other layers receive of them.
     """

@@ -80,8 +80,8 @@ def run(arrays: dict[str, Any], clip: Any) -> dict[str, Any]:
     """Run a clip ``[time, source]`` from silence, and its tail.
 
     Returns:
-        Spikes ``[spike, 2]`` of each layer that spikes by its name, and ``voltage [time, class]`` of a readout that does
-        not.
+        Spikes ``[spike, 2]`` of each layer that spikes by its name, and ``voltage [time, class]`` of a readout that
+        does not.
     """
     import brian2
 

@@ -49,14 +49,14 @@ class Network:
         object.__setattr__(self, "layers", tuple(self.layers))
         require(len(self.layers) >= 1, "layers: none (1 or more)")
         self._check_connections()
+        counts = self.decoding.scores == "count"
+        allowed = "all layers spike" if counts else "the last layer, and only it, never spikes"
         for number, layer in enumerate(self.layers):
-            counts, last = self.decoding.scores == "count", number == len(self.layers) - 1
-            allowed = "all layers spike where decoding.scores is count" if counts else (
-                "the last layer, and only it, never spikes"
-            )
+            last = number == len(self.layers) - 1
             require(
                 layer.spikes != (last and not counts),
-                f"layers.{number}.neuron: {layer.neuron.kind} is not allowed ({allowed})",
+                f"layers.{number}.neuron: {layer.neuron.kind} is not allowed ({allowed}, with "
+                f"decoding.scores {self.decoding.scores})",
             )
             require(not last or layer.output is None, f"layers.{number}.output: is not allowed in the last layer")
             tail = self.decoding.steps(0, number)

@@ -149,9 +149,8 @@ class Training:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
             rasters, scores = self._forward(x, lengths)
-            if (kind := self.config.model.scores) in ("sum", "count"):
-                scores = scores / (lengths + self.model.tail_steps).to(scores).unsqueeze(1)
-                scores = scores * RATE_LOGIT if kind == "count" else scores
+            if gain := {"sum": 1.0, "count": RATE_LOGIT}.get(self.config.model.scores):
+                scores = scores * gain / (lengths + self.model.tail_steps).to(scores).unsqueeze(1)
             loss, right = self._loss(scores, target, labels, whole)
             if rasters:
                 loss = loss + rate_penalty(rasters, lengths, self.model.decoding, self.config) / (
