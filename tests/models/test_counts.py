@@ -15,7 +15,7 @@ from torch import Tensor
 
 import ranvier.network as network_parts
 from ranvier.engine import Engine, activity, cost
-from ranvier.export import ExportError, from_nir, to_nir, to_onnx, to_snn_delays
+from ranvier.export import ExportError, from_nir, to_lava, to_nir, to_onnx, to_snn_delays
 from ranvier.models import Stack, convolutional, feedforward, freeze, set_bits
 from ranvier.network import Decoding, Input, IntegerLIF, Network, NetworkError, Trace, quantize
 from ranvier.nn import LIF, DelayLinear, Integrator, class_scores
@@ -186,6 +186,8 @@ def test_integers_are_those_of_the_training() -> None:
         rows = dense(layer).weight[0], dense(integers).weight[0].astype(float)
         for floats, steps in zip(*rows, strict=True):  # a step has a size of its own for each neuron
             np.testing.assert_allclose(floats, steps * (floats[steps != 0] / steps[steps != 0]).mean(), atol=1e-6)
+    said = to_lava(whole)["layer/1/neuron/vThMant"]  # Loihi spikes above it
+    np.testing.assert_array_equal(np.broadcast_to(said, 3), whole.layers[-1].neuron.threshold - 1)
     counts = Engine(whole).run(x[:, 0].numpy()).scores
     np.testing.assert_array_equal(counts, np.rint(counts))
     assert counts.sum() > 3
