@@ -167,6 +167,25 @@ def draw(
     return Network(5.0, layers, classes, Input(widths["input"]), Decoding(int(random.integers(0, 6)), tail))
 
 
+def counted(network: Network, *, inhibited: bool = False) -> Network:
+    """The network with a readout that spikes and whose spikes are counted; ``inhibited`` adds a connection from each
+    class to the others."""
+    readout = network.layers[-1]
+    decay, count = readout.neuron.arrays()["decay"], readout.targets
+    neuron: LIF | IntegerLIF
+    if network.integer:
+        neuron = IntegerLIF(decay, np.full(count, 90, np.int32))
+    else:
+        neuron = LIF(decay, np.full(count, 0.6, np.float32))
+    inputs = readout.inputs
+    if inhibited:
+        others = 1 - np.eye(count)[None]
+        weight = (-50 * others).astype(np.int8) if network.integer else (-0.3 * others).astype(np.float32)
+        inputs = (*inputs, Dense(readout.name, 3, weight, np.full((1, 1, 1), 2, np.int16)))
+    layers = (*network.layers[:-1], replace(readout, neuron=neuron, inputs=inputs))
+    return replace(network, layers=layers, decoding=replace(network.decoding, scores="count"))
+
+
 def made_sparse(network: Network) -> Network:
     """The network with its dense connections as lists of synapses."""
 

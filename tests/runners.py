@@ -26,9 +26,10 @@ class Outcome:
     """What a network did with a clip.
 
     Attributes:
-        spikes: per hidden layer, in order, ``[spike, 2]``: time step and neuron.
-        voltage: of the readout ``[time, class]``, in the network's units; None where it is not told.
-        scores: ``[class]``; of an integer network whole numbers, :data:`ONE` for 1; None where they are not told.
+        spikes: per layer that spikes, in order, ``[spike, 2]``: time step and neuron.
+        voltage: of a readout that does not, ``[time, class]``, in the network's units; None where it is not told.
+        scores: ``[class]``; shares of an integer network as whole numbers, :data:`ONE` for 1; None where they are not
+            told.
     """
 
     spikes: list[NDArray[Any]]
@@ -57,7 +58,8 @@ def by_stream(network: Network, clips: Clips) -> list[Outcome]:
         parts.append(stream.finish())
         spikes = [np.concatenate([part.spikes[n] for part in parts]) for n in range(len(network.layers) - 1)]
         voltage = np.concatenate([part.voltage for part in parts])
-        made.append(Outcome(spikes, voltage, _scores(network, parts[-1].scores)))
+        run = Run(tuple(spikes), voltage, parts[-1].scores, parts[-1].prediction)
+        made.append(_outcome(network, run))
     return made
 
 
@@ -102,7 +104,8 @@ def by_nest(network: Network, clips: Clips) -> list[Outcome]:
     arrays, made = nest_arrays(network), []
     for clip in clips:
         found = nest_script.run(arrays, clip)
-        made.append(Outcome([found[layer.name] for layer in network.layers[:-1]], found["voltage"], None))
+        spikes = [found[layer.name] for layer in network.layers if layer.spikes]
+        made.append(Outcome(spikes, found.get("voltage"), None))
     return made
 
 
@@ -118,7 +121,10 @@ RUNNERS: dict[str, Callable[[Network, Clips], list[Outcome]]] = {
 
 
 def _outcome(network: Network, run: Run) -> Outcome:
-    return Outcome(list(run.spikes), run.voltage, _scores(network, run.scores))
+    if not network.layers[-1].spikes:
+        return Outcome(list(run.spikes), run.voltage, _scores(network, run.scores))
+    assert np.isin(run.voltage, (0, 1)).all()
+    return Outcome([*run.spikes, np.argwhere(run.voltage)], None, run.scores)
 
 
 def _scores(network: Network, scores: NDArray[Any]) -> NDArray[Any]:
@@ -126,12 +132,14 @@ def _scores(network: Network, scores: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_onnx(network: Network, outputs: dict[str, NDArray[Any]]) -> Outcome:
-    spikes = [np.argwhere(outputs[f"{layer.name}.spikes"]) for layer in network.layers[:-1]]
-    return Outcome(spikes, _scaled(network, outputs["voltage"]), outputs["scores"])
+    spikes = [np.argwhere(outputs[f"{layer.name}.spikes"]) for layer in network.layers if layer.spikes]
+    return Outcome(spikes, _scaled(network, outputs.get("voltage")), outputs["scores"])
 
 
-def _scaled(network: Network, voltage: NDArray[Any]) -> NDArray[Any]:
-    """A readout's integers in the network's units."""
+def _scaled(network: Network, voltage: NDArray[Any] | None) -> NDArray[Any] | None:
+    """A readout's integers in the network's units; None of one that spikes."""
+    if voltage is None or network.layers[-1].spikes:
+        return None
     exponent = getattr(network.layers[-1].neuron, "scale_exponent", 0)
     scaled: NDArray[Any] = voltage * 2.0**exponent
     return scaled

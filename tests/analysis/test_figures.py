@@ -11,6 +11,7 @@ from matplotlib.image import imread
 
 from ranvier.analysis import figures
 from ranvier.network import Decoding, Input, Layer, Network
+from tests.drawn import counted
 from tests.networks import chained, dense_layer
 
 
@@ -59,6 +60,14 @@ def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
     assert np.asarray(hidden.collections[0].get_offsets()).tolist() == [[20, 0], [20, 1], [60, 0], [60, 1]]
     assert len(np.asarray(output.lines[0].get_xdata())) == 5 + 3
     assert "class a" in inputs.get_title()
+
+
+def test_spikes_that_are_counted_are_drawn_as_they_add_up() -> None:
+    events = (np.array([0, 0, 2]), np.array([0, 1, 0]), np.array([1, 1, 1]))
+    figure = figures.plot_raster(counted(network()), events, 5, "a")
+    drawn = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[-1].lines[:2]]
+    assert drawn == [[0, 0, 0, 0, 1, 1, 2, 2]] * 2
+    assert figure.axes[-1].get_ylabel() == "output spikes so far"
 
 
 def test_any_name_is_drawn_without_a_word_from_matplotlib(tmp_path: Path) -> None:

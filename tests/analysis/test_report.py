@@ -17,6 +17,7 @@ from ranvier.analysis.report.drawings import STRONGEST, drawings
 from ranvier.engine import Engine
 from ranvier.network import Network, Trace
 from ranvier.runs import Example, ProbeRecord
+from tests.drawn import counted
 from tests.networks import changed, dense
 
 from .reports import EVENTS, SETTINGS, Page, accuracy, network, record, report, result, rows, sparse, unpack
@@ -55,6 +56,16 @@ def test_a_report_is_whole_html_that_asks_nothing_of_the_network() -> None:
     assert (policy["content"] or "").startswith("default-src 'none'")
     identities = [a["id"] for _, a in made.elements if "id" in a]
     assert len(set(identities)) == len(identities)
+
+
+def test_the_output_is_told_as_it_is_read() -> None:
+    net = counted(network())
+    (clip,), run = drawings(report(network=net))["clips"], Engine(net).run(EVENTS, 9)
+    assert run.voltage.sum() > 0
+    np.testing.assert_array_equal(unpack(clip["share"], "<u1").reshape(run.voltage.shape), 255 * run.voltage)
+    counts, shares = shown(network=net).text, shown().text
+    assert ("Output spikes are counted" in counts, "softmax is added" in counts) == (True, False)
+    assert ("Output spikes are counted" in shares, "softmax is added" in shares) == (False, True)
 
 
 def test_every_section_has_its_heading_and_every_figure_its_fold_out() -> None:

@@ -26,9 +26,9 @@ class Plain:
     """What a network did.
 
     Attributes:
-        rasters: spikes ``[time, neuron]`` of every hidden layer.
+        rasters: spikes ``[time, neuron]`` of every layer that spikes.
         potentials: their voltages before reset, ``[time, neuron]``.
-        voltage: of the readout ``[time, class]``.
+        voltage: of the readout ``[time, class]``, before reset.
     """
 
     rasters: list[NDArray[Any]]
@@ -78,7 +78,7 @@ def run_plain(network: Network, x: NDArray[Any]) -> Plain:
                     sent[layer.name][t] = y[number]
     readout = network.layers[-1].neuron
     scale = 2.0**readout.scale_exponent if isinstance(readout, IntegerIntegrator) else 1.0
-    hidden = list(zip(network.layers[:-1], ends, strict=False))
+    hidden = [(layer, end) for layer, end in zip(network.layers, ends, strict=True) if layer.spikes]
     return Plain(
         [spiked[layer.name][:end] for layer, end in hidden],
         [made[layer.name][:end] for layer, end in hidden],

@@ -105,7 +105,8 @@ def _clips(network: Network, clips: Sequence[NDArray[Any]], name: str) -> str:
     sizes = ", ".join(f"{float(value):.9e}f" for value in size) if not network.integer else _numbers(size)
     hidden = "".join(
         f" print_spikes(clip, t, {number}, state.{layer.name}_spikes, state.{layer.name}_spike_count);"
-        for number, layer in enumerate(network.layers[:-1])
+        for number, layer in enumerate(network.layers)
+        if layer.spikes
     )
     return "\n".join(
         [
@@ -138,7 +139,7 @@ def _read(network: Network, text: str, clips: int) -> Printed:
     number = np.int32 if network.integer else np.float32
     for clip in range(clips):
         of = {word: [row[1:] for row in rows if row[0] == clip] for word, rows in lines.items()}
-        spikes: list[list[tuple[int, int]]] = [[] for _ in network.layers[:-1]]
+        spikes: list[list[tuple[int, int]]] = [[] for layer in network.layers if layer.spikes]
         for layer, t, *neurons in of.get("spikes", []):
             spikes[layer] += [(t, neuron) for neuron in neurons]
         (scores,), ((result,),) = of["scores"], of["result"]

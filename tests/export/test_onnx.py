@@ -54,7 +54,7 @@ def stepped(network: Network, clip: NDArray[Any], loaded: onnxruntime.InferenceS
         outputs = run(loaded, {"events": now, **state})
         state = {name: outputs[f"{name}.next"] for name in state}
         made.append(outputs)
-    hidden = [f"{layer.name}.spikes" for layer in network.layers[:-1]]
+    hidden = [f"{layer.name}.spikes" for layer in network.layers if layer.spikes]
     found = {name: np.stack([outputs[name] for outputs in made]) for name in hidden}
     voltage = np.stack([outputs[f"{network.layers[-1].name}.voltage.next"] for outputs in made])
     return {**found, "voltage": voltage, "scores": state["scores"]}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ranvier.errors import ConfigError
-from ranvier.network import Conv
+from ranvier.network import LIF, Conv
 from ranvier.nn import DelayConv2d
 from ranvier.recipes.build import build_model, check_convolutions
 from ranvier.recipes.config import Config, build_config
@@ -89,6 +89,16 @@ def test_a_training_runs_from_end_to_end(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "delays.png").exists()
     page = write_report([tmp_path / "run"]).read_text()
     assert "convolutions of 4, 3 channels, kernels of 3 x 3" in page
+
+
+def test_counted_spikes_are_trained_and_frozen(tmp_path: Path) -> None:
+    train(small(model__scores="count", model__threshold=0.5, model__readout_tau_ms=8), tmp_path / "run", Quiet())
+    run = read_run(tmp_path / "run")
+    assert run.network is not None
+    readout = run.network.layers[-1]
+    assert (readout.name, type(readout.neuron), run.network.decoding.scores) == ("readout", LIF, "count")
+    assert readout.neuron.arrays()["threshold"].tolist() == [0.5] * 3
+    assert readout.neuron.arrays()["decay"] == pytest.approx(0.875)
 
 
 @pytest.mark.parametrize(

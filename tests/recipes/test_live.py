@@ -149,6 +149,8 @@ def test_lead() -> None:
     assert lead(np.array([2.0, 2.0]), "softmax", 3) == (0, 0.0)
     assert lead(np.array([2.0]), "softmax", 3) == (0, 1.0)
     assert lead(np.array([-1.0, -1.0 - np.log(3)]), "max", 7)[1] == pytest.approx(0.5)
+    assert lead(np.array([2.0, 3.0]), "count", 10)[1] == pytest.approx((np.e - 1) / (np.e + 1))
+    assert lead(np.array([0.0, 0.0]), "count", 0) == (0, 0.0)
     assert lead(np.array([-5.0, -5.0 - 7 * np.log(3)]), "sum", 7)[1] == pytest.approx(0.5)
 
 

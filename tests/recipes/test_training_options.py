@@ -39,7 +39,7 @@ def batches(made: Training, count: int) -> list[np.ndarray]:
     return [generator.choice(clips, 16, replace=False) for _ in range(count)]
 
 
-@pytest.mark.parametrize("scores", ["sum", "max", "last"])
+@pytest.mark.parametrize("scores", ["sum", "max", "last", "count"])
 def test_scores_of_every_kind_are_trained_and_frozen(small: Make, scores: Scores) -> None:
     made = training(small(model__scores=scores, model__dropout="0", train__weight_lr="0.03"))
     (clips,) = batches(made, 1)
@@ -55,8 +55,25 @@ def test_scores_of_every_kind_are_trained_and_frozen(small: Make, scores: Scores
             layer.set_sigma(0.12)
         found = Engine(network).run(x[:, 0].numpy()).scores
         voltage = model.forward_sequence(x)
-    expected = {"sum": voltage.sum(0), "max": voltage.amax(0), "last": voltage[-1]}[scores]
+    sums = voltage.sum(0)  # of spikes, where they are counted
+    expected = {"sum": sums, "count": sums, "max": voltage.amax(0), "last": voltage[-1]}[scores]
     np.testing.assert_allclose(found, expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_of_counted_spikes_takes_their_rates(small: Make) -> None:
+    made = training(small(model__scores="count", model__dropout="0", model__threshold="0.3"))
+    (clips,) = batches(made, 1)
+    x, lengths, labels = made.batches(clips)
+    lengths[::2] = 8
+    x[8:, ::2] = 0
+    with torch.no_grad():
+        made.model.set_sigma(12.27)  # where the recipe starts
+        spikes = made.model.train().forward_sequence(x, lengths)
+        steps = lengths + made.model.tail_steps
+        rows = [10 * spikes[:end, clip].mean(0) for clip, end in enumerate(steps.tolist())]
+        expected = torch.nn.functional.cross_entropy(torch.stack(rows), labels)
+    assert abs(float(expected) - np.log(3)) > 0.1  # classes fire
+    assert float(made.update(x, lengths, labels)[0]) == pytest.approx(float(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("recurrent", ["none", "axonal"])
@@ -288,6 +305,7 @@ def test_a_training_with_the_bits_of_an_integer_network_ends_in_one(small: Make,
         ({"weight_bits": "4", "recurrent": "axonal"}, "model.recurrent"),
         ({"delay_bits": "3", "neuron": "adlif"}, "model.neuron"),
         ({"weight_bits": "8", "scores": "max"}, "model.scores"),
+        ({"scores": "many"}, "model.scores"),
         ({"weight_bits": "3"}, "model.weight_bits"),
         ({"delay_bits": "0"}, "model.delay_bits"),
     ],
@@ -297,6 +315,18 @@ def test_what_has_no_integer_form_is_refused_before_it_is_trained(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"^{named}\b"):
         small(**{f"model__{name}": value for name, value in fields.items()})
+
+
+def test_detectors_have_no_spikes_to_count() -> None:
+    assert build_config(load_values("coincidence"), {"model.scores": "sum"}).model.scores == "sum"
+    with pytest.raises(ConfigError, match=r"^model\.scores: count is not allowed with model\.kind = detectors"):
+        build_config(load_values("coincidence"), {"model.scores": "count"})
+
+
+def test_bits_go_with_counted_spikes(small: Make, tmp_path: Path) -> None:
+    train(small(model__weight_bits="8", model__scores="count", train__epochs="1"), tmp_path / "run", Quiet())
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    assert quantize(network, weight_bits=8).decoding.scores == "count"
 
 
 def test_longest_initial_delays_are_refused_where_all_start_shortest(small: Make) -> None:

@@ -226,7 +226,7 @@ def _percent(accuracies: Sequence[Accuracy]) -> tuple[list[float], NDArray[np.fl
 
 
 def plot_raster(network: Network, events: Events | NDArray[Any], length: int, label: str) -> Figure:
-    """One clip through the layers of a frozen network: input, hidden spikes, output voltages.
+    """One clip through the layers of a frozen network: input, hidden spikes, output voltages or counted spikes.
 
     Args:
         network: what runs.
@@ -255,11 +255,13 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
         )
         ax.set(ylabel=name, ylim=(-0.7, neurons - 0.3))
     last, time_ms = axes[-1, 0], np.arange(len(result.voltage)) * network.dt_ms
+    counts = network.decoding.scores == "count"
+    drawn = result.voltage.cumsum(0) if counts else result.voltage
     for neuron, name in enumerate(network.classes):
         chosen = neuron == result.prediction
         last.plot(
             time_ms,
-            result.voltage[:, neuron],
+            drawn[:, neuron],
             color=_AFTER if chosen else _BEFORE,
             linewidth=1.8 if chosen else 0.7,
             zorder=2 if chosen else 1,
@@ -267,7 +269,7 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
         )
     last.axvline(length * network.dt_ms, color=_INK, linestyle=":", linewidth=1)
     last.annotate(" clip ends", (length * network.dt_ms, 1), xycoords=("data", "axes fraction"), va="top", fontsize=8)
-    last.set(ylabel="output voltage", xlabel="time (ms)")
+    last.set(ylabel="output spikes so far" if counts else "output voltage", xlabel="time (ms)")
     last.legend(frameon=False, loc="upper left")
     axes[0, 0].set_title(f"a clip of class {_name(label)}: {inputs}, through the frozen network")
     return figure

@@ -25,12 +25,15 @@ def activity(network: Network, clips: Iterable[Clip]) -> dict[str, NDArray[np.fl
     given = list(clips)
     if not given:
         raise ValueError("clips: none (1 or more)")
-    sent = {"input": np.zeros(network.sources)} | {layer.name: np.zeros(layer.targets) for layer in network.layers[:-1]}
+    spiking = [layer for layer in network.layers if layer.spikes]
+    sent = {"input": np.zeros(network.sources)} | {layer.name: np.zeros(layer.targets) for layer in spiking}
     steps = 0
     for clip, result in zip(given, Engine(network).run_many(given), strict=True):
         (_, source, size), _ = check_clip(clip[0], network.sources, clip[1])
         sent["input"] += np.bincount(source, size, network.sources)
         for layer, spikes in zip(network.layers, result.spikes, strict=False):
             sent[layer.name] += np.bincount(spikes[:, 1], minlength=layer.targets)
+        if network.layers[-1].spikes:  # they are counted
+            sent[network.layers[-1].name] += result.voltage.sum(0)
         steps += len(result.voltage)
     return {name: total / steps for name, total in sent.items()}

@@ -108,6 +108,8 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
         (step, source, _), _ = check_clip(clip[0], network.sources, clip[1])
         sent = {"input": np.stack([step, source], 1)}
         sent |= {layer.name: made for layer, made in zip(network.layers, result.spikes, strict=False)}
+        if network.layers[-1].spikes:
+            sent[network.layers[-1].name] = np.argwhere(result.voltage)
         count, steps = count + 1, steps + len(result.voltage)
         for number, layer in enumerate(network.layers):
             spikes[number] += len(sent.get(layer.name, ()))

@@ -37,7 +37,7 @@ class LayerState:
     """What changes while a layer runs.
 
     Attributes:
-        current: ``[step, target]`` of the packet that is run, afterwards the voltage of a readout.
+        current: ``[step, target]`` of the packet that is run, afterwards a readout's voltage, or its counted spikes.
         spikes: of that packet.
         sent: what other layers receive of them.
     """
@@ -75,6 +75,12 @@ class LayerState:
         self._layer.neuron.advance(self._neuron, current, self.spikes.starts, self.spikes.source)
         if self._layer.output is not None and self._output is not None:
             self._layer.output.advance(self._output, self.spikes, self.sent, steps)
+
+    def spikes_to_current(self, steps: int) -> None:
+        """Replace the current of those steps by the spikes made in them, 1 or 0."""
+        starts = self.spikes.starts[: steps + 1]
+        self.current[:steps] = 0
+        self.current[np.repeat(np.arange(steps), np.diff(starts)), self.spikes.source[: starts[-1]]] = 1
 
     def silence(self, first: int, steps: int) -> None:
         """The layer has ended: nothing is sent from step ``first`` of a packet of ``steps`` on."""

@@ -14,9 +14,10 @@ class Run:
 
     Attributes:
         spikes: per hidden layer, int64 ``[spike, 2]``: time step and neuron, in order.
-        voltage: of the readout, ``[time, class]``, in units of the threshold's scale.
+        voltage: of the readout, ``[time, class]``, in units of the threshold's scale; where spikes are counted
+            (``Decoding(scores="count")``), its spikes: 1 or 0.
         scores: ``[class]``, as the network's decoding says, from the clip's beginning on.
-        prediction: index of the highest score.
+        prediction: index of the highest score, the first of equal ones.
     """
 
     spikes: tuple[NDArray[np.int64], ...]

@@ -21,15 +21,18 @@ def before_clip(kind: Scores) -> float:
 
 
 def add_scores(kind: Scores, readout: Layer, voltage: State, scores: State, share: State) -> None:
-    """Add every time step of ``voltage [time, class]`` to ``scores [class]``.
+    """Add every time step of ``voltage [time, class]``, or of spikes that are counted, to ``scores [class]``.
 
-    Of an integer network as :class:`ranvier.network.IntegerIntegrator` says: whole numbers, :data:`ONE` for 1.
+    The softmax of an integer network as :class:`ranvier.network.IntegerIntegrator` says: whole numbers, :data:`ONE`
+    for 1.
     ``share`` is room for as many.
     """
     if kind == "max":
         np.maximum(scores, voltage.max(0, initial=before_clip(kind)), out=scores)
     elif kind == "last":
         scores[:] = voltage[-1] if len(voltage) else scores
+    elif kind == "count":
+        scores += voltage.sum(0, dtype=scores.dtype)
     elif kind == "sum":
         _add_voltages(voltage, scores)
     elif isinstance(readout.neuron, IntegerIntegrator):

@@ -73,7 +73,8 @@ class Stream:
     @property
     def scores(self) -> NDArray[np.float64]:
         """``[class]``, of the time steps so far, as the network's decoding says."""
-        return self._sums.astype(np.float64) / (ONE if self.network.integer else 1)
+        shares = self.network.integer and self.network.decoding.scores == "softmax"
+        return self._sums.astype(np.float64) / (ONE if shares else 1)
 
     @property
     def prediction(self) -> int:
@@ -212,6 +213,8 @@ class Stream:
         for layer in self._layers:
             layer.move_on(steps)
         self.t += steps
+        if self.network.layers[-1].spikes:
+            self._layers[-1].spikes_to_current(done)
         voltage = self._layers[-1].current[:done]
         add_scores(self.network.decoding.scores, self.network.layers[-1], voltage, self._sums, self._share)
         return done

@@ -3,7 +3,8 @@
     python THIS.py clip.npy result.npz
 
 ``clip.npy`` holds ``[time, source]``, the size of the events in each time step. ``result.npz`` gets the spikes of each
-hidden layer as ``[spike, 2]`` (time step, neuron), by its name, and ``voltage [time, class]`` of the readout.
+layer that spikes as ``[spike, 2]`` (time step, neuron), by its name, and ``voltage [time, class]`` of a readout that
+does not.
 
 Spikes act after the voltages have decayed and before the thresholds are looked at, in the step after the one that they
 were made in, so each layer runs some steps after the layers before; time steps are counted from its own start.
@@ -79,7 +80,8 @@ def run(arrays: dict[str, Any], clip: Any) -> dict[str, Any]:
     """Run a clip ``[time, source]`` from silence, and its tail.
 
     Returns:
-        Spikes ``[spike, 2]`` of each hidden layer by its name, and ``voltage [time, class]``.
+        Spikes ``[spike, 2]`` of each layer that spikes by its name, and ``voltage [time, class]`` of a readout that
+        does not.
     """
     import brian2
 
@@ -106,11 +108,12 @@ def run(arrays: dict[str, Any], clip: Any) -> dict[str, Any]:
                 delay = delay + late[layer["name"]] - late[source] - 1
                 before = generator if source == "input" else groups[source]
                 made.append(connect(brian2, before, groups[layer["name"]], (pre, post, weight, delay), h))
-    spikes = {layer["name"]: brian2.SpikeMonitor(groups[layer["name"]]) for layer in layers[:-1]}
+    spiking = [layer["name"] for number, layer in enumerate(layers) if f"{number}.threshold" in arrays]
+    spikes = {name: brian2.SpikeMonitor(groups[name]) for name in spiking}
     readout = layers[-1]["name"]
     voltage = brian2.StateMonitor(groups[readout], "v", record=True, when="thresholds")
     brian2.Network(*made, *spikes.values(), voltage).run(max(ends) * h)
-    found = {"voltage": np.array(voltage.v).T[late[readout] : ends[-1]]}
+    found = {} if readout in spikes else {"voltage": np.array(voltage.v).T[late[readout] : ends[-1]]}
     for number, (name, monitor) in enumerate(spikes.items()):
         own = np.rint(np.array(monitor.t / h)).astype(np.int64) - late[name]
         raster = np.stack([own, np.array(monitor.i, np.int64)], 1)[(own >= 0) & (own < steps[number])]

@@ -30,8 +30,8 @@ def to_lava(network: Network) -> dict[str, NDArray[Any]]:
 
     Weights, biases and thresholds are ours. Loihi keeps 6 more bits of a voltage than an ``IntegerLIF``, so a spike may
     differ where a decayed voltage is rounded; where every decay is 0, none does. A layer runs one time step after the
-    one before. The file does not hold the length of a time step, input, classes and decoding; the readout is a layer
-    with the highest threshold, 131071, whose voltages have to be read.
+    one before. The file does not hold the length of a time step, input, classes and decoding; a readout of voltages is
+    a layer with the highest threshold, 131071, whose voltages have to be read.
 
     Args:
         network: in integers, each layer with one dense or sparse connection from the layer before.

@@ -3,7 +3,8 @@
     python THIS.py clip.npy result.npz
 
 ``clip.npy`` holds ``[time, source]``, the size of the events in each time step. ``result.npz`` gets the spikes of each
-hidden layer as ``[spike, 2]`` (time step, neuron), by its name, and ``voltage [time, class]`` of the readout.
+layer that spikes as ``[spike, 2]`` (time step, neuron), by its name, and ``voltage [time, class]`` of a readout that
+does not.
 
 NEST needs a time step for every synapse, so each layer runs some steps after the layers before; time steps are counted
 from each layer's own start.
@@ -33,7 +34,7 @@ class Built:
         inputs: a spike generator per source.
         biases: by the layer's number, a spike generator that fires in every time step, where there is a bias.
         populations: neurons, by the layer's name.
-        recorders: spike recorders of the hidden layers, by name, and the readout's multimeter.
+        recorders: spike recorders of the layers that spike, by name, and the multimeter of a readout that does not.
         shifts: time steps by which each layer runs late, by name.
     """
 
@@ -147,7 +148,8 @@ def run(arrays: dict[str, Any], clip: Any) -> dict[str, Any]:
     """Run a clip ``[time, source]`` from silence, and its tail.
 
     Returns:
-        Spikes ``[spike, 2]`` of each hidden layer by its name, and ``voltage [time, class]``.
+        Spikes ``[spike, 2]`` of each layer that spikes by its name, and ``voltage [time, class]`` of a readout that
+        does not.
     """
     import nest
 
@@ -188,7 +190,7 @@ def _results(built: Built, names: list[str], steps: dict[str, int], h: float) ->
         own = np.rint(events["times"] / h).astype(np.int64) - 1 - built.shifts[name]
         inside = (own >= 0) & (own < steps[name])
         order = np.lexsort((neurons[inside], own[inside]))
-        if name == names[-1]:
+        if "V_m" in events:
             voltage = np.zeros((steps[name], len(built.populations[name])))
             voltage[own[inside], neurons[inside]] = events["V_m"][inside]
             found["voltage"] = voltage

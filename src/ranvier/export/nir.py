@@ -36,7 +36,8 @@ def to_nir(network: Network) -> Any:
     The time step, the exact decay, classes, input and decoding are in the metadata.
 
     Args:
-        network: of ``Dense``, ``Sparse``, ``LIF`` and ``Integrator``, with spikes between the layers.
+        network: of ``Dense``, ``Sparse``, ``LIF`` and ``Integrator``, with spikes between the layers. A readout whose
+            spikes are counted is a NIR ``LIF``.
 
     Returns:
         A ``nir.NIRGraph``; :func:`from_nir` makes an equal network of it, see there.

@@ -43,7 +43,7 @@ def from_nir(
     Numbers become float32. A connection back to an earlier layer or itself takes one time step where it has no delay.
 
     A graph that does not end in ``LI`` or ``I`` gets a readout of decay 0, whose voltage is the graph's output in each
-    time step.
+    time step; with ``Decoding(scores="count")`` its last neurons are the readout, whose spikes are counted.
 
     A graph of :func:`to_nir` gives an equal network: the same settings, and every array the same to the bit, in the
     same shape, but for the delays of synapses of weight 0, which are 0.
@@ -68,9 +68,11 @@ def from_nir(
     plain = plain_graph(read_file(graph) if isinstance(graph, str | os.PathLike) else graph)
     about = _About.of(plain.metadata)
     dt_ms = _dt_ms(about, plain.metadata, dt_ms)
+    decoding = decoding or about.decoding or Decoding()
+    counts = decoding.scores == "count"
     try:
         with np.errstate(all="ignore"):  # every result is checked
-            layers = _Reader(plain, about, dt_ms / 1000, decay_rule or about.decay_rule).layers()
+            layers = _Reader(plain, about, dt_ms / 1000, decay_rule or about.decay_rule).layers(counts=counts)
         outputs = tuple(map(str, range(layers[-1].targets)))
         channels = next(c.sources for layer in layers for c in layer.inputs if c.source == "input")
         return Network(
@@ -78,7 +80,7 @@ def from_nir(
             layers,
             tuple(classes if classes is not None else about.classes or outputs),
             input or about.input or Input(channels),
-            decoding or about.decoding or Decoding(),
+            decoding,
         )
     except StopIteration:
         raise ExportError("graph", fault="no neuron receives from the Input") from None
@@ -156,13 +158,15 @@ class _Reader:
                 return self.sizes[path[0].name]
         return 1
 
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self, *, counts: bool) -> tuple[Layer, ...]:
+        """From input to readout; ``counts`` tells a readout whose spikes are counted from one of voltages."""
         order = self._order()
         ends = self.paths[self.output]
         if not ends:
             raise ExportError(self.output, fault="receives nothing")
         last = ends[0][0].name
-        read_out = len(ends) == 1 and len(ends[0]) == 2 and last in self.values and self.values[last].threshold is None
+        read_out = len(ends) == 1 and len(ends[0]) == 2 and last in self.values
+        read_out = read_out and (self.values[last].threshold is None) != counts
         if read_out:
             order.remove(last)
             order.append(last)

@@ -23,7 +23,7 @@ _NEURONS = (LIF, SoftResetLIF, AdaptiveLIF, Integrator, IntegerLIF, IntegerInteg
 
 def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
     """Refuse everything but float ``Dense`` and ``Sparse`` connections that carry spikes to ``LIF``, and an
-    ``Integrator`` at the end.
+    ``Integrator`` at the end where spikes are not counted.
 
     Args:
         network: what is to go there.
@@ -33,7 +33,7 @@ def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
     Raises:
         ExportError: names the first part that is something else.
     """
-    readout = network.layers[-1].name
+    silent = [layer.name for layer in network.layers if not layer.spikes]
     for number, layer in enumerate(network.layers):
         place = f"layers.{number}"
         if type(layer.neuron) not in (LIF, Integrator):
@@ -45,8 +45,10 @@ def check_plain(network: Network, target: str, *, conv: bool = False) -> None:
             if type(connection) not in known:
                 kinds = ", ".join(each.kind for each in known)
                 raise ExportError(f"{place}.inputs.{n}", connection.kind, f"{kinds} in {target}")
-            if connection.source == readout:
-                raise ExportError(f"{place}.inputs.{n}.source", repr(readout), "the input or a layer that spikes")
+            if connection.source in silent:
+                raise ExportError(
+                    f"{place}.inputs.{n}.source", repr(connection.source), "the input or a layer that spikes"
+                )
 
 
 def check_known(network: Network) -> None:

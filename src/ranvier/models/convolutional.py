@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from ranvier.models.feedforward import hidden_block, with_readout
 from ranvier.models.stack import Stack
@@ -48,7 +49,8 @@ def convolutional(
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         kernel, learn_delay: see :class:`ranvier.nn.DelayConv2d`.
-        decoding: what follows a clip; None means a silence of ``max_delay`` steps per hidden layer.
+        decoding: what follows a clip; None means a silence of ``max_delay`` steps per hidden layer. If its scores are
+            ``count``, the readout is :class:`ranvier.nn.LIF` with the hidden layers' threshold and surrogate.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
@@ -73,4 +75,7 @@ def convolutional(
     with torch.no_grad():
         last.weight.mul_(0.1)  # so many neurons add up that voltages would leave nothing to learn from
     decoding = decoding or Decoding(tail_steps=len(blocks) * max_delay)
-    return with_readout(blocks, last, Integrator(readout_decay), decoding)
+    readout: nn.Module = Integrator(readout_decay)
+    if decoding.scores == "count":
+        readout = LIF(readout_decay, threshold, surrogate=surrogate, alpha=alpha)
+    return with_readout(blocks, last, readout, decoding)

@@ -40,7 +40,7 @@ def detectors(
         drive: mean voltage of a detector when all sources arrive at once, at the start; above 1, the threshold.
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
         learn_delay: False keeps the delays where they start.
-        decoding: what follows a clip; None means a silence of ``max_delay`` steps.
+        decoding: what follows a clip, and scores other than ``count``; None means a silence of ``max_delay`` steps.
         generator: randomness of the start; None takes torch's own.
 
     Returns:

@@ -90,7 +90,9 @@ def feedforward(
         recurrence: recurrent connections of the hidden layers, not beside traces; None means none.
         skip: skip connections, with weights and delays as the others have: ``input``: every layer after the first, the
             readout too, receives the input; ``all``: the input and all layers before. See :class:`SkipConnections`.
-        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
+        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end. If
+            its scores are ``count``, the readout is :class:`ranvier.nn.LIF` with the hidden layers' threshold, reset
+            and surrogate; the threshold is not learned, as its weights say the same.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
@@ -163,7 +165,11 @@ def feedforward(
             )
         )
     last = received(len(hidden), classes, bias=False)
-    return with_readout(blocks, last, Integrator(decay, learn_decay=learn_decay, neurons=classes), decoding)
+    of_classes: dict[str, Any] = {"learn_decay": learn_decay, "neurons": classes}
+    if decoding.scores == "count":
+        counted = LIF(decay, threshold, surrogate=surrogate, alpha=alpha, reset=reset, **of_classes)
+        return with_readout(blocks, last, counted, decoding)
+    return with_readout(blocks, last, Integrator(decay, **of_classes), decoding)
 
 
 @torch.no_grad()

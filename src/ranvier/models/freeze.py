@@ -14,7 +14,7 @@ from ranvier.models.skip import SkipConnections, check_sources
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding, Input, Layer, Network
 from ranvier.nn import ClipDropout, Recurrent, SequenceBatchNorm
-from ranvier.nn.freezing import can_freeze
+from ranvier.nn.freezing import can_freeze, has_role
 
 _ORDER = "for each layer a connection, [SequenceBatchNorm], a neuron, [Trace], dropout anywhere after the neuron"
 
@@ -34,8 +34,8 @@ def freeze(
     Args:
         model: a :class:`Stack`, in any state of training: for each layer a connection (``DelayLinear``) or
             :class:`SkipConnections`, ``SequenceBatchNorm`` if wanted, a neuron (``LIF``, ``Recurrent``; in the last
-            layer ``Integrator``), ``Trace`` if wanted, any dropout. Modules of your own take part if they have
-            ``freezes_to`` and ``freeze``, see :class:`ranvier.nn.Freezable`.
+            layer ``Integrator``, unless spikes are counted), ``Trace`` if wanted, any dropout. Modules of your own take
+            part if they have ``freezes_to`` and ``freeze``, see :class:`ranvier.nn.Freezable`.
         dt_ms: length of a time step in ms.
         classes: names of the output neurons.
         input: how raw events become the model's input.
@@ -62,9 +62,12 @@ def freeze(
         layers.append(_take_layer(chain, ["input", *(layer.name for layer in layers)], names))
     if chain:
         raise _misplaced(chain, names, "a connection")
-    if not layers or layers[-1].spikes:
-        raise TypeError(f"{type(model).__name__}: ends without a readout (an Integrator in the last layer)")
-    return Network(dt_ms, tuple(layers), tuple(classes), input, decoding or model.decoding)
+    decoding = decoding or model.decoding
+    counts = decoding.scores == "count"
+    if not layers or layers[-1].spikes != counts:
+        wanted = "neurons that spike" if counts else "an Integrator"
+        raise TypeError(f"{type(model).__name__}: ends without a readout ({wanted} in the last layer)")
+    return Network(dt_ms, tuple(layers), tuple(classes), input, decoding)
 
 
 def _misplaced(chain: list[tuple[str, nn.Module]], names: list[str], wanted: str) -> TypeError:
@@ -82,7 +85,8 @@ def _take_layer(chain: list[tuple[str, nn.Module]], sources: list[str], names: l
         raise _misplaced(chain, names, "a neuron")
     place, module = chain.pop(0)
     neuron = module.freeze(len(bias))  # type: ignore[operator]
-    name = f"hidden_{len(sources)}" if neuron.spikes else "readout"
+    last = not any(has_role(other, network.Connection) for _, other in chain)
+    name = "readout" if last or not neuron.spikes else f"hidden_{len(sources)}"
     if isinstance(module, Recurrent):
         own, own_bias = module.freeze_connection(name)
         inputs, bias = (*inputs, own), bias + own_bias

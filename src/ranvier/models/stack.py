@@ -138,7 +138,7 @@ class Stack(WithSettings, nn.Sequential):
 
     def forward_with_spikes(self, x: Tensor, lengths: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
         """:meth:`forward_sequence`, and the spikes ``[time, batch, neuron]`` of every layer of spiking neurons before,
-        without dropout."""
+        without dropout; not those of a readout whose spikes are counted, which are what the last module gives."""
         rasters: list[Tensor] = []
         voltage = self._run(*self._checked(x, lengths), rasters)
         return rasters, voltage
@@ -194,6 +194,8 @@ class Stack(WithSettings, nn.Sequential):
             if rasters is not None and (fused or _spikes(module)):
                 rasters.append(x)
             place += used
+        if rasters and self.decoding.scores == "count":
+            rasters.pop()
         return x
 
     def _extend(self, x: Tensor, lengths: Tensor, source: int, layer: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How output voltages become class scores."""
+"""How the output becomes class scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any, Literal, get_args
 from ranvier.network.rules import MAX_STEPS, is_whole, require
 
 Tail = Literal["clip", "per_layer"]
-Scores = Literal["softmax", "sum", "max", "last"]
+Scores = Literal["softmax", "sum", "max", "last", "count"]
+RATE_LOGIT = 10.0
+"""What one spike in every time step is as a logit, where a loss or a share is taken of numbers of spikes."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Class scores from output voltages v[t], over the clip's time steps and its tail.
+    """Class scores from output voltages v[t], or output spikes s[t], over the clip's time steps and its tail.
+
+    The class is the one with the highest score, the lowest index among equal ones.
 
     Args:
         tail_steps: time steps of silence after a clip, in [0, 65535].
@@ -22,7 +26,9 @@ class Decoding:
             same. ``per_layer``: every layer adds ``tail_steps`` to what its predecessor gave and receives nothing of
             it later, as the official DCLS-Delays code pads.
         scores: ``softmax``: r = sum over t of softmax(v[t]) (arXiv 2306.17670). ``sum``: of v[t]. ``max``: the highest
-            v[t] of each class. ``last``: v[t] of the last time step.
+            v[t] of each class. ``last``: v[t] of the last time step. ``count``: sum of s[t], the number of spikes of
+            each class, as chips read it; the last layer then spikes as the others do. Equal counts are common, as is
+            0 of every class. The loss of a recipe is the cross entropy of 10 times the mean rates, count / time steps.
 
     Raises:
         NetworkError: a value is out of range.

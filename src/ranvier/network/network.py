@@ -24,10 +24,11 @@ class Network:
 
     Args:
         dt_ms: length of a time step in ms, in [1e-6, 1e9].
-        layers: in the order in which they are computed within a time step; the last one, and only it, is a readout.
+        layers: in the order in which they are computed within a time step; the last one is the readout and, unless
+            its spikes are counted (``Decoding(scores="count")``), the only one that never spikes.
         classes: names of the output neurons: text, not empty, without control characters, each once.
         input: how raw events become the input.
-        decoding: how output voltages become class scores.
+        decoding: how the output becomes class scores.
 
     Raises:
         NetworkError: layers, input and classes do not fit together.
@@ -48,13 +49,16 @@ class Network:
         object.__setattr__(self, "layers", tuple(self.layers))
         require(len(self.layers) >= 1, "layers: none (1 or more)")
         self._check_connections()
+        counts = self.decoding.scores == "count"
+        allowed = "all layers spike" if counts else "the last layer, and only it, never spikes"
         for number, layer in enumerate(self.layers):
             last = number == len(self.layers) - 1
             require(
-                layer.spikes != last,
-                f"layers.{number}.neuron: {layer.neuron.kind} is not allowed (the last layer, and only it, never "
-                "spikes)",
+                layer.spikes != (last and not counts),
+                f"layers.{number}.neuron: {layer.neuron.kind} is not allowed ({allowed}, with "
+                f"decoding.scores {self.decoding.scores})",
             )
+            require(not last or layer.output is None, f"layers.{number}.output: is not allowed in the last layer")
             tail = self.decoding.steps(0, number)
             require(
                 tail * layer.targets <= MAX_BUFFER,
@@ -95,8 +99,8 @@ class Network:
     def _check_integers(self) -> None:
         """All layers compute in integers or none; no sum or voltage can leave 32 bits, whatever the input."""
         require(
-            not self.integer or self.decoding.scores == "softmax",
-            f"decoding.scores: {self.decoding.scores} is not allowed in an integer network (softmax)",
+            not self.integer or self.decoding.scores in ("softmax", "count"),
+            f"decoding.scores: {self.decoding.scores} is not allowed in an integer network (softmax, count)",
         )
         for number, layer in enumerate(self.layers):
             require(

@@ -39,13 +39,15 @@ def quantize(
     """The network in integers, which every runner computes alike to the bit.
 
     A weight is a whole number of steps, whose size each hidden neuron has for itself (its spikes do not depend on it:
-    threshold and bias are counted in the same steps) and the readout as one power of two. The size is the one that
+    threshold and bias are counted in the same steps), a readout whose spikes are counted too, and one of voltages as
+    one power of two. The size is the one that
     leaves the smallest squared error of the current, where a source counts by its activity. Decays are rounded to
     1/4096. Weights of 4 bits are stored as int8 in multiples of 16, ternary ones of 64, so that thresholds, biases and
     voltages are finer than a weight's step.
 
     Args:
-        network: of floats: dense and sparse connections, LIF neurons, an integrator, no traces.
+        network: of floats: dense and sparse connections, LIF neurons, an integrator unless spikes are counted, no
+            traces.
         weight_bits: 8 (-127 ... 127), 4 (-7 ... 7) or ``"ternary"`` (-1, 0, 1) steps.
         delay_bits: delays take at most 2^bits values, in [1, 15]; None leaves them as they are. Where there are more,
             they go to the nearest of as many values, evenly spaced from the shortest to the longest of the connection.

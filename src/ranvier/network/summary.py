@@ -23,9 +23,9 @@ def summary(network: Network) -> str:
         ]
     decoding = network.decoding
     per_layer = " of every layer" if decoding.tail == "per_layer" else ""
-    words = {"softmax": "sum of softmax", "sum": "sum", "max": "highest voltage", "last": "last voltage"}[
-        decoding.scores
-    ]
+    words = {
+        "softmax": "sum of softmax", "sum": "sum", "max": "highest voltage", "last": "last voltage", "count": "spikes",
+    }[decoding.scores]  # fmt: skip
     rows.append(("decoding", f"{words} over the clip and {decoding.tail_steps} time steps of tail{per_layer}"))
     synapses = sum(c.synapse_count for layer in network.layers for c in layer.inputs)
     size = sum(layer.nbytes() for layer in network.layers)

@@ -51,8 +51,14 @@ class Integrator(nn.Module):
 def class_scores(voltage: Tensor, steps: Tensor | None = None, scores: network.Scores = "softmax") -> Tensor:
     """Scores from the voltages of a clip's own steps and its tail, whatever its batch is padded to.
 
+    A recipe's loss is the cross entropy of the scores; of their mean over time if ``sum``, and of 10 times the mean
+    rates, ``10 * count / steps``, if ``count``. Plain numbers of spikes, the logits of snnTorch's ``ce_count_loss``,
+    grow with a clip's length: at the start of a training they are tens apart, and all classes are silenced first. A
+    cross entropy of plain rates (SpikingJelly's examples take their squared error) cannot fall below
+    log(1 + (classes - 1) / e).
+
     Args:
-        voltage: ``[time, batch, class]``.
+        voltage: ``[time, batch, class]``; of ``count`` the spikes, 1 or 0, whose gradient is that of their surrogate.
         steps: ``[batch]``, steps of each clip that count, in [0, time]; None counts all.
         scores: which, see :class:`ranvier.network.Decoding`. A clip without steps has scores of 0, as the lowest
             number if ``max``.

@@ -28,6 +28,8 @@ def check_consistency(config: Config) -> None:
     decay(config)
     if isinstance(config.model, DetectorModel | ConvolutionalModel):
         decay(config, "model.readout_tau_ms")
+    if isinstance(config.model, DetectorModel) and config.model.scores == "count":
+        raise ConfigError("model.scores: count is not allowed with model.kind = detectors (softmax, sum, max, last)")
     if steps(config, "model.max_delay_ms") > LONGEST_DELAY:
         longest_ms = LONGEST_DELAY * config.data.dt_ms
         raise ConfigError(f"model.max_delay_ms: {config.model.max_delay_ms:g} is not allowed (0 ... {longest_ms:g} ms)")
@@ -129,7 +131,7 @@ def _check_bits(model: FeedforwardModel) -> None:
             ("reset", ("zero",)),
             ("recurrent", ("none",)),
             ("synapse_tau_ms", (None,)),
-            ("scores", ("softmax",)),
+            ("scores", ("softmax", "count")),
         ):
             if (value := getattr(model, other)) not in allowed:
                 words = ", ".join("none" if each is None else each for each in allowed)

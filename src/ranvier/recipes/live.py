@@ -14,6 +14,7 @@ from ranvier.data.dataset import DataError
 from ranvier.data.events import time_to_steps
 from ranvier.engine import Engine
 from ranvier.network import Network, Scores
+from ranvier.network.decoding import RATE_LOGIT
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,12 @@ class Live:
 def lead(scores: NDArray[np.float64], kind: Scores, steps: int) -> tuple[int, float]:
     """The class with the highest score, the first of equal ones, and its lead over the next as a share of all.
 
-    Scores that are voltages become shares by a softmax, sums of them by that of their mean over ``steps``.
+    Scores that are voltages become shares by a softmax, sums of them by that of their mean over ``steps``, numbers of
+    spikes by that of 10 times their mean, as in the loss.
     """
     best = int(scores.argmax())
     if kind != "softmax":
-        scores = np.exp((scores - scores[best]) / (max(steps, 1) if kind == "sum" else 1))
+        mean = RATE_LOGIT if kind == "count" else 1.0
+        scores = np.exp((scores - scores[best]) * mean / (max(steps, 1) if kind in ("sum", "count") else 1))
     others = np.delete(scores, best)
     return best, float(scores[best] - others.max(initial=0.0)) / max(float(scores.sum()), 1e-300)

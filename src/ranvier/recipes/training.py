@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ranvier.corpora.splits import Splits
 from ranvier.models import Stack
+from ranvier.network.decoding import RATE_LOGIT
 from ranvier.nn import LIF, Integrator
 from ranvier.recipes.batches import Batches
 from ranvier.recipes.build import build_augmentation, build_class_weights, build_model
@@ -150,8 +151,8 @@ class Training:
             optimiser.zero_grad()
         with matmul_precision(self.config.train.precision):
             rasters, scores = self._forward(x, lengths)
-            if self.config.model.scores == "sum":
-                scores = scores / (lengths + self.model.tail_steps).to(scores).unsqueeze(1)
+            if gain := {"sum": 1.0, "count": RATE_LOGIT}.get(self.config.model.scores):
+                scores = scores * gain / (lengths + self.model.tail_steps).to(scores).unsqueeze(1)
             loss, right = self._loss(scores, target, labels, whole)
             if rasters:
                 loss = loss + rate_penalty(rasters, lengths, self.model.decoding, self.config) / (

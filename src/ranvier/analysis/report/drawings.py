@@ -202,8 +202,11 @@ def _strongest(layer: Layer) -> dict[str, Any]:
 def _clip(engine: Engine, example: Example) -> dict[str, Any]:
     network = engine.network
     result = engine.run(example.events, example.length)
-    share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
-    share /= share.sum(1, keepdims=True)
+    if network.decoding.scores == "count":
+        share = result.voltage
+    else:
+        share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
+        share /= share.sum(1, keepdims=True)
     clip: dict[str, Any] = {
         "label": network.classes[example.label],
         "speaker": example.speaker,

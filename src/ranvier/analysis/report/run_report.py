@@ -102,6 +102,11 @@ class RunReport:
         return self.network is not None and _is_filtered(self.network)
 
     @property
+    def counted(self) -> bool:
+        """Whether the class is that with the most output spikes."""
+        return self.network is not None and self.network.decoding.scores == "count"
+
+    @property
     def arrivals(self) -> float | None:
         """Spikes times the synapses that they reach, per clip; None where that is not known or inputs are numbers."""
         if self.network is None or self.record is None:

@@ -160,7 +160,7 @@ class Layout:
         for layer in self.layers:
             yield from layer.row_tables()
             yield from (table for table in layer.neuron_tables() if not _uniform(table))
-        if self.network.integer:
+        if self.network.integer and self.network.decoding.scores == "softmax":
             powers = np.rint(2.0 ** (15 - np.arange(256) / 256)).astype(np.uint16)
             yield Table("power", powers, "round(2^15 * 2^(-k / 256))")
 
@@ -200,13 +200,13 @@ def layout(network: Network, name: str) -> Layout:
             raise ExportError(f"layers.{number}", layer.targets, f"up to {_MOST} neurons")
     traced = {layer.name for layer in network.layers if layer.output is not None}
     sized = traced | {"input"}
-    silent = network.layers[-1].name
+    silent = "" if network.layers[-1].spikes else network.layers[-1].name
     layers = tuple(_layer(layer, number, sized, silent) for number, layer in enumerate(network.layers))
     return Layout(Identifier.of(name), network, layers)
 
 
 def _layer(layer: Layer, number: int, sized: set[str], silent: str) -> LayerLayout:
-    """A layer; what comes from ``sized`` has sizes, and from ``silent``, the readout, nothing ever comes."""
+    """A layer; what comes from ``sized`` has sizes, and from ``silent``, a readout of voltages, nothing comes."""
     longest = max(int(connection.delays().max(initial=0)) for connection in layer.inputs)
     rows, convolutions = [], []
     for place, connection in enumerate(layer.inputs):

@@ -63,6 +63,16 @@ static void add_scores(${name}_state *state)
 }
 """)
 
+_COUNT = Template("""\
+/* Counts the readout's spikes. */
+static void add_scores(${name}_state *state)
+{
+    uint32_t k;
+    for (k = 0; k < state->${layer}_spike_count; k++)
+        state->scores[state->${layer}_spikes[k]] += 1;
+}
+""")
+
 _TAKE: dict[Scores, str] = {
     "sum": "state->scores[j] += v[j]",
     "max": "state->scores[j] = v[j] > state->scores[j] ? v[j] : state->scores[j]",
@@ -75,6 +85,8 @@ def scores(plan: Layout) -> str:
     readout = plan.layers[-1].layer
     kind = plan.network.decoding.scores
     values = {"name": plan.name.lower, "layer": readout.name, "classes": readout.targets}
+    if kind == "count":
+        return _COUNT.substitute(values)
     if kind != "softmax":
         return _VOLTAGE.substitute(values, take=_TAKE[kind])
     if isinstance(readout.neuron, IntegerIntegrator):

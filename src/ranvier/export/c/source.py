@@ -258,7 +258,7 @@ def _step(plan: Layout, layout: LayerLayout) -> str:
         after.append(f"    state->{layer.name}_spike_count = (uint16_t)count;")
         if plan.reached(layer.name):
             after.append(Template(_SEND_TRACES if layout.trace else _SEND_SPIKES).substitute(values))
-    else:
+    if layout is plan.layers[-1]:
         after.append("    add_scores(state);")
     return _LAYER.substitute(
         values,

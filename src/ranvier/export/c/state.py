@@ -10,7 +10,8 @@ from ranvier.network import AdaptiveLIF, Scores
 _BYTES = {"uint64_t": 8, "float": 4, "int32_t": 4, "uint32_t": 4, "uint16_t": 2}
 
 _UNITS: dict[Scores, str] = {
-    "softmax": "a sum of shares", "sum": "a sum of voltages", "max": "the highest voltage", "last": "the last voltage"
+    "softmax": "a sum of shares", "sum": "a sum of voltages", "max": "the highest voltage", "last": "the last voltage",
+    "count": "how many spikes",
 }  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def members(plan: Layout) -> list[Member]:
     """All members, those of large alignment first, so that nothing lies between them."""
     integer, classes = plan.network.integer, len(plan.network.classes)
     kind = plan.network.decoding.scores
-    unit = "32768 for a share of 1 in one time step" if integer else _UNITS[kind]
+    unit = "32768 for a share of 1 in one time step" if integer and kind == "softmax" else _UNITS[kind]
     found = [
         Member("uint64_t" if integer else "float", "scores", classes, f"of each class, {unit}"),
         Member("uint32_t", "tail", 0, "time steps of the tail that are done"),

@@ -31,12 +31,14 @@ def to_onnx(network: Network, *, whole_clip: bool = False) -> onnx.ModelProto:
     - ``LAYER.current``, ``LAYER.voltage``, where there are such ``LAYER.adaptation``, ``LAYER.fired`` (forward Euler)
       and ``LAYER.trace``, and ``scores``: the state; :func:`onnx_state` has it before a clip. Each comes out as
       ``NAME.next``, to be given back in the next time step.
-    - ``LAYER.spikes [target]``, bool, of each hidden layer. The voltages of the classes are ``READOUT.voltage.next``.
+    - ``LAYER.spikes [target]``, bool, of each layer that spikes. The voltages of the classes are
+      ``READOUT.voltage.next``.
 
     Of a whole clip, which runs the same time step after time step in a ``Scan``, with the tail:
 
     - ``events [time, source]``.
-    - ``LAYER.spikes [time + tail, target]``, ``voltage [time + tail, class]``, ``scores [class]``.
+    - ``LAYER.spikes [time + tail, target]``, ``voltage [time + tail, class]`` (not of a readout that spikes),
+      ``scores [class]``.
 
     Metadata: ``classes`` (a JSON list), ``dt_ms``, ``tail_steps``. After a clip, a model of one time step has to be run
     ``tail_steps`` times without events.
@@ -83,7 +85,9 @@ def _whole_clip(network: Network) -> onnx.ModelProto:
     if body.running:
         scanned.append(_running(network, graph, scanned[0]))
     after = [value.name if value.name == SCORES else f"{value.name}.end" for value in step.state()]
-    made = [*step.spikes(), Value("voltage", step.number, (len(network.classes),), "of the classes")]
+    made = step.spikes()
+    if not network.layers[-1].spikes:
+        made.append(Value("voltage", step.number, (len(network.classes),), "of the classes"))
     inner = _inner(body)
     outputs = [*after, *(value.name for value in made)]
     scan = helper.make_node("Scan", [*begin, *scanned], outputs, body=inner, num_scan_inputs=len(scanned))
@@ -108,8 +112,10 @@ def _inner(body: Step) -> Any:
     if body.running:
         given.append(Value(body.running, np.bool_, (len(layers),)))
     after = [Value(value.name + NEXT, value.dtype, value.shape) for value in body.state()]
-    voltage = body.graph.node("Identity", body.name(layers[-1], "voltage") + NEXT)
-    made = [*after, *body.spikes(), Value(voltage, body.number, (layers[-1].targets,))]
+    made = [*after, *body.spikes()]
+    if not layers[-1].spikes:
+        voltage = body.graph.node("Identity", body.name(layers[-1], "voltage") + NEXT)
+        made.append(Value(voltage, body.number, (layers[-1].targets,)))
     infos = [[value.info() for value in values] for values in (given, made)]
     return helper.make_graph(body.graph.nodes, "time_step", *infos)
 

@@ -62,7 +62,8 @@ class Step:
                 )
         total = np.int64 if self.network.integer else np.float32
         kind = self.network.decoding.scores
-        words = "of the classes, 32768 for a share of 1" if self.network.integer else f"of the classes, {kind}"
+        shares = self.network.integer and kind == "softmax"
+        words = "of the classes, 32768 for a share of 1" if shares else f"of the classes, {kind}"
         start = float(np.finfo(np.float32).min) if kind == "max" else 0.0
         return [*found, Value(self.prefix + SCORES, total, (len(self.network.classes),), words, start)]
 
@@ -74,9 +75,9 @@ class Step:
         )
 
     def spikes(self) -> list[Value]:
-        """What hidden layers give."""
-        hidden = self.network.layers[:-1]
-        return [Value(self.name(layer, "spikes"), np.bool_, (layer.targets,), "of this time step") for layer in hidden]
+        """What layers that spike give."""
+        spiking = [layer for layer in self.network.layers if layer.spikes]
+        return [Value(self.name(layer, "spikes"), np.bool_, (layer.targets,), "of this time step") for layer in spiking]
 
     def add(self) -> None:
         """Add the nodes: from events and state to spikes and the state's ``.next``."""
@@ -91,6 +92,8 @@ class Step:
                     self._send(layer.name, self._trace(layer, number, spikes), queues, sized=True)
                 else:
                     self._send(layer.name, spikes, queues, sized=False)
+                if number == len(self.network.layers) - 1:
+                    self._score(layer, self.graph.cast(spikes, np.int64 if layer.integer else np.float32))
             else:
                 self.graph.node("Identity", v, name=self.name(layer, "voltage") + NEXT)
                 self._score(layer, v)
@@ -203,13 +206,13 @@ class Step:
         return graph.node("Where", runs, after, graph.constant(np.float32(0)))
 
     def _score(self, layer: Layer, v: str) -> None:
-        """The scores after this time step's voltages."""
+        """The scores after this time step's voltages, or spikes that are counted."""
         before, after, kind = self.prefix + SCORES, self.prefix + SCORES + NEXT, self.network.decoding.scores
         if kind == "last":
             self.graph.node("Identity", v, name=after)
         elif kind == "max":
             self.graph.node("Max", before, v, name=after)
-        elif kind == "sum":
+        elif kind in ("sum", "count"):
             self.graph.node("Add", before, v, name=after)
         else:
             share = self._integer_share(layer, v) if layer.integer else self.graph.node("Softmax", v)
