@@ -84,8 +84,7 @@ class Training:
 
     def _optimisers(self) -> tuple[list[Adam], list[Schedule]]:
         train, model = self.config.train, self.model
-        delays = [layer.delay for layer in model.delay_layers if layer.learn_delay]
-        delays += [layer.sigma for layer in model.delay_layers if isinstance(layer.sigma, nn.Parameter)]
+        delays = [p for layer in model.delay_layers for p in (layer.delay, layer.sigma) if p.requires_grad]
         decayed = [layer.weight for layer in model.delay_layers if layer.weight.requires_grad]
         taus = _membrane_taus(model) if train.tau_weight_decay > 0 else []
         known = {id(parameter) for parameter in [*delays, *decayed, *taus]}
