@@ -12,7 +12,7 @@ import torch
 from ranvier.engine import Engine
 from ranvier.models import Stack, freeze
 from ranvier.network import Conv, Decoding, Input
-from ranvier.nn import LIF, DelayConv1d, DelayConv2d, DelayLinear, Integrator, SequenceBatchNorm, SigmaSchedule
+from ranvier.nn import LIF, DelayConv1d, DelayConv2d, DelayLinear, Integrator, SequenceBatchNorm, SigmaSchedule, prune
 from ranvier.ops.conv import delayed_convolution
 
 
@@ -20,9 +20,10 @@ def layer(**options: Any) -> DelayConv2d:
     return DelayConv2d(2, 3, (3, 2), 4, (6, 5), generator=torch.Generator().manual_seed(0), **options)
 
 
-def stack(*, norm: bool = True) -> Stack:
+def stack(*, norm: bool = True, dense_kernel: bool = False) -> Stack:
     torch.manual_seed(0)
-    first = DelayConv2d(2, 4, 3, 5, (6, 6), padding=1, bias=not norm)
+    every: dict[str, Any] = {"dense_kernel": True, "learn_delay": False} if dense_kernel else {}
+    first = DelayConv2d(2, 4, 3, 5, (6, 6), padding=1, bias=not norm, **every)
     second = DelayConv2d(4, 3, 3, 3, (6, 6), stride=2, bias=True)
     norms = [SequenceBatchNorm(4, positions=36)] if norm else []
     last = DelayLinear(12, 3, 2)
@@ -69,6 +70,30 @@ def test_a_stream_in_pieces_is_the_whole(training: bool) -> None:
     assert last.shape == (4, 2, 60)
 
 
+def test_a_dense_kernel_has_a_weight_for_every_delay() -> None:
+    made = layer(dense_kernel=True, learn_delay=False)
+    assert made.weight.shape == (3, 2, 3, 2, 5)
+    assert made.delay.tolist() == [0, 1, 2, 3, 4]
+    assert made.parameter_count() == made.weight.numel() == 180
+    with torch.no_grad():
+        made.weight.zero_()[1, 0, 2, 1, 3] = 1
+    x, one = clip(9, 2, 60), layer(learn_delay=False)
+    with torch.no_grad():
+        one.weight.zero_()[1, 0, 2, 1] = 1
+        one.delay.fill_(3)
+    assert torch.equal(made(x)[0], one(x)[0])
+    parts, _ = made.freeze("input")
+    assert isinstance(parts, tuple)
+    (part,) = parts
+    assert (part.max_delay, part.delays().tolist()) == (3, [3])
+    prune(made, 0.1, "delay")
+    assert made.synapse_delays().tolist() == [0] * 18
+    with pytest.raises(ValueError, match="dense_kernel"):
+        layer(dense_kernel=True)
+    with pytest.raises(RuntimeError, match="dense_kernel"):
+        layer().load_state_dict(layer(dense_kernel=True, learn_delay=False).state_dict())
+
+
 def test_one_dimension_is_a_picture_of_one_row() -> None:
     made = DelayConv1d(2, 3, 4, 5, 11, stride=2, padding=3, generator=torch.Generator().manual_seed(0))
     assert made.weight.shape == made.delay.shape == (3, 2, 1, 4)
@@ -106,9 +131,10 @@ def test_a_stack_reaches_its_delays() -> None:
     assert layer().learned_delays().shape == layer().synapse_delays().shape == (36,)
 
 
+@pytest.mark.parametrize("dense_kernel", [False, True])
 @pytest.mark.parametrize("norm", [True, False])
-def test_a_frozen_stack_spikes_as_it_does(norm: bool) -> None:
-    model, x = stack(norm=norm), clip()
+def test_a_frozen_stack_spikes_as_it_does(norm: bool, dense_kernel: bool) -> None:
+    model, x = stack(norm=norm, dense_kernel=dense_kernel), clip()
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(3):
         model.scores(x)[:, 0].log().sum().neg().backward()
@@ -119,6 +145,7 @@ def test_a_frozen_stack_spikes_as_it_does(norm: bool) -> None:
         rasters, voltage = model.eval().forward_with_spikes(x)
     network = freeze(model, dt_ms=1.0, classes=("a", "b", "c"), input=Input(72))
     assert [type(made.inputs[0]) for made in network.layers[:2]] == [Conv, Conv]
+    assert [len(made.inputs) for made in network.layers] == [6 if dense_kernel else 1, 1, 1]
     assert min(int(raster.sum()) for raster in rasters) > 10
     engine = Engine(network)
     for number in range(x.shape[1]):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ranvier.ops.conv import Places, delayed_convolution, op, reference
+from ranvier.ops.conv import Places, delayed_convolution, dense, dense_convolution, op, reference
 from ranvier.ops.dense import Kernel
 from ranvier.ops.dense.op import Plan
 from tests.ops.twins import assert_twins, poisoned_memory
@@ -113,6 +113,45 @@ def test_the_ways_of_training_are_the_reference(
 
     with poisoned_memory():
         assert_twins(run(delayed_convolution), run(reference.delayed_convolution), inputs, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("way", ["conv3d", "unfold", "events"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_weight_for_each_delay_is_as_many_convolutions(shape: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, (_, _, _, places, _, _, max_delay) = draw(shape, torch.float32), SHAPES[shape]
+    generator = torch.Generator().manual_seed(1)
+    inputs["weight"] = torch.randn(*inputs["weight"].shape, max_delay + 1, generator=generator)
+    del inputs["delay"]
+    if way == "unfold":  # as on devices whose convolutions round
+        monkeypatch.setattr(dense, "is_exact", lambda _: False)
+    if way != "events":
+        inputs = {name: value.requires_grad_() for name, value in inputs.items()}
+
+    def slow(*, x: Tensor, weight: Tensor, bias: Tensor, history: Tensor) -> Tensor:
+        padded = places.pictures(torch.cat([history, x]))
+        current = bias.view(-1, 1, 1)
+        for m in range(max_delay + 1):
+            earlier = padded[max_delay - m : len(padded) - m].flatten(0, 1)
+            made = F.conv2d(earlier, weight[..., m], stride=places.stride, padding=places.padding)
+            current = current + made.unflatten(0, x.shape[:2])
+        return current.flatten(2)
+
+    def fast(**given: Tensor) -> Tensor:
+        return dense_convolution(given.pop("x"), given.pop("weight"), places, **given)
+
+    with poisoned_memory():
+        assert_twins(fast, slow, inputs, tolerance=1e-5)
+
+
+def test_a_weight_for_each_delay_says_what_does_not_fit() -> None:
+    x, weight, places = torch.zeros(3, 1, 20), torch.zeros(2, 1, 3, 3, 4), Places((4, 5))
+    assert dense_convolution(x[:0], weight, places).shape == (0, 1, 12)
+    for name, change in {
+        "weight": {"weight": weight[..., 0]}, "x": {"x": x[..., 1:]}, "bias": {"bias": torch.zeros(3)},
+        "history": {"history": torch.zeros(4, 1, 20)},
+    }.items():  # fmt: skip
+        with pytest.raises(ValueError, match=f"^{name}: "):
+            dense_convolution(**{"x": x, "weight": weight, "places": places, **change})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fill", [None, 0.0, 1.0])

@@ -91,6 +91,19 @@ def test_a_training_runs_from_end_to_end(tmp_path: Path) -> None:
     assert "convolutions of 4, 3 channels, kernels of 3 x 3" in page
 
 
+@pytest.mark.pictures
+def test_a_dense_convolution_is_pruned(tmp_path: Path) -> None:
+    pruned: dict[str, Any] = {"train__prune": "magnitude", "train__density": 0.1}
+    train(small(model__delays="dense", **pruned), tmp_path / "run", Quiet())
+    run = read_run(tmp_path / "run")
+    assert run.network is not None
+    first = run.network.layers[0].inputs
+    assert {connection.max_delay for connection in first} <= set(range(6))
+    there = sum(int(np.count_nonzero(c.weight)) for c in first if isinstance(c, Conv))
+    assert there == round(0.1 * 4 * 2 * 9 * 6)
+    assert "a learned weight at every delay" in write_report([tmp_path / "run"]).read_text()
+
+
 def test_counted_spikes_are_trained_and_frozen(tmp_path: Path) -> None:
     train(small(model__scores="count", model__threshold=0.5, model__readout_tau_ms=8), tmp_path / "run", Quiet())
     run = read_run(tmp_path / "run")

@@ -32,6 +32,7 @@ def convolutional(
     alpha: float = 5.0,
     kernel: Kernel = "gaussian",
     learn_delay: bool = True,
+    dense_kernel: bool = False,
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
 ) -> Stack:
@@ -48,7 +49,7 @@ def convolutional(
         threshold: of the hidden neurons, > 0.
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
         surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay: see :class:`ranvier.nn.DelayConv2d`.
+        kernel, learn_delay, dense_kernel: see :class:`ranvier.nn.DelayConv2d`.
         decoding: what follows a clip; None means a silence of ``max_delay`` steps per hidden layer. If its scores are
             ``count``, the readout is :class:`ranvier.nn.LIF` with the hidden layers' threshold and surrogate.
         generator: randomness of the start; None takes torch's own.
@@ -66,7 +67,7 @@ def convolutional(
     for count in channels:
         conv = DelayConv2d(
             before, count, kernel_size, max_delay, size, stride=stride, padding=kernel_size // 2, kernel=kernel,
-            learn_delay=learn_delay, generator=generator,
+            learn_delay=learn_delay, dense_kernel=dense_kernel, generator=generator,
         )  # fmt: skip
         before, size = count, conv.out_size
         norm = SequenceBatchNorm(count, positions=size[0] * size[1])

@@ -107,7 +107,7 @@ def _frozen_inputs(
     if isinstance(connection, SkipConnections):
         return connection.freeze([sources[-1], *(sources[number] for number in connection.sources)], norm)
     part, bias = connection.freeze(sources[-1], norm)  # type: ignore[operator]
-    return (part,), bias
+    return part if isinstance(part, tuple) else (part,), bias
 
 
 def _take_norm(chain: list[tuple[str, nn.Module]]) -> SequenceBatchNorm | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,7 +110,8 @@ class SkipConnections(nn.Module):
                 raise TypeError(f"{type(each).__name__} cannot be frozen (a connection with a freeze of its own)")
         frozen = [each.freeze(*pair) for each, *pair in zip(self.connections, sources, norms, strict=True)]
         biases = [np.asarray(bias, np.float64) for _, bias in frozen]
-        return tuple(part for part, _ in frozen), np.sum(biases, 0).astype(np.float32)
+        parts = [part if isinstance(part, tuple) else (part,) for part, _ in frozen]
+        return tuple(chain.from_iterable(parts)), np.sum(biases, 0).astype(np.float32)
 
 
 class LayerOutputs:

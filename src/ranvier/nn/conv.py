@@ -15,7 +15,7 @@ from ranvier.nn.delays import DelayLayer
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
 from ranvier.nn.settings import Settings
-from ranvier.ops.conv import Places, delayed_convolution
+from ranvier.ops.conv import Places, delayed_convolution, dense_convolution
 from ranvier.ops.dense import KERNELS, Kernel
 
 _PLACES = ("height", "width", "stride_rows", "stride_columns", "padding_rows", "padding_columns")
@@ -45,6 +45,8 @@ class DelayConv2d(DelayLayer):
         size: height and width of the picture that comes in.
         sigma, kernel, learn_delay, max_init_delay: as :class:`ranvier.nn.DelayLinear`.
         bias: add a learned constant per channel.
+        dense_kernel: every kernel element has a weight for each delay of 0 ... max_delay: the dense convolution over
+            space and time. Needs ``learn_delay=False``.
         generator: randomness of the start; None takes torch's own.
 
     Attributes:
@@ -53,7 +55,8 @@ class DelayConv2d(DelayLayer):
 
     Shapes:
         weight and delay ``[out, in, kernel row, kernel column]``, Kaiming-uniform and uniform in [0, max_delay] steps
-        unless ``max_init_delay`` says otherwise.
+        unless ``max_init_delay`` says otherwise. With ``dense_kernel`` weight
+        ``[out, in, kernel row, kernel column, max_delay + 1]`` and delay ``[max_delay + 1]``, 0, 1, 2, ...
 
     Raises:
         ValueError: an argument is out of range.
@@ -61,7 +64,11 @@ class DelayConv2d(DelayLayer):
     Source: arXiv 2307.14077 (kernels over space and delays), 2306.17670 (learned positions).
     """
 
-    defined_by: ClassVar[Settings] = {"max_delay": (), "kernel": KERNELS, **dict.fromkeys(_PLACES, ())}
+    defined_by: ClassVar[Settings] = {
+        "max_delay": (),
+        "kernel": KERNELS,
+        **dict.fromkeys((*_PLACES, "dense_kernel"), ()),
+    }
     freezes_to: ClassVar[type[network.Connection]] = network.Conv
 
     def __init__(
@@ -79,6 +86,7 @@ class DelayConv2d(DelayLayer):
         learn_delay: bool = True,
         bias: bool = False,
         max_init_delay: float | None = None,
+        dense_kernel: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -90,15 +98,19 @@ class DelayConv2d(DelayLayer):
         ):
             if value < 1:
                 raise ValueError(f"{name}: {value} is not allowed (1 or more)")
+        if dense_kernel and learn_delay:
+            raise ValueError("dense_kernel: True is not allowed with learn_delay=True (it has every delay)")
         self.places = Places(_pair(size), _pair(stride), _pair(padding))
         self.places.check(kernel_size)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.out_size = self.places.out_size(kernel_size)
         self.in_features, self.out_features = in_channels * prod(self.places.size), out_channels * prod(self.out_size)
+        self.dense_kernel = dense_kernel
         shape = (out_channels, in_channels, *kernel_size)
+        every = (max_delay + 1,)
         self._set_up(
-            shape,
-            shape,
+            (*shape, *every) if dense_kernel else shape,
+            every if dense_kernel else shape,
             out_channels if bias else 0,
             delays=(0, max_delay, max_init_delay),
             sigma=sigma,
@@ -108,14 +120,20 @@ class DelayConv2d(DelayLayer):
         self.reset_parameters(generator)
 
     def _settings(self) -> list[Any]:
-        return [self.max_delay, self.kernel, *(number for pair in self.places for number in pair)]
+        return [self.max_delay, self.kernel, *(number for pair in self.places for number in pair), self.dense_kernel]
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights and delays anew."""
         nn.init.kaiming_uniform_(self.weight, nonlinearity="relu", generator=generator)
-        self._draw_delays(generator)
+        if not self.dense_kernel:
+            self._draw_delays(generator)
+            return
+        with torch.no_grad():
+            self.delay.copy_(torch.arange(self.max_delay + 1.0))
 
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        if self.dense_kernel:
+            return dense_convolution(x, self.connected_weight(), self.places, bias=self.bias, history=state)
         delay, sigma = self.taps()
         return delayed_convolution(
             x,
@@ -130,8 +148,12 @@ class DelayConv2d(DelayLayer):
         )
 
     @torch.no_grad()
-    def freeze(self, source: str, norm: SequenceBatchNorm | None = None) -> tuple[network.Conv, NDArray[np.float32]]:
+    def freeze(
+        self, source: str, norm: SequenceBatchNorm | None = None
+    ) -> tuple[network.Conv | tuple[network.Conv, ...], NDArray[np.float32]]:
         """The frozen connection and the bias ``[target]``: delays rounded, batch norm folded into weights and bias.
+
+        With ``dense_kernel`` it is a connection for each delay that has synapses.
 
         Args:
             source: ``input`` or the name of the layer that it comes from.
@@ -153,10 +175,14 @@ class DelayConv2d(DelayLayer):
                     f"after {type(self).__name__} ({self.out_channels} of {positions} allowed, one for each channel)"
                 )
             weight, bias = norm.fold(weight, bias)
+        kernels, targets = frozen_array(weight.view_as(self.weight)), frozen_array(bias.repeat_interleave(positions))
+        if self.dense_kernel:
+            there = [m for m in range(self.max_delay + 1) if kernels[..., m].any()] or [0]
+            steps = np.zeros(kernels.shape[:-1], np.int16)
+            parts = [network.Conv(source, m, *self.places, kernels[..., m].copy(), steps + np.int16(m)) for m in there]
+            return tuple(parts), targets
         delay_steps, longest = self._frozen_delays()
-        kernels = frozen_array(weight.view_as(self.weight))
-        part = network.Conv(source, longest, *self.places, kernels, delay_steps.cpu().numpy().copy())
-        return part, frozen_array(bias.repeat_interleave(positions))
+        return network.Conv(source, longest, *self.places, kernels, delay_steps.cpu().numpy().copy()), targets
 
     def extra_repr(self) -> str:
         size, stride, padding = self.places

@@ -57,6 +57,7 @@ def build_model(config: Config, splits: Splits, generator: torch.Generator) -> S
             alpha=model.surrogate_alpha,
             kernel=model.kernel,
             learn_delay=model.delays == "learned",
+            dense_kernel=model.delays == "dense",
             decoding=network.Decoding(tail_steps=tail, scores=model.scores),
             generator=generator,
         )

@@ -40,8 +40,9 @@ def draw_figures(
 ) -> None:
     """``before`` and ``after``: delays in time steps of each connection's synapses, in one order."""
     if splits.offsets is None:
-        names = [f"{made.source} → {layer.name}" for layer in network.layers for made in layer.inputs]
-        figures.save(figures.plot_delays(before, after, network.dt_ms, names), folder / "delays.png")
+        # a dense convolution has a connection for each delay
+        names = dict.fromkeys(f"{made.source} → {layer.name}" for layer in network.layers for made in layer.inputs)
+        figures.save(figures.plot_delays(before, after, network.dt_ms, [*names]), folder / "delays.png")
     else:
         begun, ended = before[0].reshape(splits.offsets.shape), _detector_delays(network)
         drawn = figures.plot_detectors(begun, ended, splits.offsets, network.dt_ms)

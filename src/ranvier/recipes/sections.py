@@ -189,8 +189,9 @@ class ConvolutionalModel(_Delayed):
     """Delayed convolutions of pictures and a dense readout."""
 
     kind: Literal["convolutional"]
-    delays: Literal["learned", "fixed", "none"] = Field(
-        description="learned with the weights, frozen where they start, or none at all"
+    delays: Literal["learned", "fixed", "none", "dense"] = Field(
+        description="learned with the weights, frozen where they start, none at all, or every one at once with a free "
+        "weight for each (the dense convolution over space and time)"
     )
     hidden: Sizes = Field(min_length=1, description="channels of each hidden layer")
     kernel_size: int = Field(

@@ -86,13 +86,15 @@ def delayed_convolution(
             x, weight, delay, sigma, places, max_delay=max_delay, kernel=kernel, bias=bias, history=history
         )
     if chosen == "unfold":
-        return _unfold(x, weight, delay, sigma, places, max_delay, kernel, bias, history)
+        elements = weight.flatten(1).unsqueeze(0), delay.flatten(1).unsqueeze(0)
+        size = (weight.shape[2], weight.shape[3])
+        return unfold(x, *elements, sigma, places, size, max_delay, kernel, bias, history)
     if chosen == "events":
         padded_input = x if history is None else torch.cat([history, x])
         offset = len(padded_input) - len(x)
         current: Tensor = events.frozen_convolution(padded_input, weight, delay, *places, max_delay, offset)
     else:
-        current = _conv3d(x, _taps(weight, delay, sigma, kernel, max_delay), places, history)
+        current = conv3d(x, _taps(weight, delay, sigma, kernel, max_delay), places, history)
     return (current if bias is None else current + bias.view(-1, 1, 1)).flatten(2)
 
 
@@ -110,7 +112,7 @@ def plan(
     """
     if 0 in (x.numel(), weight.numel()):
         return Plan("reference", "nothing to compute")
-    if x.device.type != "cpu":
+    if not is_exact(x.device):
         return Plan("unfold", f"convolutions of {x.device.type} may round")
     wants_gradient = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (x, weight, delay, history)
@@ -118,6 +120,11 @@ def plan(
     if sigma is None and not wants_gradient and x.dtype in (torch.float32, torch.float64):
         return Plan("events", "frozen delays without gradients are summed directly")
     return Plan("conv3d", "a CPU convolves over time and space")
+
+
+def is_exact(device: torch.device) -> bool:
+    """Whether torch's convolutions there are as exact as sums of their type."""
+    return device.type == "cpu"
 
 
 def _taps(weight: Tensor, delay: Tensor, sigma: Tensor | float | None, kernel: Kernel, max_delay: int) -> Tensor:
@@ -130,8 +137,11 @@ def _taps(weight: Tensor, delay: Tensor, sigma: Tensor | float | None, kernel: K
     )
 
 
-def _conv3d(x: Tensor, taps: Tensor, places: Places, history: Tensor | None) -> Tensor:
-    """``[time, batch, target channel, row, column]``."""
+def conv3d(x: Tensor, taps: Tensor, places: Places, history: Tensor | None) -> Tensor:
+    """``[time, batch, target channel, row, column]``, by torch's convolution over time and space.
+
+    ``taps [target channel, source channel, kernel row, kernel column, delay]``
+    """
     max_delay = taps.shape[-1] - 1
     history = x.new_zeros(max_delay, *x.shape[1:]) if history is None else history
     by_clip = places.pictures(torch.cat([history, x])).permute(1, 2, 0, 3, 4)
@@ -142,21 +152,20 @@ def _conv3d(x: Tensor, taps: Tensor, places: Places, history: Tensor | None) -> 
     return current.permute(2, 0, 1, 3, 4)
 
 
-def _unfold(
-    x: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | float | None, places: Places, max_delay: int,
-    kernel: Kernel, bias: Tensor | None, history: Tensor | None,
+def unfold(
+    x: Tensor, weight: Tensor, delay: Tensor, sigma: Tensor | float | None, places: Places, size: tuple[int, int],
+    max_delay: int, kernel: Kernel, bias: Tensor | None, history: Tensor | None,
 ) -> Tensor:  # fmt: skip
-    """``[time, batch, target]``; takes as many copies of ``x`` as the kernel has rows times columns."""
-    size = (weight.shape[2], weight.shape[3])
+    """``[time, batch, target]`` with ``weight [synapse, target channel, element]`` of kernels of a ``size``; takes as
+    many copies of ``x`` as the kernel has rows times columns."""
 
     def clips(x: Tensor) -> Tensor:
         """``[time, batch * place, element]``."""
         found = F.unfold(places.pictures(x).flatten(0, 1), size, padding=places.padding, stride=places.stride)
         return found.view(*x.shape[:2], *found.shape[1:]).transpose(2, 3).flatten(1, 2)
 
-    flat_weight, flat_delay = (tensor.flatten(1).unsqueeze(0) for tensor in (weight, delay))
     past = None if history is None or not max_delay else clips(history)
     current = delayed_current(
-        clips(x), flat_weight, flat_delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=past
+        clips(x), weight, delay, sigma, max_delay=max_delay, kernel=kernel, bias=bias, history=past
     )
-    return current.view(*x.shape[:2], -1, len(weight)).transpose(2, 3).flatten(2)
+    return current.view(*x.shape[:2], -1, weight.shape[1]).transpose(2, 3).flatten(2)
