@@ -133,3 +133,11 @@ def test_recurrent_delays_alone(small: Make) -> None:
     assert [layer.max_delay for layer in model.delay_layers] == [0, 32767, 0, 32767, 0]
     assert [layer.learn_delay for layer in model.delay_layers] == [False, True, False, True, False]
     assert model.decoding.tail_steps == 6
+
+
+def test_a_network_without_any_delay_is_trained_where_they_would_be_learned(small: Make, tmp_path: Path) -> None:
+    config = small(model__recurrent="undelayed", model__max_delay_ms="0", model__tail_ms="0")
+    train(config, tmp_path / "run", Quiet())
+    rows = read_metrics(tmp_path / "run")
+    assert [(row.sigma_ms, row.delay_lr_ms) for row in rows] == [(None, None)] * 3
+    assert Network.read(tmp_path / "run" / "network.safetensors").layers[0].max_delay == 1

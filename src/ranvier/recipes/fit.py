@@ -198,7 +198,7 @@ def run_epoch(training: Training, splits: Splits, progress: ProgressCallback) ->
             predicted = _predict(training, outcome, part)
             accuracy[name] = float(np.mean(predicted == part.dataset.labels[part.clips]))
     delays: dict[str, Any] = {}
-    if training.config.model.delays == "learned":
+    if training.learns_delays:
         delays = _delay_metrics(training, outcome)
     training.seconds += time.perf_counter() - started
     row = EpochRow(

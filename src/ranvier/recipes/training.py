@@ -73,7 +73,8 @@ class Training:
         self.data = splits.fingerprint()
         self.steps_per_epoch = -(-len(splits.train) // config.train.batch_size)
         self.steps = config.train.epochs * self.steps_per_epoch
-        self.narrows = config.model.delays == "learned" and getattr(config.model, "learn_sigma", "none") == "none"
+        self.learns_delays = any(layer.learn_delay for layer in self.model.delay_layers)
+        self.narrows = self.learns_delays and getattr(config.model, "learn_sigma", "none") == "none"
         self.steps_per_schedule = self.steps_per_epoch if config.train.schedule_per == "epoch" else 1
         self.optimisers, self.schedules = self._optimisers()
         self.average = moving_average(self.model, config.train.ema_decay)
@@ -92,11 +93,10 @@ class Training:
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": undecayed, "weight_decay": 0.0}]
         if taus:
             groups.append({"params": taus, "weight_decay": train.tau_weight_decay})
-        weights = Adam(groups, lr=train.weight_lr)
-        optimisers = [weights]
+        optimisers = [Adam(groups, lr=train.weight_lr)]
         total = self.steps // self.steps_per_schedule
-        schedules: list[Schedule] = [weight_schedule(weights, train.weight_lr_schedule, total)]
-        if self.config.model.delays == "learned":
+        schedules: list[Schedule] = [weight_schedule(optimisers[0], train.weight_lr_schedule, total)]
+        if self.learns_delays:
             optimisers.append(Adam(delays, lr=train.delay_lr_ms / self.config.data.dt_ms))
             schedules.append(CosineAnnealingLR(optimisers[1], total))
         return optimisers, schedules
@@ -232,7 +232,7 @@ class Training:
         """The error for what was found in an iteration of the epoch that is being trained."""
         train = self.config.train
         rates = f"lower train.weight_lr, now {train.weight_lr:g}"
-        if self.config.model.delays == "learned":
+        if self.learns_delays:
             rates += f", or train.delay_lr_ms, now {train.delay_lr_ms:g}"
         return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
 
