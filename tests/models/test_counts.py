@@ -238,3 +238,11 @@ def test_a_network_of_nothing_but_a_readout() -> None:
     network = freeze(model, dt_ms=1.0, classes=("a", "b"), input=Input(1))
     assert [layer.name for layer in network.layers] == ["readout"]
     assert Engine(network).run(np.ones((5, 1))).scores.tolist() == [5, 5]
+
+
+def test_voltages_are_not_counted() -> None:
+    model = Stack(
+        DelayLinear(4, 3, 5), LIF(0.5), DelayLinear(3, 2, 5), Integrator(0.5), decoding=Decoding(scores="count")
+    )
+    with pytest.raises(ValueError, match="scores count"):
+        model.scores_with_spikes(torch.zeros(6, 1, 4))

@@ -299,9 +299,9 @@ def test_connections_that_do_not_fit_are_refused() -> None:
         SkipConnections(DelayLinear(8, 3, 2), {0: DelayLinear(8, 4, 2)})
     with pytest.raises(TypeError, match=r"^skips\.0: Linear"):
         SkipConnections(DelayLinear(8, 3, 2), {0: nn.Linear(8, 3)})  # type: ignore[dict-item]
-    for sources in ((), (-1,)):
+    for sources in ((), (-1,), (0.5,), ("0",), (True,)):
         with pytest.raises(ValueError, match=r"^skips: "):
-            skip(*sources)
+            SkipConnections(DelayLinear(8, 3, 2), {source: DelayLinear(8, 3, 2) for source in sources})  # type: ignore[misc]
     with pytest.raises(ValueError, match=r"^skip: 'some'"):
         network(skip="some")
     model = Stack(DelayLinear(7, 8, 2), LIF(0.5), skip(0), Integrator(0.9))

@@ -107,3 +107,16 @@ def test_others_are_refused() -> None:
     for shape in [(5,), (1, 1, 5), (1, 4, 5, 1)]:
         with pytest.raises(ValueError, match="sigma: shape"):
             delayed_current(x, weight, delay, torch.ones(shape), max_delay=9)
+    with pytest.raises(ValueError, match="up to 10 steps"):
+        made("synapse").set_sigma(10.5)
+    with pytest.raises(ValueError, match="learn_sigma: 'neuron'"):
+        feedforward(5, [4], 3, 9, decay=0.5, learn_delay=False, learn_sigma="neuron")  # type: ignore[arg-type]
+
+
+def test_widths_that_are_still_wide_are_warned_of_once() -> None:
+    layer = DelayLinear(5, 4, 9, learn_sigma="synapse")
+    layer.delay.grad = torch.zeros_like(layer.delay)
+    torch.optim.SGD(layer.parameters(), lr=0.1).step()
+    with pytest.warns(UserWarning, match="learned to 5.27 steps"):
+        layer.eval()(torch.zeros(3, 1, 5))
+    layer.freeze("input")

@@ -260,7 +260,7 @@ REFUSED = [
     ({"model__delay_type": "axonal"}, "model.delay_type is synaptic there and axonal here"),
     ({"model__fan_in": "3"}, "model.fan_in is None there and 3 here"),
     ({"model__neuron": "plif"}, "model.neuron is lif there and plif here"),
-    ({"model__learn_sigma": "layer"}, "model.learn_sigma is none there and layer here"),
+    ({"model__learn_sigma": "layer", "train__sigma_start_ms": "50"}, "model.learn_sigma is none there and layer here"),
     ({"model__learn_tau": "neuron", "model__tau_ms": "20"}, "model.learn_tau is none there and neuron here"),
     ({"data__pool": "1"}, "input is 20 channels, pooled by 2 there and 20 channels, pooled by 1 here"),
     ({"data__dt_ms": "5"}, "data.dt_ms is 10 there and 5 here"),
@@ -462,7 +462,8 @@ FORMS: list[dict[str, str]] = [
     {"model.delay_type": "dendritic"},
     {"model.delays": "dense"},
     {"model.fan_in": "4"},
-    {"model.learn_sigma": "synapse"},
+    {"model.learn_sigma": "synapse", "train.sigma_start_ms": "50"},
+    {"model.learn_sigma": "layer", "train.sigma_start_ms": "50", "model.skip": "all"},
 ]
 
 

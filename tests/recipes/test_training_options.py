@@ -19,14 +19,17 @@ from ranvier.recipes.comparison import compared_with
 from ranvier.recipes.config import Config, ConfigError, build_config, flat_values
 from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.recipe_files import load_values
+from ranvier.recipes.run_config import config_values, read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
+from ranvier.runs import write_values
 from tests.networks import dense
 
 from .conftest import Quiet
 
 Make = Callable[..., Config]
+NARROW = {"train__sigma_start_ms": "50"}
 
 
 def training(config: Config) -> Training:
@@ -140,9 +143,10 @@ def test_widths_are_learned_from_their_start(learn_sigma: str, small: Make, tmp_
     [
         ({"model__learn_sigma": "layer", "model__delays": "fixed"}, r"^model.learn_sigma: layer .*delays = fixed"),
         (
-            {"model__learn_sigma": "synapse", "train__rewire": "rigl", "train__density": "0.5"},
+            {"model__learn_sigma": "synapse", **NARROW, "train__rewire": "rigl", "train__density": "0.5"},
             r"^model.learn_sigma",
         ),
+        ({"model__learn_sigma": "layer"}, r"^train.sigma_start_ms: 122.7 .*\(up to 70 ms"),
         ({"model__delay_bits": "3", "model__delays": "none"}, r"^model.delay_bits: 3 .*model.delays = none"),
         ({"train__prune": "delay", "train__density": "0.5", "compare": "none"}, r"^compare: none .*train.prune: delay"),
     ],
@@ -152,8 +156,14 @@ def test_options_of_delays_need_them(changes: dict[str, str], message: str, smal
         small(**changes)
 
 
+def test_a_run_that_had_delay_bits_without_delays_is_still_read(small: Make, tmp_path: Path) -> None:
+    values = config_values(small(model__delays="none"))
+    write_values(tmp_path, {**values, "model": {**values["model"], "delay_bits": 3}})
+    assert flat_values(read_config(tmp_path))["model.delay_bits"] == "none"
+
+
 def test_a_comparison_has_none_of_the_options_of_learned_delays(small: Make) -> None:
-    config = small(model__learn_sigma="layer", model__delay_bits="3", compare="fixed,none")
+    config = small(model__learn_sigma="layer", model__delay_bits="3", compare="fixed,none", **NARROW)
     made = [flat_values(compared_with(config, delays)) for delays in config.compare]
     assert [values["model.learn_sigma"] for values in made] == ["none", "none"]
     assert [values["model.delay_bits"] for values in made] == ["3", "none"]

@@ -103,6 +103,8 @@ def feedforward(
 
     Source: arXiv 2306.17670, section 4.
     """
+    if learn_sigma not in get_args(LearnSigma):
+        raise ValueError(f"learn_sigma: {learn_sigma!r} is not allowed (False, layer, synapse)")
     if skip not in get_args(Skip):
         raise ValueError(f"skip: {skip!r} is not allowed ({', '.join(get_args(Skip))})")
     if learn_synapse_decay and synapse_decay is None:

@@ -48,7 +48,7 @@ class SkipConnections(nn.Module):
 
     def __init__(self, direct: DelayLayer, skips: Mapping[int, DelayLayer]) -> None:
         super().__init__()
-        if not skips or min(skips) < 0:
+        if not skips or not all(type(number) is int and number >= 0 for number in skips):
             raise ValueError(f"skips: {list(skips)} is not allowed (numbers of layers, 0 or more, at least one)")
         for name, connection in {"direct": direct, **{f"skips.{n}": each for n, each in skips.items()}}.items():
             if not isinstance(connection, DelayLayer):

@@ -194,8 +194,12 @@ class Stack(WithSettings, nn.Sequential):
             if rasters is not None and (fused or _spikes(module)):
                 rasters.append(x)
             place += used
-        if rasters and self.decoding.scores == "count":
-            rasters.pop()
+        if self.decoding.scores == "count":
+            neurons = [module for module in modules if has_role(module, network.Neuron)]
+            if not (neurons and _spikes(neurons[-1])):
+                raise ValueError("decoding: scores count is not allowed where the last neurons do not spike")
+            if rasters:
+                rasters.pop()
         return x
 
     def _extend(self, x: Tensor, lengths: Tensor, source: int, layer: int) -> Tensor:

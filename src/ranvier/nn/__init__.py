@@ -2,7 +2,7 @@
 
 from ranvier.nn.adaptive_lif import AdaptiveLIF
 from ranvier.nn.conv import DelayConv1d, DelayConv2d
-from ranvier.nn.delays import DelayLayer, InitDelay
+from ranvier.nn.delays import DelayLayer, InitDelay, LearnSigma
 from ranvier.nn.dense import DelayLinear, DelayType
 from ranvier.nn.dropout import ClipDropout
 from ranvier.nn.freezing import Freezable
@@ -28,6 +28,7 @@ __all__ = [
     "Freezable",
     "InitDelay",
     "Integrator",
+    "LearnSigma",
     "Recurrent",
     "SequenceBatchNorm",
     "SigmaSchedule",

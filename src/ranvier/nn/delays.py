@@ -116,7 +116,7 @@ class DelayLayer(WithRanges, WithSettings):
         else:
             self.register_buffer("sigma", torch.empty(()))
         self.set_sigma((max_delay + 1) // 2 + 0.27 if sigma is None else sigma)
-        self._sigma_at_start = sigma is None and not learn_sigma
+        self._sigma_at_start = sigma is None
 
     @property
     def learn_sigma(self) -> bool:
@@ -197,8 +197,11 @@ class DelayLayer(WithRanges, WithSettings):
         return sum(synapses if p.shape == self.weight.shape else p.numel() for p in learned)
 
     def set_sigma(self, sigma: float) -> None:
-        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle, delrec)."""
+        """Set the width of the tap in steps, >= 0.12 (gaussian) or >= 0 (triangle, delrec); where it is learned, up to
+        max_delay + 1."""
         check_sigma(sigma, self.kernel)
+        if self.learn_sigma and sigma > self.max_delay + 1:
+            raise ValueError(f"sigma: {sigma:g} is not allowed where it is learned (up to {self.max_delay + 1} steps)")
         with torch.no_grad():
             self.sigma.fill_(sigma)
         self._sigma_at_start = False
@@ -229,11 +232,14 @@ class DelayLayer(WithRanges, WithSettings):
 
     def warn_of_wide_sigma(self) -> None:
         """Warn, once, where delays were trained with the wide tap of the start, which rounding does not stand for."""
-        if self._sigma_at_start and was_stepped(self.delay) and self.sigma > 1:
+        if self._sigma_at_start and was_stepped(self.delay) and (width := float(self.sigma.detach().mean())) > 1:
             self._sigma_at_start = False
+            found = f"still {width:g} steps, as at the start,"
+            if self.learn_sigma:
+                found = f"learned to {width:g} steps in the mean"
             warnings.warn(
-                f"sigma: still {float(self.sigma):g} steps, as at the start, after training; rounded delays stand for "
-                "narrow taps (ranvier.nn.SigmaSchedule narrows them, ranvier.nn.set_sigma sets them)",
+                f"sigma: {found} after training; rounded delays stand for narrow taps (ranvier.nn.SigmaSchedule "
+                "narrows them, ranvier.nn.set_sigma sets them)",
                 stacklevel=3,
             )
 

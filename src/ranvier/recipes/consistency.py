@@ -89,6 +89,12 @@ def _check_sigma(config: Config) -> None:
         raise ConfigError(
             f"model.learn_sigma: {learned} is not allowed with model.delays = {config.model.delays} (none)"
         )
+    longest_ms, start_ms = config.model.max_delay_ms + config.data.dt_ms, config.train.sigma_start_ms
+    if learned != "none" and config.model.max_delay_ms > 0 and start_ms > longest_ms:
+        raise ConfigError(
+            f"train.sigma_start_ms: {start_ms:g} is not allowed with model.learn_sigma = {learned} (up to "
+            f"{longest_ms:g} ms, a time step more than the longest delay)"
+        )
     if learned == "synapse" and config.train.rewire == "rigl":
         raise ConfigError("model.learn_sigma: synapse is not allowed with train.rewire = rigl (none, layer)")
     if config.train.sigma_schedule == "dcls":

@@ -241,10 +241,16 @@ def _delay_metrics(training: Training, outcome: Stack) -> dict[str, Any]:
     ]
     return {
         "delay_lr_ms": training.optimisers[1].param_groups[0]["lr"] * dt_ms,
-        "sigma_ms": float(outcome.delay_layers[-1].sigma.detach().mean()) * dt_ms,
+        "sigma_ms": float(_widths(outcome).mean()) * dt_ms,
         "delay_histograms": tuple(map(tuple, delay_histograms(outcome))),
         "delay_moved_ms": tuple(moved_ms),
     }
+
+
+def _widths(model: Stack) -> torch.Tensor:
+    """Widths of taps in steps: all that are learned, or else the one of the last layer."""
+    learned = [layer.sigma.detach().flatten() for layer in model.delay_layers if layer.learn_sigma]
+    return torch.cat(learned) if learned else model.delay_layers[-1].sigma
 
 
 def _learned_delays(model: Stack, first: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

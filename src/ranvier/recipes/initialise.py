@@ -269,7 +269,10 @@ def _with(model: Stack, other: _Other, classes: Sequence[str]) -> tuple[dict[str
         if name == _READOUT_DECAY and tensor.dim() and len(theirs) == len(other.classes):
             for ours, row in pairs:
                 tensor[ours] = theirs[row]
-        elif name.startswith(_READOUT) and tensor.shape[-2] == len(classes) and theirs.shape[-2] == len(other.classes):
+        elif name.startswith(_READOUT) and (*tensor.shape[-2:-1], *theirs.shape[-2:-1]) == (
+            len(classes),
+            len(other.classes),
+        ):  # has a row for each class
             for ours, row in pairs:
                 tensor[..., ours, :] = theirs[..., row, :]
         elif theirs.shape != tensor.shape:

@@ -209,7 +209,7 @@ def read_control(run: Path, control: Path) -> Network:
         if field not in _FREE and ours.get(field) != theirs.get(field):
             raise ConfigError(
                 f"--control: {control} has {field} = {theirs.get(field, 'none')}, {run} has {ours.get(field, 'none')} "
-                "(only model.delays may differ)"
+                "(only model.delays and model.learn_sigma may differ)"
             )
     results = [read_result(folder) for folder in (run, control)]
     for folder, result in zip((run, control), results, strict=True):

@@ -27,6 +27,8 @@ def upgrade_values(values: dict[str, Any]) -> dict[str, Any]:
     model = upgraded.get("model")
     if isinstance(model, dict) and model.get("delays") == "every":
         model["delays"] = "dense"
+    if isinstance(model, dict) and model.get("delays") == "none":  # had no effect and is refused today
+        model.pop("delay_bits", None)
     return upgraded
 
 

@@ -160,8 +160,8 @@ class FeedforwardModel(_Delayed):
     )
     learn_sigma: Literal["none", "layer", "synapse"] = Field(
         "none",
-        description="widths of taps learned with the delays, from train.sigma_start_ms on and without a schedule: one "
-        "for each layer, or one for each delay; none: they shrink as train.sigma_... says",
+        description="widths of taps learned with the delays, from train.sigma_start_ms or train.init_from on and "
+        "without a schedule: one for each layer, or one for each delay; none: they shrink as train.sigma_... says",
     )
     dropout: float = Field(ge=0, lt=1, description="share of hidden neurons silenced for a clip in training")
     tail: Literal["clip", "per_layer"] = Field(

@@ -25,7 +25,7 @@ class EpochRow(Record):
         validation_accuracy, seen_accuracy: after it; seen: held-out clips of the speakers trained on.
         weight_lr: learning rate of the weights at its end.
         delay_lr_ms: of the delays, in ms per iteration.
-        sigma_ms: width of the delays' kernel at its end; where it is learned, the mean of the last layer.
+        sigma_ms: width of the delays' kernel at its end; where widths are learned, their mean.
         delay_histograms: ``[layer][step]`` synapses by delay, of the layers that learn theirs.
         delay_moved_ms: ``[layer]`` median distance of the delays from where they began.
         seconds: of training so far.
