@@ -84,3 +84,16 @@ def test_loops_count_and_no_clip_is_refused() -> None:
     assert all(layer.synaptic_operations > 0 for layer in found.layers)
     with pytest.raises(ValueError, match="clips: none"):
         cost(network, [])
+
+
+def test_connections_of_a_layer_share_its_ring_and_those_from_a_source_its_history() -> None:
+    network = small()
+    first = network.layers[0]
+    others = [
+        Dense(source, longest, np.ones((1, 3, sources), np.float32), np.full((1, 1, 1), longest, np.int16))
+        for source, sources, longest in (("input", 2, 8), ("input", 2, 1), ("hidden_1", 3, 10))
+    ]
+    made = replace(network, layers=(replace(first, inputs=(*first.inputs, *others)), network.layers[1]))
+    hidden = cost(made, [(np.ones((2, 2)), None)]).layers[0]
+    assert hidden.ring_bytes == 3 * (10 + 1) * 4
+    assert hidden.history_bytes == -(-(2 * (8 + 1) * 8 + 3 * (10 + 1)) // 8)

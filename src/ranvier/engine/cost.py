@@ -34,8 +34,9 @@ class LayerCost:
         weight_bytes: of all synapses; of a convolution of its kernel.
         delay_bytes: one delay for each synapse, source (axonal), target (dendritic) or kernel element (convolution)
             that is there, in as many bits as the connection's different delays need.
-        ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
-        history_bytes: pre-side history: a bit for each source and time step of delay (8 for counts of the input).
+        ring_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of the longest delay.
+        history_bytes: pre-side history: a bit (8 for counts of the input) for each source and time step of the longest
+            delay from its layer.
         queue_bytes: axonal queue: 4 bytes for each event that waits for one of its source's different delays, at the
             time when most wait.
     """
@@ -122,6 +123,11 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
 
 
+def ring_bytes(layer: Layer) -> int:
+    """Of the ring that all connections of a layer add to."""
+    return layer.targets * (layer.max_delay + 1) * _WORD
+
+
 def weight_bits(connection: Dense | Sparse | Conv) -> int:
     """Bits of a stored weight with its sign: 32, or of integers as many as they need without zeros that all end in."""
     if not connection.integer or isinstance(connection, Conv):
@@ -141,7 +147,10 @@ def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, 
     places = [prod(c.out_size) if isinstance(c, Conv) else 1 for c in known]
     delays = [_stored_delays(connection) for connection in known]
     delay_bits = [(len(np.unique(each)) - 1).bit_length() * each.size for each in delays if each.size]
-    history = [c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1) for c in known]
+    history = {c.source: 0 for c in known}
+    for c in known:
+        bits_kept = c.sources * (c.max_delay + 1) * (8 if c.source == "input" else 1)
+        history[c.source] = max(history[c.source], bits_kept)
     return LayerCost(
         name=layer.name,
         spikes=float(spikes),
@@ -151,8 +160,8 @@ def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, 
         weight_bits=max(bits),
         weight_bytes=_bytes(sum(one * each for one, each in zip(stored, bits, strict=True))),
         delay_bytes=_bytes(sum(delay_bits)),
-        ring_bytes=sum(connection.targets * (connection.max_delay + 1) * _WORD for connection in known),
-        history_bytes=_bytes(sum(history)),
+        ring_bytes=ring_bytes(layer),
+        history_bytes=_bytes(sum(history.values())),
         queue_bytes=_WORD * int(waiting),
     )
 

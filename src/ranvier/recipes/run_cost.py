@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranvier.analysis.report.run_report import connections, synaptic_operations
+from ranvier.engine.cost import ring_bytes
 from ranvier.network import Network
 from ranvier.recipes.report import OWN
 from ranvier.runs import read_record
-
-_WORD = 4  # bytes of an accumulator, as engine/cost.py has it
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class RunCost:
         operations: synaptic operations per clip, where an input count of n is n events; None where inputs, or what
             layers send, are numbers.
         synapses: with a weight other than 0; of a convolution at every place of its kernel.
-        buffer_bytes: post-side ring: an accumulator of 4 bytes for each target and time step of delay.
+        buffer_bytes: post-side rings, as :class:`ranvier.engine.LayerCost` has them.
     """
 
     spikes: float
@@ -52,7 +51,7 @@ def run_cost(folder: Path) -> RunCost | None:
     if record is None:
         return None
     network = Network.read(file)
-    rings = sum(each.targets * (each.max_delay + 1) * _WORD for each in connections(network))
+    rings = sum(ring_bytes(layer) for layer in network.layers)
     spikes = float(sum(counts.sum() for counts in record.neuron_spikes))
     synapses = sum(each.synapse_count for each in connections(network))
     return RunCost(spikes, synaptic_operations(network, record), rings, synapses)
