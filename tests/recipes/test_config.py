@@ -22,7 +22,12 @@ from ranvier.recipes.sections import FeedforwardModel
         ("train.epoch", "5", "train.epoch: no such field (did you mean train.epochs?)"),
         ("model.dropout", "1", "model.dropout: '1' is not allowed (a number, 0 ... below 1)"),
         ("model.kernel", "box", "model.kernel: 'box' is not allowed (gaussian, triangle, delrec)"),
-        ("model.hidden", "256,x", "model.hidden: 'x' is not allowed (whole numbers with commas between, not empty)"),
+        (
+            "model.hidden",
+            "256,x",
+            "model.hidden: 'x' is not allowed (whole numbers with commas between, each 1 or more, not empty)",
+        ),
+        ("modle", "1", "modle: no such field (did you mean model?)"),
         ("data.validation", "speaker", "data.validation: 'speaker' is not allowed (speakers, fraction, "),
         ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),
         ("model.max_delay_ms", "245", "model.max_delay_ms: 245 ms is not a whole number of 10 ms steps"),

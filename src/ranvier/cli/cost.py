@@ -20,7 +20,7 @@ def add_cost(commands: Any) -> None:
         "cost",
         help="operations and bytes of a frozen network",
         description="Spikes and synaptic operations per clip, and bytes of weights, delays and delay buffers, layer by "
-        "layer, with the platforms whose longest delay is enough. docs/howto/cost.md has the formulas.",
+        "layer, with the platforms whose longest delay is enough. docs/howto/quantize.md has the formulas.",
         allow_abbrev=False,
     )
     add_clips(parser, "the run's validation clips, or else its test clips")
@@ -31,6 +31,8 @@ def add_cost(commands: Any) -> None:
 
 def run_cost(options: argparse.Namespace) -> int:
     """Run clips, count, print; returns the exit code."""
+    import numpy as np
+
     from ranvier.engine import cost
     from ranvier.recipes.config import ConfigError
     from ranvier.recipes.pretrained import find_run
@@ -41,7 +43,7 @@ def run_cost(options: argparse.Namespace) -> int:
     network, dataset, clips, what = find_clips(
         find_run(options.network), options.data, options.data_root, ("validation", "test")
     )
-    some = clips[:: max(1, -(-len(clips) // options.clips))]
+    some = clips[np.linspace(0, len(clips) - 1, min(len(clips), options.clips)).round().astype(int)]
     found = cost(network, [(dataset.clip(clip), int(dataset.lengths[clip])) for clip in some])
     if options.json:
         print(json.dumps({"network": options.network, "data": what, **found.as_dict()}, indent=2))

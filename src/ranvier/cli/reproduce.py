@@ -109,6 +109,9 @@ def run_reproduce(options: argparse.Namespace) -> int:
             print("\nranvier: stopped: the same command goes on", file=sys.stderr)
             return 130
     results = collect(runs, missing)
+    if missing and all(result.missing for result in results):
+        print_error(f"ranvier: {next(iter(missing.values()))}")
+        return 2
     if not options.show:
         write_tables(table.title, results, folder, _command())
     shown = [result for result in results if result.row in chosen]

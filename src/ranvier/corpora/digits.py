@@ -112,7 +112,7 @@ class SpokenDigits(Corpus):
     """Spoken digits that come with the package: zero to nine in English and German, synthetic voices."""
 
     kind: Literal["digits"]
-    file: OptionalPath = Field(None, description="what ranvier data make-digits wrote, none for the package's own")
+    file: OptionalPath = Field(None, description="what tools/make_digits wrote, none for the package's own")
 
     ear: EarForm = Field(
         "clip", description="form of the ear that encoded the clips; a run notes what its file says of itself"

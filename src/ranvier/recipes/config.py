@@ -122,6 +122,7 @@ def allowed(field: FieldInfo) -> str:
             text.append("not empty")
         if getattr(rule, "pattern", None) is not None:
             text.append("letters, digits, _ . -")
+    bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
     kind = "a whole number" if field.annotation in (int, int | None) else ""
     if field.annotation in (float, float | None):
         kind = "a number"
@@ -130,7 +131,6 @@ def allowed(field: FieldInfo) -> str:
     elif get_origin(field.annotation) is tuple:
         kind = "whole numbers with commas between"
         bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
-    bounds = f"{low} ... {high}" if low and high else f"{low} or more" if low and low[0].isdigit() else low or high
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
 
@@ -179,7 +179,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     dotted = ".".join(place)
     fields = dict(settings(values))
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(dotted, fields, 1, 0.5)
+        known = fields if "." in dotted else Config.model_fields
+        near = difflib.get_close_matches(dotted, known, 1, 0.5)
         return f"{dotted}: no such field" + (f" (did you mean {near[0]}?)" if near else "")
     if fault["type"] == "missing":
         return f"{dotted}: missing" + (f" ({allowed(fields[dotted])})" if dotted in fields else "")

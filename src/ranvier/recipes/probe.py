@@ -105,7 +105,7 @@ def _trials(network: Network, seed: int) -> Iterator[tuple[str, _Kind, float | N
     yield "clips backwards", "order", None, network, reverse_time
     generator = drawn(1)
     yield (
-        "every channel as many events",
+        "same number of events in every channel",
         "counts",
         None,
         network,

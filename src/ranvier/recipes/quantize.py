@@ -88,7 +88,9 @@ def check_out(out: Path, *, force: bool) -> None:
     Raises:
         DataError: it is no .safetensors name in a folder that is there, or it exists and ``force`` is not given.
     """
-    if out.suffix != ".safetensors" or not out.absolute().parent.is_dir():
-        raise DataError(f"--out: {out} is not a .safetensors file's name in a folder that is there")
+    if out.suffix != ".safetensors":
+        raise DataError(f"--out: {out} is not allowed (a name that ends in .safetensors)")
+    if not out.absolute().parent.is_dir():
+        raise DataError(f"--out: {out.parent} is no folder (one that exists allowed)")
     if out.exists() and not force:
         raise DataError(f"--out: {out} exists already (--force replaces it)")

@@ -45,7 +45,7 @@ class _Delayed(Section):
         description="class scores from the output voltages: sum over time of their softmax, sum of the voltages (the "
         "loss takes their mean), max(imum) over time, or that of the last step; count: output neurons spike as hidden "
         "ones do, and the scores are how many spikes each makes (the loss takes 10 times their mean rate; of equal "
-        "counts the first class is said)",
+        "counts the first class is predicted)",
     )
 
 

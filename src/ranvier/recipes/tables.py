@@ -57,7 +57,7 @@ class TableOfRecipes(Section):
         there = [row.name for row in self.rows]
         for name in names:
             if name not in there:
-                raise ConfigError(f"--row: {name!r} is not allowed ({', '.join(there)})")
+                raise ConfigError(f"--row: {name!r} is not allowed ({', '.join(map(repr, there))})")
         return self.model_copy(update={"rows": tuple(row for row in self.rows if not names or row.name in names)})
 
 
