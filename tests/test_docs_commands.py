@@ -29,6 +29,7 @@ TEXT = "\n".join(PAGES.values())
 SMALL_NETWORK = "--train.device cpu --train.epochs 1 --train.batch-size 32 --model.hidden 12"
 SMALL_TABLE = "--seeds 1 --set train.epochs=1 --set train.batch_size=32 --set model.hidden=12"
 SMALL_SWEEP = "--set train.epochs=1 --set train.batch_size=32"
+FEW_CLIPS = "--set data.train_clips=32 --set data.validation_clips=16 --set data.test_clips=16"
 ONE_ROW = "--row 'ten synapses, learned, shrinking σ'"
 
 # What makes a command small, or complete where the text names only its first words; later options win. By the words
@@ -70,6 +71,9 @@ CASES = {
     "reproduce shd": SMALL_TABLE,
     "reproduce shd --data-root FOLDER --seeds 10 --slurm": f"--row 2L-1KC {SMALL_TABLE} --slurm cluster=local",
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
+    "reproduce delays": f"{SMALL_TABLE} --jobs 1 --row 'LIF, no delays' --set data.validation_speakers=10,11",
+    "reproduce localisation": f"{SMALL_TABLE} {FEW_CLIPS} --row 'undelayed recurrence'",
+    "reproduce motion": f"{SMALL_TABLE} {FEW_CLIPS} --row 'no delays' --set model.hidden=2 --set data.size=10",
     "sweep digits": f"--trials 1 {SMALL_SWEEP} --set model.hidden=12 --set data.file=digits-small.npz.xz",
     "sweep RECIPE": f"--trials 1 {SMALL_SWEEP} --set data.train_clips=32 --set data.validation_clips=16",
 }
@@ -95,7 +99,8 @@ FOLDERS = {
     "train shd": "data/shd", "train shd-sparse": "data/shd", "train shd-published": "data/published",
     "train gsc-published": "words", "train folder --data-root FOLDER --data.camera": "camera",
     "reproduce": "data/shd", "reproduce shd": "data/shd",
-    "reproduce ablation": "data/shd", "reproduce shd --data-root FOLDER --seeds 10 --slurm": "data/shd",
+    "reproduce ablation": "data/shd", "reproduce delays": "data/shd",
+    "reproduce shd --data-root FOLDER --seeds 10 --slurm": "data/shd",
 }  # fmt: skip
 
 
