@@ -102,14 +102,14 @@ def feedforward(learn_sigma: bool) -> tuple[Callable[..., Any], Callable[..., An
 
 
 def convolution() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """8 kernels of 5 x 5 elements, each with a delay of 0 to 24 steps, on a picture of 256 places."""
+    """8 kernels of 5 x 5 elements, each with a delay of 0 to 24 steps, on a picture of 256 places; 8 clips."""
     generator = torch.Generator().manual_seed(0)
     weight = (torch.randn(8, 1, 5, 5, generator=generator) / 5).requires_grad_()
     delay = (24 * torch.rand(8, 1, 5, 5, generator=generator)).requires_grad_()
 
     def run(way: Callable[..., Tensor], x: Tensor, decay: Tensor) -> Any:
         options: Any = {"max_delay": 24, "kernel": "gaussian", "bias": None, "history": None}
-        return (way(x, weight, delay, SIGMA, PICTURE, **options),)
+        return (way(x[:, :8], weight, delay, SIGMA, PICTURE, **options),)
 
     return partial(run, delayed_convolution), partial(run, conv_reference.delayed_convolution)
 
@@ -134,7 +134,7 @@ SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     **{f"recurrent adaptive lif, {kind}, delays to 25": recurrent(kind, adaptive=True) for kind in RECURRENT},
     "delayed current, delays to 24": feedforward(learn_sigma=False),
     "delayed current, sigma learned": feedforward(learn_sigma=True),
-    "delayed convolution, delays to 24": convolution(),
+    "delayed convolution of 8 clips, delays to 24": convolution(),
     "trace": (trace, lambda x, decay: trace_reference.trace(x, decay, None)),
 }
 
