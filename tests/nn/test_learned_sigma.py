@@ -119,4 +119,4 @@ def test_widths_that_are_still_wide_are_warned_of_once() -> None:
     torch.optim.SGD(layer.parameters(), lr=0.1).step()
     with pytest.warns(UserWarning, match="learned to 5.27 steps"):
         layer.eval()(torch.zeros(3, 1, 5))
-    layer.freeze("input")
+    assert layer.freeze("input")[0].max_delay == 9  # a second warning would be an error here

@@ -47,6 +47,19 @@ class Quiet:
         assert done <= total
 
 
+class StopsAfterAnEpoch(Quiet):
+    """Ends a training as Ctrl-C does."""
+
+    def epoch(self, row: EpochRow) -> None:
+        raise KeyboardInterrupt
+
+
+def stop_after_an_epoch(config: Config, folder: Path) -> None:
+    """A run that was stopped after its first epoch."""
+    with pytest.raises(KeyboardInterrupt):
+        train_run.train(config, folder, StopsAfterAnEpoch())
+
+
 def write_small_recording(path: Path, clips: int, seed: int) -> None:
     """Three classes told apart by which channels fire most; speakers 0, 1, 2 in turn."""
     generator = np.random.default_rng(seed)

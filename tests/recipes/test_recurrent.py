@@ -20,7 +20,7 @@ from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.runs import read_metrics
 
-from .conftest import Quiet
+from .conftest import Quiet, stop_after_an_epoch
 
 Make = Callable[..., Config]
 
@@ -51,14 +51,7 @@ def test_a_recipe_reaches_the_recurrent_connections(small: Make, delay_type: str
 def test_a_run_with_recurrent_delays_resumes_to_the_bit_and_is_reported(small: Make, tmp_path: Path) -> None:
     config = small(model__recurrent="axonal", model__recurrent_max_init_delay_ms="100", train__delay_lr_ms="2")
     whole = train(config, tmp_path / "whole", Quiet())
-    stopped = Quiet()
-
-    def stop(row: object) -> None:
-        raise KeyboardInterrupt
-
-    stopped.epoch = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", stopped)
+    stop_after_an_epoch(config, tmp_path / "stopped")
     resumed = resume(tmp_path / "stopped", Quiet())
     networks = [Network.read(tmp_path / name / "network.safetensors") for name in ("whole", "stopped")]
     for one, other in zip(*(network.layers for network in networks), strict=True):

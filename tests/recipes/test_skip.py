@@ -26,7 +26,7 @@ from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.runs import read_metrics
 
-from .conftest import Quiet
+from .conftest import Quiet, stop_after_an_epoch
 
 Make = Callable[..., Config]
 
@@ -63,14 +63,7 @@ def test_a_run_with_skip_connections_resumes_to_the_bit_and_is_reported(
     sizes = [10 * 12, 12 * 10, 10 * 10, 10 * 3, 10 * 3, 12 * 3]
     assert drawn == [f"{wire} {size}" for wire, size in zip(wires, sizes, strict=True)]
     monkeypatch.setattr(train_run, "draw_figures", lambda *_: None)
-    stopped = Quiet()
-
-    def stop(row: object) -> None:
-        raise KeyboardInterrupt
-
-    stopped.epoch = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", stopped)
+    stop_after_an_epoch(config, tmp_path / "stopped")
     resumed = resume(tmp_path / "stopped", Quiet())
     files = [(tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert files[0] == files[1]

@@ -28,10 +28,9 @@ from ranvier.recipes.run_config import read_config
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
-from ranvier.runs import EpochRow
 from tests.results import present
 
-from .conftest import Quiet
+from .conftest import Quiet, stop_after_an_epoch
 
 LITTLE = {"model.hidden": "8", "model.max_delay_ms": "60", "model.tail_ms": "60", "train.epochs": "2"}
 
@@ -252,13 +251,7 @@ def test_an_augmented_training_continues_to_the_bit(tmp_path: Path) -> None:
     }  # fmt: skip
     config = recipe("folder", recording(tmp_path / "mine.h5"), **fields)
     whole = train(config, tmp_path / "whole", Quiet())
-
-    class Stop(Quiet):
-        def epoch(self, row: EpochRow) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", Stop())
+    stop_after_an_epoch(config, tmp_path / "stopped")
     result = resume(tmp_path / "stopped", Quiet())
     first, second = ((tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped"))
     assert first == second
@@ -286,13 +279,7 @@ def test_only_training_clips_are_augmented(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("change", [{"clips": 63}, {"seed": 1}], ids=["clips", "events"])
 def test_a_training_is_not_continued_with_other_data(tmp_path: Path, change: dict[str, Any]) -> None:
     root = recording(tmp_path / "mine.h5")
-
-    class Stop(Quiet):
-        def epoch(self, row: EpochRow) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe("folder", root), tmp_path / "run", Stop())
+    stop_after_an_epoch(recipe("folder", root), tmp_path / "run")
     recording(root, **change)
     with pytest.raises(ConfigError, match="the data are not those it was trained on so far"):
         resume(tmp_path / "run", Quiet())

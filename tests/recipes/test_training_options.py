@@ -26,7 +26,7 @@ from ranvier.recipes.training import Training
 from ranvier.runs import write_values
 from tests.networks import dense
 
-from .conftest import Quiet
+from .conftest import Quiet, stop_after_an_epoch
 
 Make = Callable[..., Config]
 NARROW = {"train__sigma_start_ms": "50"}
@@ -267,14 +267,7 @@ def test_the_moving_average_is_what_is_kept(small: Make) -> None:
 def test_a_training_with_an_average_resumes_to_the_bit(small: Make, tmp_path: Path) -> None:
     config = small(train__ema_decay="0.9", train__rate_penalty="1", train__rate_max_hz="5")
     train(config, tmp_path / "whole", Quiet())
-
-    def stop(row: object) -> None:
-        raise KeyboardInterrupt
-
-    stopped = Quiet()
-    stopped.epoch = stop  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "stopped", stopped)
+    stop_after_an_epoch(config, tmp_path / "stopped")
     resume(tmp_path / "stopped", Quiet())
     networks = [(tmp_path / name / "network.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert networks[0] == networks[1]

@@ -25,7 +25,7 @@ from ranvier.recipes.train_run import resume, train
 from ranvier.recipes.training import Training
 from ranvier.runs import read_metrics
 
-from .conftest import Quiet
+from .conftest import Quiet, StopsAfterAnEpoch
 
 Make = Callable[..., Config]
 
@@ -42,15 +42,9 @@ def train_and_resume(config: Config, folder: Path) -> None:
     """Train in ``whole``, and in ``stopped`` with a stop after every epoch but the last."""
     train(config, folder / "whole", Quiet())
     for number in range(config.train.epochs - 1):
-        stopped = Quiet()
-
-        def stop(row: object) -> None:
-            raise KeyboardInterrupt
-
-        stopped.epoch = stop  # type: ignore[method-assign]
         begin = partial(train, config) if number == 0 else resume
         with pytest.raises(KeyboardInterrupt):
-            begin(folder / "stopped", stopped)
+            begin(folder / "stopped", StopsAfterAnEpoch())
     resume(folder / "stopped", Quiet())
 
 

@@ -159,7 +159,7 @@ class _Reader:
         return 1
 
     def layers(self, *, counts: bool) -> tuple[Layer, ...]:
-        """From input to readout; ``counts`` tells a readout whose spikes are counted from one of voltages."""
+        """From input to readout, whose spikes are counted or (``counts`` False) whose voltages are read."""
         order = self._order()
         ends = self.paths[self.output]
         if not ends:

@@ -1,4 +1,4 @@
-"""The convolution over space and time with a weight for every delay, which delays that are learned stand against."""
+"""The dense convolution over space and time, with a weight for every delay: what learned delays are compared with."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def dense_convolution(
         weight: ``[target channel, source channel, kernel row, kernel column, delay]``, delays of 0, 1, ... steps.
         places: size of the picture, stride and padding.
         bias: ``[target channel]`` or None.
-        history: the steps before ``x``, as many as the longest delay, ``[delay - 1, batch, source]``; None means
-            silence.
+        history: the steps before ``x``, ``[longest delay, batch, source]``; None means silence.
 
     Returns:
         Current ``[time, batch, target]``. On a CPU and without gradients it is summed over events, in double precision.
