@@ -21,13 +21,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda name: runpy.run_path(str(EXAMPLES[0].with_name(f"{name}.py")), run_name="__main__")
 
 
-def test_they_are_six_short_scripts_that_say_what_they_show() -> None:
+def test_they_are_seven_short_scripts_that_say_what_they_show() -> None:
     assert [path.stem for path in EXAMPLES] == [
-        "continue_training", "delay_linear_anywhere", "own_events", "own_loss", "read_a_run", "stream",
+        "continue_training", "delay_linear_anywhere", "every_step", "own_events", "own_loss", "read_a_run", "stream",
     ]  # fmt: skip
     for path in EXAMPLES:
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) < 60
+        assert len(text.splitlines()) < 70
         assert ast.get_docstring(ast.parse(text))
 
 
@@ -49,6 +49,15 @@ def test_a_loss_of_ones_own_is_learned(run: Any) -> None:
     names = run("own_loss")
     assert names["accuracy"] > 0.95
     assert names["rates"][-1] < 1 < names["rates"][0]
+
+
+def test_a_value_and_a_label_in_every_step_are_learned_and_streamed(run: Any) -> None:
+    names = run("every_step")
+    assert names["explained"] > 0.6
+    streamed, voltage = torch.tensor(names["values"]), (names["error"] + names["lag"])[:, 0]
+    assert voltage.std() > 0.5
+    torch.testing.assert_close(streamed.float(), voltage, atol=1e-4, rtol=0)
+    assert names["right"][names["counts"]].float().mean() > 0.9
 
 
 def test_a_continued_training_gives_the_same_numbers(run: Any) -> None:
