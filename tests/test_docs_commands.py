@@ -73,6 +73,7 @@ CASES = {
     "reproduce ablation": f"{SMALL_TABLE} {ONE_ROW}",
     "reproduce delays": f"{SMALL_TABLE} --jobs 1 --row 'LIF, no delays' --set data.validation_speakers=10,11",
     "reproduce localisation": f"{SMALL_TABLE} {FEW_CLIPS} --row 'undelayed recurrence'",
+    "reproduce precision": f"{SMALL_TABLE} --set data.file=digits-small.npz.xz",
     "reproduce motion": f"{SMALL_TABLE} {FEW_CLIPS} --row 'no delays' --set model.hidden=2 --set data.size=10",
     "sweep digits": f"--trials 1 {SMALL_SWEEP} --set model.hidden=12 --set data.file=digits-small.npz.xz",
     "sweep RECIPE": f"--trials 1 {SMALL_SWEEP} --set data.train_clips=32 --set data.validation_clips=16",
