@@ -801,7 +801,8 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
     for row, brought in zip(networks[1:], pretrained_runs(), strict=True):
         assert row.split()[0] == brought.name
         assert row.endswith(brought.licence)
-    assert "94.2% of 400 test clips" in out
+    assert "94.2% of 400 test clips of unseen speakers;" in out
+    assert "98.9% of 816 validation clips of seen speakers;" in out
     shown = "\n".join(data_sets[1:])
     for name in ("digits", "coincidence", "shd", "ssc", "gsc", "folder"):
         assert f" {name} " in shown

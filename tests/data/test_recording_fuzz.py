@@ -60,6 +60,14 @@ def events(path: Path) -> Path:
     return path.with_suffix(".npz").rename(path)
 
 
+def datasets(path: Path) -> Path:
+    """One clip in HDF5."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("events/t", data=np.array([0.25, 0.5]), chunks=2, compression=4)
+        file["events/x"] = np.array([3, 4])
+    return path
+
+
 def array(path: Path) -> Path:
     with path.open("wb") as file:
         np.save(file, np.array([(0.25, 3), (0.5, 4)], [("t", ">f4"), ("x", "<i8")]))
@@ -102,7 +110,7 @@ def moved(content: bytes, generator: np.random.Generator) -> bytes:
 
 def cases(make: Callable[[Path], Path], mutate: Mutation, folder: Path) -> Iterator[tuple[int, Path]]:
     whole = make(folder / "whole").read_bytes()
-    for seed in range(CASES if make in (contiguous, chunked) else 5 * CASES):
+    for seed in range(CASES if make in (contiguous, chunked, datasets) else 5 * CASES):
         file = folder / f"{seed}.h5"
         file.write_bytes(mutate(whole, np.random.default_rng(seed)))
         yield seed, file
@@ -129,7 +137,7 @@ def peak_bytes() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [contiguous, chunked, events, array, table])
+@pytest.mark.parametrize("make", [contiguous, chunked, datasets, events, array, table])
 @pytest.mark.parametrize("mutate", [flipped, truncated, with_fields, moved])
 def test_damaged_recordings_are_read_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Path], mutate: Mutation

@@ -11,9 +11,10 @@ import numpy as np
 from ranvier.engine import Engine
 from ranvier.export import targets
 from ranvier.network import Network
-from tests.drawn import chain, clips, counted, recurrent, rough
+from tests.drawn import chain, clips, counted, draw_conv, recurrent, rough
 
 NETWORKS = {
+    "convolutions": draw_conv(16),
     "chain": chain(0),
     "per layer": chain(1, tail="per_layer"),
     "two a pair": chain(2, synapses=2),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ranvier.export import ExportError, targets, to_lava
 from ranvier.network import Dense, IntegerLIF, Network
-from tests.drawn import chain
+from tests.drawn import chain, recurrent
 from tests.network.test_integer import network as integer_network
 
 NAMES = {"type", "shape", "inFeatures", "outFeatures", "weight", "delay", "bias", "neuron"}
@@ -103,6 +103,8 @@ def test_what_loihi_cannot_do_is_refused() -> None:
     network = integer_network()
     with pytest.raises(ExportError, match=r"^layers\.0\.inputs\.0: float32 weights"):
         to_lava(chain())
+    with pytest.raises(ExportError, match=r"^layers\.0\.inputs: from \['input', 'output', 'second'\]"):
+        to_lava(recurrent(0, back=2))  # though it is not in integers either: that can be helped
     first, last = network.layers
     made = first.inputs[0]
     assert isinstance(made, Dense)

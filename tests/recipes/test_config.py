@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from ranvier.corpora.folder import LabelledFolder
 from ranvier.recipes.adaptation import adaptation, stable_scale
-from ranvier.recipes.config import ConfigError, build_config, flat_values
+from ranvier.recipes.config import ConfigError, build_config, flat_values, replaced
 from ranvier.recipes.conversions import decay, sigma_steps, steps
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.sections import FeedforwardModel
@@ -27,6 +28,7 @@ from ranvier.recipes.sections import FeedforwardModel
             "256,x",
             "model.hidden: 'x' is not allowed (whole numbers with commas between, each 1 or more, not empty)",
         ),
+        ("model.hidden", "256,,32", "model.hidden: '' is not allowed (whole numbers with commas between"),
         ("modle", "1", "modle: no such field (did you mean model?)"),
         ("data.validation", "speaker", "data.validation: 'speaker' is not allowed (speakers, fraction, "),
         ("protocol", "unfair", "protocol: 'unfair' is not allowed (honest, paper)"),
@@ -172,6 +174,7 @@ def test_a_long_value_is_not_told_whole() -> None:
     ("field", "text", "value"),
     [
         ("model.hidden", " 64 , 32", (64, 32)),
+        ("model.hidden", "32 ,", (32,)),
         ("compare", "fixed, none", ("fixed", "none")),
         ("data.validation_speakers", "10, 11", (10, 11)),
         ("train.epochs", " 5 ", 5),
@@ -214,6 +217,60 @@ def test_text_from_the_command_line_becomes_values() -> None:
     )
     assert config.model.hidden == (64, 32)  # type: ignore[union-attr]
     assert (config.train.epochs, config.compare) == (5, ())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("train.epochs", "1", "train.epochs: '1' is not allowed (a whole number, 1 ... 100000)"),
+        ("train.epochs", True, "train.epochs: True is not allowed (a whole number, 1 ... 100000)"),
+        ("train.weight_lr", "0.1", "train.weight_lr: '0.1' is not allowed (a number, above 0)"),
+        ("model.fan_in", "3", "model.fan_in: '3' is not allowed (a whole number, 1 or more)"),
+        ("model.hidden", "32,", "model.hidden: '32,' is not allowed (whole numbers in brackets, as [256, 256])"),
+        ("model.hidden", [32, "8"], "model.hidden: [32, '8'] is not allowed (whole numbers in brackets"),
+        ("model.batch_norm", "true", "model.batch_norm: 'true' is not allowed (true, false)"),
+        ("model.batch_norm", 1, "model.batch_norm: 1 is not allowed (true, false)"),
+    ],
+)
+def test_a_file_has_numbers_where_the_command_line_has_text(field: str, value: object, message: str) -> None:
+    values = replaced(load_values("shd"), {field: value})
+    with pytest.raises(ConfigError) as error:
+        build_config(values)
+    assert str(error.value).startswith(message)
+    if isinstance(value, str):
+        build_config(values, {field: value})  # as the command line has it
+
+
+def test_a_file_may_leave_a_value_out_by_name() -> None:
+    config = build_config(replaced(load_values("shd"), {"model.fan_in": "none", "compare": "fixed,none"}))
+    assert config.model.fan_in is None  # type: ignore[union-attr]
+    assert config.compare == ("fixed", "none")
+
+
+def test_another_kind_inherits_what_it_has(tmp_path: Path) -> None:
+    above = load_values("motion")
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "motion"\nname = "mine"\n[model]\nkind = "feedforward"\n', encoding="utf-8")
+    values = load_values(str(file))
+    kept = set(above["model"]) & set(FeedforwardModel.model_fields)
+    assert set(values["model"]) == kept
+    assert {"max_delay_ms", "kind"} <= kept < set(above["model"])
+    assert {name: values["model"][name] for name in kept - {"kind"}} == {
+        name: above["model"][name] for name in kept - {"kind"}
+    }
+    with pytest.raises(ConfigError, match=r"^model\.\w+: missing \("):
+        build_config(values)
+    file.write_text(f"{file.read_text(encoding='utf-8')}strides = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^model\.strides: no such field"):  # what the file says itself
+        build_config(load_values(str(file)))
+    file.write_text('extends = "shd"\nname = "mine"\n[data]\nkind = "folder"\ntest = "none"\n', encoding="utf-8")
+    values = load_values(str(file))
+    assert values["data"]["kind"] == "folder"
+    assert set(values["data"]) <= set(LabelledFolder.model_fields)
+    assert values["data"]["dt_ms"] == load_values("shd")["data"]["dt_ms"]
+    file.write_text('extends = "shd"\n[data]\nkind = "sdh"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^data\.kind: 'sdh' is not allowed"):
+        load_values(str(file))
 
 
 def test_none_is_a_choice_where_it_is_one_and_nothing_where_a_value_may_be_left_out() -> None:

@@ -129,6 +129,22 @@ def test_a_run_from_a_pruned_one_stays_pruned(small: Make, tmp_path: Path) -> No
         assert synapses_of(state["model"]) == left
 
 
+@pytest.mark.parametrize(
+    "options", [PRUNED, REWIRED, {**REWIRED, "train__rewire": "random", "train__rewire_steps": "1"}]
+)
+def test_a_run_from_a_pruned_one_cannot_ask_for_more_synapses(
+    small: Make, tmp_path: Path, options: dict[str, str]
+) -> None:
+    train(small(**PRUNED), tmp_path / "first", Quiet())
+    more: dict[str, str] = {"train__init_from": str(tmp_path / "first"), "train__epochs": "2", **options}
+    message = r"^train\.density: 0\.5 is not allowed with train\.init_from = .*first, a network with 26\.7% of its syn"
+    with pytest.raises(ConfigError, match=message):
+        train(small(**{**more, "train__density": "0.5"}), tmp_path / "second", Quiet())
+    assert not (tmp_path / "second").exists()
+    train(small(**more), tmp_path / "third", Quiet())  # as many
+    assert synapses(Network.read(tmp_path / "third" / "network.safetensors")) == [30, 30, 8]
+
+
 def test_a_pruned_run_begins_where_a_run_without_pruning_was_saved(small: Make, tmp_path: Path) -> None:
     train(small(train__epochs="1"), tmp_path / "first", Quiet())
     state = load_checkpoint(checkpoint_file(tmp_path / "first"))

@@ -35,8 +35,8 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         "file",
         metavar="FILE",
         type=Path,
-        help="recording in SHD's format, .h5 or .h5.gz; or events (t, x) in .npz, .npy or .csv, a folder of them for "
-        "each class",
+        help="recording in SHD's format, .h5 or .h5.gz; or events (t, x) in .npz, .npy, .h5 or .csv, a folder of them "
+        "for each class",
     )
     check.add_argument("--channels", metavar="N", type=count, help="channels (default: the file's own, else 700)")
     check.add_argument(

@@ -145,7 +145,7 @@ def show_names(summaries: Mapping[str, str]) -> None:
 
 
 def show_pretrained(runs: Sequence[PretrainedRun]) -> None:
-    """A line for each run of the package: accuracy, on how many clips, and licence."""
+    """A line for each run of the package: accuracy, on how many clips, of whom, and licence."""
     console = Console()
     width = max(len(run.name) for run in runs)
     for run in runs:
@@ -153,7 +153,10 @@ def show_pretrained(runs: Sequence[PretrainedRun]) -> None:
         split = next((split for split in ("test", "validation", "seen") if split in accuracy), None)
         known = "not tested"
         if split is not None:
-            known = f"{100 * accuracy[split].value:.1f}% of {accuracy[split].clips} {split} clips"
+            found = accuracy[split]
+            known = f"{100 * found.value:.1f}% of {found.clips} {split} clips"
+            if found.speakers:
+                known += f" of {'seen' if found.over_speakers is None else 'unseen'} speakers"
         print_line(console, f" {run.name:<{width}}  {known}; {run.licence}")
 
 

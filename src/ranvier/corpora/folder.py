@@ -31,9 +31,9 @@ from ranvier.names import natural_order
 
 
 class LabelledFolder(HeldOut):
-    """A folder of labelled sound, or a recording in SHD's format (.h5, .h5.gz)."""
+    """A folder of labelled sound or of event files, or a recording in SHD's format (.h5, .h5.gz)."""
 
-    root_holds: ClassVar[str] = "a folder of labelled sound, or a recording in SHD's format"
+    root_holds: ClassVar[str] = "a folder of labelled sound or event files, or a recording in SHD's format"
 
     kind: Literal["folder"]
     validation_speakers: Names = Field(description="speakers held out by validation = speakers")
@@ -51,8 +51,9 @@ class LabelledFolder(HeldOut):
     )
     camera: OptionalText = Field(
         None,
-        description="size of an event camera, WIDTHxHEIGHT pixels, whose events (t, x, y, p) the files hold (.npz or "
-        ".npy, a clip each, in a folder per class): pool x pool pixels of a polarity are an input; none for other data",
+        description="size of an event camera, WIDTHxHEIGHT pixels, whose events (t, x, y, p) the files hold (.npz, "
+        ".npy or .h5, a clip each, in a folder per class): pool x pool pixels of a polarity are an input; none for "
+        "other data",
     )
     merge_polarities: bool = Field(False, description="a camera's brighter and darker pixels are the same inputs")
     ear: EarForm = Field(
@@ -224,6 +225,6 @@ def _refuse_both(speakers: Iterable[str]) -> None:
 
 
 def _holds_events(folder: Path) -> bool:
-    """Whether a folder holds clips of events (.npz, .npy, .csv) and no sound."""
+    """Whether a folder holds clips of events (.npz, .npy, .h5, .csv) and no sound."""
     events, others = find_event_files(folder)
     return bool(events) and not any(is_sound(other) for other in others)

@@ -14,10 +14,11 @@ LONGEST_CLIP = 1_000_000  # time steps; no batch of longer ones fits into memory
 
 
 def split_text(value: object) -> object:
-    """``256, 256`` on the command line is a list, and ``empty`` one without anything."""
+    """``256, 256`` on the command line is a list, as is ``256,``, and ``empty`` one without anything."""
     if not isinstance(value, str):
         return value
-    return [part for part in map(str.strip, value.split(",")) if part not in ("", "empty")]
+    text = value.strip().removesuffix(",").strip()
+    return [] if text in ("", "empty") else [part.strip() for part in text.split(",")]
 
 
 def number_as_text(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Clips in files of their own: ``.npz``, ``.npy`` or ``.csv`` of events (t, x), or (t, x, y, p) of a camera."""
+"""Clips in files of their own: ``.npz``, ``.npy``, HDF5 or ``.csv`` of events (t, x), or (t, x, y, p) of a camera."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from ranvier.data.camera import Camera
 from ranvier.data.dataset import DataError
 from ranvier.data.file_kind import file_kind
+from ranvier.data.hdf5_process import read_hdf5
 
-SUFFIXES = (".npz", ".npy", ".csv")
+SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".csv")
 _TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
 _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
-_OF_CAMERA = ".npz or .npy of named t, x, y and p"
+_OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
+_IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20
@@ -47,8 +49,9 @@ def read_events(path: Path, camera: Camera | None = None) -> Events:
 
     Args:
         path: ``.npz`` (lauscher's ``arr_0`` [2, events], or arrays named t and x), ``.npy`` ([events, 2], [2, events],
-            or structured with t and x) or text with t and x in each line, separated by commas. Of a camera: arrays
-            named t, x, y and p, or structured with these.
+            or structured with t and x), HDF5 (datasets t and x at the root or in one group, or a dataset structured
+            with these) or text with t and x in each line, separated by commas. Of a camera: arrays named t, x, y and
+            p, or structured with these.
         camera: whose pixels are the channels; None: x is the channel, and there is no y but zeros.
 
     Raises:
@@ -58,6 +61,8 @@ def read_events(path: Path, camera: Camera | None = None) -> Events:
     kind, what = file_kind(path)
     if kind == "text" and camera is None:
         return _read_text(path)
+    if kind == "hdf5":
+        return _read_hdf5(path, camera)
     try:
         if kind == "npy":
             with path.open("rb") as file:
@@ -68,7 +73,7 @@ def read_events(path: Path, camera: Camera | None = None) -> Events:
         if isinstance(error, DataError):
             raise
         raise DataError(f"not a whole NumPy file ({' '.join(str(error).split())[:300]})") from None
-    allowed = ".npz, .npy or .csv of events" if camera is None else _OF_CAMERA
+    allowed = ".npz, .npy, .h5 or .csv of events" if camera is None else _OF_CAMERA
     raise DataError(f"{'' if kind == 'unknown' else 'is '}{what} ({allowed} allowed)")
 
 
@@ -84,6 +89,23 @@ def _read_npz(path: Path, camera: Camera | None) -> Events:
     if len(arrays) == 1:
         return _pair(next(iter(arrays.values())), camera)
     return _named(arrays, list(arrays), camera)
+
+
+def _read_hdf5(path: Path, camera: Camera | None) -> Events:
+    answers = read_hdf5(path)
+    try:
+        header = next(answers).values
+        names, parts = header.get("columns", []), []
+        for answer in answers if names else ():
+            if "fault" in answer.values:
+                raise DataError(answer.values["fault"])
+            parts.append(answer.arrays)
+    finally:
+        answers.close()
+    if not names:
+        fault = header.get("fault") or header["no_columns"] or "is a recording in SHD's format"
+        raise DataError(f"{fault} ({_IN_HDF5} allowed)")
+    return _named({name: np.concatenate(slices) for name, *slices in zip(names, *parts, strict=True)}, names, camera)
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:

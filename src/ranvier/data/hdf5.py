@@ -68,7 +68,7 @@ def read_recording(
 
     Args:
         path: a recording as :meth:`ranvier.data.recording.Recording.open` knows them: SHD's HDF5 format, plain or as
-            gzip, or clips of events in ``.npz``, ``.npy`` or ``.csv``.
+            gzip, or clips of events in ``.npz``, ``.npy``, HDF5 or ``.csv``.
         grid: how to count.
         classes: number of classes, where the file does not name them; None takes the file's names or largest label.
         time_unit: unit of the times, ``s``, ``ms`` or ``us``; None takes what the file says (attribute ``time_unit``),
@@ -89,16 +89,16 @@ def read_recording(
     path = Path(path)
     # the class of a clip in a file of its own is its folder's name, which its content does not give
     packed = path.is_file() and file_kind(path)[0] in ("hdf5", "gzip")
-    if camera is not None and packed:
-        raise DataError(path, fault="is no file of a camera's events (.npz or .npy, or a folder of them, allowed)")
-    if not packed:
-        recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
-        return _read(replace(recording, camera=camera), grid, progress)
     settings = [classes, time_unit]
-    dataset = load_cached(path, grid, settings, cache)
+    dataset = load_cached(path, grid, settings, cache) if packed and camera is None else None
     if dataset is not None:
         return dataset
     recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+    if recording.of_events:
+        return _read(replace(recording, camera=camera), grid, progress)
+    if camera is not None:
+        allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
+        raise DataError(path, fault=f"is no file of a camera's events ({allowed})")
     labels, speakers = recording.labelled(), recording.speakers
     with suppress(OSError):  # a cache that cannot be written: the clips are counted in memory
         store_cached(

@@ -3,7 +3,8 @@
 A damaged file can make HDF5 loop, crash or take all memory. Here that ends this process, not the caller's.
 
 One JSON line per request, one JSON line and then bytes per answer. ``{"path": ..., "cpu_seconds": ...}`` is answered by
-a header; then each ``{"more": true}`` by a batch of clips, until one says ``end``; ``{"more": false}`` asks for that.
+a header; then each ``{"more": true}`` by a batch of clips or events, until one says ``end``; ``{"more": false}`` asks
+for that.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ LISTS = {"spikes/times": ("iuf", "numbers"), "spikes/units": ("iu", "whole numbe
 NEEDED = ("spikes/times", "spikes/units", "labels")
 NAMES = {"keys": "class", "speaker_names": "speaker", "files": "clip"}
 ATTRIBUTES = ("ear", "left_out", "time_unit")
+COLUMNS = ("t", "x", "y", "p")
 
 _CLIPS_AT_ONCE = 256
 _BYTES_AT_ONCE = 8 << 20
+_EVENTS_AT_ONCE = 1 << 19
 _MOST_PACKED = 16  # bytes that a byte of a compressed dataset may stand for
 _CHUNK = 64 << 20
 _MOST_LINKS = 8
@@ -124,7 +127,12 @@ def check_size(found: h5py.Dataset, size: int, name: str) -> None:
     if found.is_virtual or found.external:
         raise BadFileError(f"dataset {name!r} keeps its values in another file (all in one file allowed)")
     item, count = found.id.get_type().get_size(), int(np.prod(found.shape, dtype=object))
-    packed = found.chunks is not None and found.id.get_create_plist().get_nfilters() > 0
+    made = found.id.get_create_plist()
+    for number, *_, called in map(made.get_filter, range(made.get_nfilters())):
+        if not h5py.h5z.filter_avail(number):
+            filtered = f"dataset {name!r} is compressed by {called.decode(errors='replace')!r} (filter {number})"
+            raise BadFileError(f"{filtered}, which HDF5 does not find (HDF5_PLUGIN_PATH, or repack it as gzip)")
+    packed = found.chunks is not None and made.get_nfilters() > 0
     most = size * (_MOST_PACKED if packed else 1)
     if count > size or count * item > most:
         raise BadFileError(
@@ -132,6 +140,29 @@ def check_size(found: h5py.Dataset, size: int, name: str) -> None:
         )
     if found.chunks is not None and int(np.prod(found.chunks, dtype=object)) * item > _CHUNK + size:
         raise BadFileError(f"dataset {name!r} has chunks of {found.chunks} values, more than the file can hold")
+
+
+def columns(file: h5py.File, size: int) -> dict[str, Any]:
+    """What reads a slice of t, x, y and p of a clip of events: datasets in one place, or fields of a compound one."""
+    places = {"/": file, **{name: find(file, name) for name in file}}
+    for name, group in [*places.items()][1:]:
+        if isinstance(group, h5py.Group):
+            places |= {f"{name}/{inner}": find(group, inner) for inner in group}
+    known = {name: place for name, place in places.items() if isinstance(place, (h5py.Group, h5py.Dataset))}
+    held = {name: place if isinstance(place, h5py.Group) else place.dtype.names or () for name, place in known.items()}
+    clips = [name for name, inside in held.items() if "t" in inside and "x" in inside]
+    if len(clips) != 1:
+        many = "events in several places" if clips else "no t and x in one place"
+        raise BadFileError(f"holds {many}: {', '.join((clips or [*places][1:])[:8]) or 'it is empty'}")
+    place, reads = places[clips[0]], {}
+    for name in [name for name in COLUMNS if name in held[clips[0]]]:
+        found, field = (find(place, name), ()) if isinstance(place, h5py.Group) else (place, name)
+        kind = found.dtype[field] if field else found.dtype
+        if found.shape is None or len(found.shape) != 1 or kind.kind not in "iufb":
+            raise BadFileError(f"{name} is {kind} of shape {found.shape} (one number per event allowed)")
+        check_size(found, size, f"{clips[0].strip('/')}/{name}".strip("/"))
+        reads[name] = found.fields(name).__getitem__ if field else found.__getitem__
+    return reads
 
 
 def names(file: h5py.File, size: int, which: str) -> list[str]:
@@ -209,9 +240,13 @@ class Reader:
     def __init__(self, file: h5py.File, size: int) -> None:
         self.file, self.size = file, size
         self.parts: dict[str, h5py.Dataset] = {}
+        self.columns: dict[str, Any] = {}
 
     def header(self) -> tuple[dict[str, Any], list[Any]]:
-        """All but the spikes: faults by part, number of clips by part, names, attributes; labels and speakers."""
+        """All but the spikes: faults by part, number of clips by part, names, attributes; labels and speakers.
+
+        A clip of events has ``columns``; what is neither that nor a recording has a fault in ``no_columns``.
+        """
         answer: dict[str, Any] = {"faults": {}, "clips": {}, "names": {}, "attributes": {}, "arrays": []}
         arrays = []
         for name in (*NEEDED, "extra/speaker"):
@@ -228,10 +263,18 @@ class Reader:
                 answer["names"][which] = names(self.file, self.size, which)
         with noted(answer, "attributes"):
             answer["attributes"] = attributes(self.file, self.size)
-        return answer, arrays
+        with noted(answer, "columns"):
+            if "spikes" not in self.file:
+                self.columns = columns(self.file, self.size)
+        return {**answer, "no_columns": answer["faults"].pop("columns", ""), "columns": [*self.columns]}, arrays
 
     def batches(self) -> Iterator[tuple[dict[str, Any], list[Any]]]:
-        """Clips in their order: start, and of each part of the spikes that is there its sizes and values."""
+        """Clips in their order: start, and of each part of the spikes its sizes and values; or slices of columns."""
+        start, left = 0, bool(self.columns)
+        while left:
+            arrays = [read(slice(start, start + _EVENTS_AT_ONCE)) for read in self.columns.values()]
+            yield {}, [values.astype(values.dtype.newbyteorder("=")) for values in arrays]
+            start, left = start + _EVENTS_AT_ONCE, any(map(len, arrays))
         lists = {name: Lists(self.parts[name], self.size, name) for name in LISTS if name in self.parts}
         clips = min((len(part) for part in self.parts.values()), default=0) if lists else 0
         at_once = min(_CLIPS_AT_ONCE, max(1, _BYTES_AT_ONCE * clips // max(self.size, 1)))

@@ -33,10 +33,9 @@ from ranvier.data.recording_rules import (
     count_classes,
 )
 
-CHANNELS = 700
-"""Of a recording that does not say."""
+CHANNELS = 700  # of a recording that does not say
 
-_ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy or .csv"
+_ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy, .h5 or .csv"
 _EVENTS = ("npz", "npy", "text")
 
 
@@ -90,7 +89,7 @@ class Recording:
         """Find out what a file is, and read all but its spikes.
 
         Args:
-            path: HDF5 in SHD's format, plain or as gzip; one clip of events (t, x) as ``.npz``, ``.npy`` or ``.csv``,
+            path: HDF5 in SHD's format, or gzip of it; a clip of events (t, x) in ``.npz``, ``.npy``, HDF5 or ``.csv``,
                 whose class is its folder's name; or a folder of such clips.
             channels: channels to read it with; None takes its own, else 700.
             classes: number of classes, where it does not name them; None takes the largest label.
@@ -116,10 +115,9 @@ class Recording:
             file = unpacked(path, cache)
             kind, what = file_kind(file)
             what = f"gzip of {what}"
-        if kind == "unknown":
-            raise DataError(path, fault=f"not a whole HDF5 file ({what}; {_ALLOWED} allowed){_packed_beside(path)}")
         if kind != "hdf5":
-            raise DataError(path, fault=f"is {what} ({_ALLOWED} allowed){_packed_beside(path)}")
+            known = f"is {what} (" if kind != "unknown" else f"not a whole HDF5 file ({what}; "
+            raise DataError(path, fault=f"{known}{_ALLOWED} allowed){_packed_beside(path)}")
         try:
             answer = next(pages := read_hdf5(file))
             pages.close()
@@ -127,6 +125,8 @@ class Recording:
                 raise DataError(answer.values["fault"])
         except DataError as error:
             raise DataError(path, fault=f"{error}{_packed_beside(path)}") from None
+        if answer.values["columns"]:
+            return _of_events(cls, path, [path], (), channels, time_unit)
         return _of_header(cls, path, file, answer, channels, classes, time_unit)
 
     def clips(self) -> Iterator[Clips]:
@@ -161,10 +161,8 @@ class Recording:
         """
         self.refuse()
         if self.labels is None:
-            needed = "spikes/times, spikes/units and labels are needed"
-            raise DataError(
-                self.path, fault=f"has no labels: dataset 'labels' is missing ({needed} but for ranvier run)"
-            )
+            needed = "spikes/times, spikes/units and labels are needed but for ranvier run"
+            raise DataError(self.path, fault=f"has no labels: dataset 'labels' is missing ({needed})")
         return self.labels
 
     def refuse(self, faults: Sequence[Fault] | None = None) -> None:
@@ -175,6 +173,11 @@ class Recording:
         """
         for fault in self.faults if faults is None else faults:
             raise DataError(self.path, fault=fault.text)
+
+    @property
+    def of_events(self) -> bool:
+        """Whether each clip is a file of its own."""
+        return isinstance(self._source, tuple)
 
     @property
     def per_second(self) -> int:
@@ -229,9 +232,7 @@ def own_channels(path: str | os.PathLike[str]) -> int:
 def _packed_beside(path: Path) -> str:
     """Added to the message about a damaged file: a download that was unpacked in part often lies beside it."""
     packed = path.with_name(f"{path.name}.gz")
-    if not packed.is_file():
-        return ""
-    return f"; {packed.name} lies beside it: remove {path.name}, and that is read"
+    return f"; {packed.name} lies beside it: remove {path.name}, and that is read" if packed.is_file() else ""
 
 
 def _of_header(
@@ -315,8 +316,7 @@ def _left_out(text: str) -> tuple[str, ...]:
 def _open_folder(cls: type[Recording], path: Path, channels: int | None, time_unit: TimeUnit | None) -> Recording:
     files, others = find_event_files(path)
     if not files:
-        fault = f"is a folder without event files ({', '.join(SUFFIXES)}), not a recording ({_ALLOWED} allowed)"
-        raise DataError(path, fault=fault)
+        raise DataError(path, fault=f"is a folder without event files ({', '.join(SUFFIXES)}; {_ALLOWED} allowed)")
     left_out = tuple(f"{other.relative_to(path).as_posix()}: no event file" for other in others)
     return _of_events(cls, path, files, left_out, channels, time_unit)
 

@@ -39,15 +39,16 @@ def to_lava(network: Network) -> dict[str, NDArray[Any]]:
     Raises:
         ExportError: it is not in integers, not a chain, or has a delay above 62 or a value beyond Loihi's bits.
     """
+    sources = ["input", *(layer.name for layer in network.layers)]
+    # first what no quantisation changes
+    made = [_connection(layer, f"layers.{n}", sources[n]) for n, layer in enumerate(network.layers)]
     if not network.integer:
         fault = "float32 weights are not allowed (int8; quantise the network first)"
         raise ExportError("layers.0.inputs.0", fault=fault)
     found: dict[str, NDArray[Any]] = {}
-    source = "input"
     for number, layer in enumerate(network.layers):
-        made = _connection(layer, f"layers.{number}", source)
-        found |= {f"layer/{number}/{name}": np.asarray(value) for name, value in _datasets(layer, made, number).items()}
-        source = layer.name
+        datasets = _datasets(layer, made[number], number)
+        found |= {f"layer/{number}/{name}": np.asarray(value) for name, value in datasets.items()}
     return found
 
 

@@ -55,25 +55,53 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
     """Check a recipe's values, with some replaced.
 
     Args:
-        values: nested, as TOML gives them.
+        values: nested, as TOML gives them; text is no number here.
         overrides: by dotted name, for example ``{"train.epochs": "5"}``; strings are converted.
 
     Raises:
         ConfigError: a field is unknown, missing or out of range; the message names it and what is allowed.
     """
+    nested = replaced(values, overrides or {})
+    try:
+        config = Config.model_validate(nested)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, nested)) from None
+    _check_types(nested, overrides or {})
+    check_consistency(config)
+    return config
+
+
+def replaced(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with some replaced, by dotted name; the values themselves stay as they are."""
     nested = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    for dotted, value in (overrides or {}).items():
+    for dotted, value in fields.items():
         *sections, name = dotted.split(".")
         place = nested
         for section in sections:
             place = place.setdefault(section, {})
         place[name] = value
-    try:
-        config = Config.model_validate(nested)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, nested)) from None
-    check_consistency(config)
-    return config
+    return nested
+
+
+def _check_types(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Refuse text, and true and false, where a recipe's file is to hold numbers; pydantic would convert them."""
+    for dotted, field in settings(values):
+        section, _, name = dotted.rpartition(".")
+        place = values.get(section, {}) if section else values
+        if dotted in overrides or name not in place:
+            continue
+        value, wanted, rule = place[name], field.annotation, allowed(field)
+        if wanted is bool:
+            fits = isinstance(value, bool)
+        elif wanted in (int, float, int | None, float | None):
+            fits = not isinstance(value, str | bool) or (value == "none" and wanted not in (int, float))
+        elif get_origin(wanted) is tuple and wanted != tuple[str, ...] and not _choices(wanted):
+            rule = "whole numbers in brackets, as [256, 256]"
+            fits = not isinstance(value, str) and not any(isinstance(part, str | bool) for part in value)
+        else:
+            continue
+        if not fits:
+            raise ConfigError(f"{dotted}: {_shortened(repr(value))} is not allowed ({rule})")
 
 
 def flat_values(config: Config) -> dict[str, str]:

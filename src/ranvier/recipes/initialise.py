@@ -17,6 +17,7 @@ from ranvier.data.class_names import match_classes
 from ranvier.errors import RuleError
 from ranvier.models import Stack
 from ranvier.network import Network
+from ranvier.nn.pruning import synapses_at
 from ranvier.recipes.adaptation import adaptation
 from ranvier.recipes.build import build_input, build_model
 from ranvier.recipes.checkpoint import checkpoint_file, init_file, load_checkpoint, save_checkpoint
@@ -160,7 +161,23 @@ def _begun(other: _Other, config: Config, splits: Splits) -> tuple[dict[str, Ten
     _check_form(other, config)
     _check_division(other, config, splits)
     model = build_model(config, splits, torch.Generator().manual_seed(config.train.seed))
-    return _with(model, other, splits.train.dataset.classes)
+    state, taken = _with(model, other, splits.train.dataset.classes)
+    _check_density(model, state, other, config)
+    return state, taken
+
+
+def _check_density(model: Stack, state: dict[str, Tensor], other: _Other, config: Config) -> None:
+    """A network gets no synapses back that were taken away before."""
+    if config.train.prune == config.train.rewire == "none":
+        return
+    model.load_state_dict(state)
+    there = [(layer, int(layer.weight_mask.sum())) for layer in model.delay_layers if layer.weight_mask is not None]
+    if there and all(count < synapses_at(layer, config.train.density) for layer, count in there):
+        most = max(count / synapses_at(layer, 1.0) for layer, count in there)
+        raise ConfigError(
+            f"train.density: {config.train.density:g} is not allowed with train.init_from = {other.name}, a network "
+            f"with {100 * most:.3g}% of its synapses (up to {most:.3g}: none come back)"
+        )
 
 
 def _check_share(config: Config, splits: Splits, taken: Sequence[str]) -> None:

@@ -33,7 +33,8 @@ def recipe_text(name: str) -> str:
 def load_values(recipe: str) -> dict[str, Any]:
     """The values of a recipe by name, or of a ``.toml`` file, unchecked.
 
-    A recipe with ``extends = "NAME"`` has all that the recipe of that name has, and what it says itself on top.
+    A recipe with ``extends = "NAME"`` has all that the recipe of that name has, and what it says itself on top; where
+    it says another ``data.kind`` or ``model.kind``, fields that this kind does not have are not inherited.
 
     Raises:
         ConfigError: no such recipe or file, or not TOML.
@@ -48,7 +49,7 @@ def load_values(recipe: str) -> dict[str, Any]:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    merged = {
         **below,
         **{
             key: {**below[key], **value}
@@ -57,6 +58,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
             for key, value in above.items()
         },
     }
+    for name in ("data", "model"):
+        own = above.get(name)
+        if isinstance(own, Mapping) and own.get("kind", below[name]["kind"]) != below[name]["kind"]:
+            from ranvier.recipes.config import settings
+
+            known = {f"{name}.kind", *dict(settings({name: own}))}
+            merged[name] = {key: merged[name][key] for key in merged[name] if key in own or f"{name}.{key}" in known}
+    return merged
 
 
 def _read_values(recipe: str) -> dict[str, Any]:

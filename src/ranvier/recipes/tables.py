@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ranvier.corpora.section import Section
-from ranvier.recipes.config import Config, ConfigError, build_config
+from ranvier.recipes.config import Config, ConfigError, build_config, replaced
 from ranvier.recipes.recipe_files import load_values
 
 
@@ -38,7 +38,7 @@ class Row(Section):
             ConfigError: a field is unknown or out of range.
         """
         alone = {"compare": (), "train.seed": seed}
-        return build_config(load_values(self.recipe), {**self.set, **overrides, **alone})
+        return build_config(replaced(load_values(self.recipe), self.set), {**overrides, **alone})
 
 
 class TableOfRecipes(Section):
