@@ -38,6 +38,12 @@ def test_a_recipe_reaches_the_recurrent_connections(small: Make, delay_type: str
         assert own.delay.numel() == (width if delay_type == "undelayed" else expected)
         longest = float(own.delay.detach().max())
         assert longest == 1 if delay_type == "undelayed" else 8 < longest <= 15
+    wide = small(model__recurrent=delay_type, model__learn_sigma="layer", train__sigma_start_ms="50")
+    model = build_model(wide, build_splits(wide), torch.Generator().manual_seed(0))
+    assert all(layer.learn_sigma == layer.learn_delay for layer in model.delay_layers)
+    rounded = small(model__recurrent=delay_type, model__round_delay="true", model__kernel="delrec")
+    model = build_model(rounded, build_splits(rounded), torch.Generator().manual_seed(0))
+    assert {(layer.kernel, layer.round_delay) for layer in model.delay_layers} == {("delrec", True)}
     fixed = small(model__recurrent=delay_type, model__delays="fixed")
     model = build_model(fixed, build_splits(fixed), torch.Generator().manual_seed(0))
     assert not any(layer.learn_delay for layer in model.delay_layers)

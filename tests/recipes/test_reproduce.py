@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from ranvier.analysis.tables import as_csv, as_latex, as_markdown
 from ranvier.cli import main
 from ranvier.cli.show import show_table
 from ranvier.models import feedforward
+from ranvier.nn import DelayLinear
 from ranvier.recipes.build import build_model
 from ranvier.recipes.carry_out import carry_out
 from ranvier.recipes.config import Config, ConfigError, build_config
@@ -315,7 +317,8 @@ def test_the_papers_rows_have_the_papers_parameters(tmp_path: Path) -> None:
             assert isinstance(model, FeedforwardModel)
             if run.row.name in expected:
                 taps = round(model.max_delay_ms / 10)
-                built = feedforward(140, model.hidden, 35, taps, decay=0.3, synapses_per_pair=model.synapses_per_pair)
+                connection = partial(DelayLinear, synapses_per_pair=model.synapses_per_pair)
+                built = feedforward(140, model.hidden, 35, taps, decay=0.3, connection=connection)
                 assert built.parameter_count() == expected[run.row.name]
             else:
                 assert model.delays == "dense"
