@@ -192,25 +192,25 @@ def test_a_control_stands_beside_the_network() -> None:
     assert "points" not in shown(probe=probe()).text
 
 
-def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
+def test_operations_are_counted_at_the_synapses_that_there_are() -> None:
     net, events, spikes = sparse(), np.arange(12.0), np.array([0, 0.5, 1, 1, 1, 2, 3, 4])
     expected = 0.0
     for layer, sent in zip(net.layers, (events, spikes), strict=True):
         for synapse, target, source in np.ndindex(dense(layer).weight.shape):
             expected += sent[source] * (dense(layer).weight[synapse, target, source] != 0)
     made = report(network=net, record=record(source_events=events))
-    assert made.arrivals == expected
+    assert made.operations == expected
     facts = Page(render([made])).facts
-    assert facts["synaptic events per clip"] == f"{expected:,.0f}"
+    assert facts["synaptic operations per clip"] == f"{expected:,.0f}"
     assert facts["synapses"] == f"{sum(np.count_nonzero(dense(layer).weight) for layer in net.layers):,}"
     assert facts["input per clip"] == "66 events"
 
 
-def test_traces_are_not_counted_as_arrivals() -> None:
+def test_traces_are_not_counted_as_operations() -> None:
     hidden, last = network().layers
     filtered = replace(network(), layers=(replace(hidden, output=Trace(np.full(8, 0.9, np.float32))), last))
-    assert report(network=filtered).arrivals is None
-    assert "synaptic events per clip" not in shown(network=filtered).facts
+    assert report(network=filtered).operations is None
+    assert "synaptic operations per clip" not in shown(network=filtered).facts
 
 
 def test_a_network_without_delays_has_no_figures_of_them() -> None:
@@ -311,7 +311,7 @@ def test_frames_are_drawn_as_a_picture() -> None:
     assert len(picture) == 9 * 12
     assert (picture[0], picture[-1]) == (0, 255)
     assert unpack(clip["rasters"][0]["step"], "<u2").tolist() == []
-    assert dense.arrivals is None
+    assert dense.operations is None
     assert Page(render([dense])).open == []
 
 
