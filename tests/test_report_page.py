@@ -314,11 +314,26 @@ def test_the_answer_is_told_at_the_end_and_nothing_before_anything_was_said(repo
     assert report.run(alike) is None
 
 
+@pytest.mark.parametrize(
+    ("scores", "leads"),
+    [("softmax", "b with 55.0%"), ("sum", "b"), ("count", "b with 55.0%"), ("max", "a"), ("last", "c")],
+)
+def test_what_leads_is_told_as_the_network_decides(report: Page, scores: str, leads: str) -> None:
+    share = [[0, 60, 0], [70, 50, 0], [0, 0, 20], [255, 0, 0]]  # of a, b and c; the last step is yet to come
+    asked = """
+      const run = { classes: ['a', 'b', 'c'], scores: arguments[0] };
+      const said = saying(run, { share: arguments[1].flat(), steps: 4, said: 'a' }, 2);
+      return said.name + said.share;
+    """
+    assert report.run(asked, scores, share) == leads
+
+
 def test_a_neuron_without_synapses_is_said_to_have_none(report: Page) -> None:
     told = """
       const run = { ...RUNS[0] }, clip = unpackClip(run, run.clips[0]), layer = 0, neuron = clip.rasters[0].neuron[0];
       const empty = () => new Int16Array(999);
-      const none = run.layers.map(() => ({ kept: 1, target: empty(), delay: empty(), weight: empty() }));
+      const made = { kept: 1, target: empty(), delay: empty(), weight: empty() };
+      const none = run.layers.map((_, i) => ({ ...made, weight: empty(), from: i, to: i + 1 }));
       const state = { layer, neuron, time: clip.steps - 1, clip: 0 };
       const without = tell(run, clip, none, state);
       none[0].weight.fill(5);

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranvier.engine.cost import synaptic_operations
-from ranvier.network import Connection, Network
+from ranvier.network import Connection, Network, Scores
 from ranvier.runs import EpochRow, EvaluationRecord, ProbeRecord, RunResult
 
 
@@ -103,9 +103,9 @@ class RunReport:
         return self.network is not None and _is_filtered(self.network)
 
     @property
-    def counted(self) -> bool:
-        """Whether the class is that with the most output spikes."""
-        return self.network is not None and self.network.decoding.scores == "count"
+    def scores(self) -> Scores | None:
+        """What classes are told apart by."""
+        return None if self.network is None else self.network.decoding.scores
 
     @property
     def operations(self) -> float | None:
