@@ -314,6 +314,25 @@ def test_the_answer_is_told_at_the_end_and_nothing_before_anything_was_said(repo
     assert report.run(alike) is None
 
 
+def test_arrows_lead_over_every_connection_of_a_layer(report: Page) -> None:
+    """Where rings are drawn, ``[step, layer]``, of one spike of the first hidden layer, or of the input."""
+    asked = """
+      const rings = [], nothing = () => {};
+      const pen = { beginPath: nothing, moveTo: nothing, lineTo: nothing, stroke: nothing, fill: nothing,
+        setLineDash: nothing, arc: (x, y) => rings.push([x, y]) };
+      const one = { step: [1], neuron: [0] }, none = { step: [], neuron: [] };
+      const clip = { steps: 20, rasters: [one, one, none] };
+      const places = { left: 0, right: 0, width: 20, x: (step) => step, y: (layer) => layer };
+      const made = (from, to, delay) => ({ from, to, kept: 1, target: [0], delay: [delay], weight: [127] });
+      const synapses = [made(0, 1, 2), made(1, 1, 3), made(1, 2, 4), made(0, 3, 5), made(1, 3, 6), made(2, 3, 7)];
+      const state = { layer: arguments[0], neuron: 0, time: 19 };
+      drawArrows(pen, places, { layers: [0, 0, 0, 0] }, clip, synapses, state, { accent: "", card: "", wide: 1 });
+      return rings;
+    """
+    assert report.run(asked, 1) == [[1, 1], [4, 1], [5, 2], [7, 3]]
+    assert report.run(asked, 0) == [[1, 0], [3, 1], [6, 3]]
+
+
 @pytest.mark.parametrize(
     ("scores", "leads"),
     [("softmax", "b with 55.0%"), ("sum", "b"), ("count", "b with 55.0%"), ("max", "a"), ("last", "c")],
