@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+import ranvier.network as network_parts
 from ranvier.data import Grid, SpikeDataset, read_recording
 from ranvier.models import Stack, feedforward, freeze
-from ranvier.network import Decoding, Input, Integrator, Network, Tail
+from ranvier.network import Decoding, Input, Network, Tail
+from ranvier.nn import LIF, DelayLinear, Integrator, Trace
 from tests.networks import chained, dense_layer
 from tests.parity import CLOSE, Parity, count_differences, first_margins
 
@@ -26,7 +29,8 @@ def shd(shd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> SpikeDatase
     return read_recording(shd_root / "shd_train.h5.gz", GRID)
 
 
-STATEFUL = {"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}
+LEARNED = {"neuron": partial(LIF, learn_decay=True), "readout": partial(Integrator, learn_decay=True)}
+STATEFUL = {**LEARNED, "trace": partial(Trace, 0.9, learn_decay=True)}
 
 
 def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: Any) -> Stack:
@@ -58,12 +62,12 @@ def trained_a_little(shd: SpikeDataset, tail: Tail, tail_steps: int, **variant: 
 SHAPES: list[tuple[list[int], int, int, Tail, dict[str, Any]]] = [
     ([13], 1, 0, "clip", {}),
     ([17, 5], 2, 7, "clip", {}),
-    ([9, 31], 1, 12, "per_layer", {"learn_decay": True}),
+    ([9, 31], 1, 12, "per_layer", LEARNED),
     ([24, 7], 3, 5, "per_layer", STATEFUL),
-    ([11, 3, 19], 1, 9, "clip", {"synapse_decay": 0.8}),
+    ([11, 3, 19], 1, 9, "clip", {"trace": partial(Trace, 0.8)}),
     ([16], 1, 4, "clip", {"batch_norm": False}),
-    ([12, 8], 1, 6, "per_layer", {"delay_type": "axonal"}),
-    ([12, 8], 1, 6, "clip", {"dense_kernel": True, "learn_delay": False}),
+    ([12, 8], 1, 6, "per_layer", {"connection": partial(DelayLinear, delay_type="axonal")}),
+    ([12, 8], 7, 6, "clip", {"connection": partial(DelayLinear, dense_kernel=True, learn_delay=False)}),
 ]
 
 
@@ -75,11 +79,9 @@ def test_random_networks_freeze_spike_for_spike(
     hidden, synapses_per_pair, max_delay, tail, variant = shape
     generator = torch.Generator().manual_seed(seed)
     sources, classes, tail_steps = 5 + 2 * seed, 3 + seed, seed * 4
-    synapses_per_pair = max_delay + 1 if variant.get("dense_kernel") else synapses_per_pair
-    model = feedforward(
-        sources, hidden, classes, max_delay, decay=0.6, synapses_per_pair=synapses_per_pair,
-        decoding=Decoding(tail_steps, tail), generator=generator, **variant,
-    )  # fmt: skip
+    connection = partial(variant.get("connection", DelayLinear), synapses_per_pair=synapses_per_pair)
+    options = {**variant, "connection": connection, "decoding": Decoding(tail_steps, tail), "generator": generator}
+    model = feedforward(sources, hidden, classes, max_delay, decay=0.6, **options)
     x = torch.poisson(torch.full((41, 16, sources), 0.3), generator)
     lengths = torch.randint(1, 42, (16,), generator=generator)
     x = x.where((torch.arange(41).unsqueeze(1) < lengths).unsqueeze(-1), torch.zeros(()))
@@ -106,7 +108,7 @@ def test_a_difference_is_counted_and_its_first_margin_is_found() -> None:
     ones = np.ones(2, np.float32)
     weight = np.array([[[0.75, 0.0], [0.25, 0.5]]], np.float32)
     layer = dense_layer(weight, np.array([[[0, 0], [1, 0]]], np.int16), 0 * ones, 0.5 * ones, ones, 1)
-    readout = replace(layer, neuron=Integrator(0.5 * ones))
+    readout = replace(layer, neuron=network_parts.Integrator(0.5 * ones))
     network = chained(1.0, (layer, readout), ("a", "b"), Input(2), Decoding())
     clip = np.array([[1.0, 0], [1, 1], [1, 0]])
     # neuron 0: v = 0.75, 1.125 (spikes), 0.75; neuron 1: v = 0, 0.75, 0.625

@@ -314,11 +314,45 @@ def test_the_answer_is_told_at_the_end_and_nothing_before_anything_was_said(repo
     assert report.run(alike) is None
 
 
+def test_arrows_lead_over_every_connection_of_a_layer(report: Page) -> None:
+    """Where rings are drawn, ``[step, layer]``, of one spike of the first hidden layer, or of the input."""
+    asked = """
+      const rings = [], nothing = () => {};
+      const pen = { beginPath: nothing, moveTo: nothing, lineTo: nothing, stroke: nothing, fill: nothing,
+        setLineDash: nothing, arc: (x, y) => rings.push([x, y]) };
+      const one = { step: [1], neuron: [0] }, none = { step: [], neuron: [] };
+      const clip = { steps: 20, rasters: [one, one, none] };
+      const places = { left: 0, right: 0, width: 20, x: (step) => step, y: (layer) => layer };
+      const made = (from, to, delay) => ({ from, to, kept: 1, target: [0], delay: [delay], weight: [127] });
+      const synapses = [made(0, 1, 2), made(1, 1, 3), made(1, 2, 4), made(0, 3, 5), made(1, 3, 6), made(2, 3, 7)];
+      const state = { layer: arguments[0], neuron: 0, time: 19 };
+      drawArrows(pen, places, { layers: [0, 0, 0, 0] }, clip, synapses, state, { accent: "", card: "", wide: 1 });
+      return rings;
+    """
+    assert report.run(asked, 1) == [[1, 1], [4, 1], [5, 2], [7, 3]]
+    assert report.run(asked, 0) == [[1, 0], [3, 1], [6, 3]]
+
+
+@pytest.mark.parametrize(
+    ("scores", "leads"),
+    [("softmax", "b with 55.0%"), ("sum", "b"), ("count", "b with 55.0%"), ("max", "a"), ("last", "c")],
+)
+def test_what_leads_is_told_as_the_network_decides(report: Page, scores: str, leads: str) -> None:
+    share = [[0, 60, 0], [70, 50, 0], [0, 0, 20], [255, 0, 0]]  # of a, b and c; the last step is yet to come
+    asked = """
+      const run = { classes: ['a', 'b', 'c'], scores: arguments[0] };
+      const said = saying(run, { share: arguments[1].flat(), steps: 4, said: 'a' }, 2);
+      return said.name + said.share;
+    """
+    assert report.run(asked, scores, share) == leads
+
+
 def test_a_neuron_without_synapses_is_said_to_have_none(report: Page) -> None:
     told = """
       const run = { ...RUNS[0] }, clip = unpackClip(run, run.clips[0]), layer = 0, neuron = clip.rasters[0].neuron[0];
       const empty = () => new Int16Array(999);
-      const none = run.layers.map(() => ({ kept: 1, target: empty(), delay: empty(), weight: empty() }));
+      const made = { kept: 1, target: empty(), delay: empty(), weight: empty() };
+      const none = run.layers.map((_, i) => ({ ...made, weight: empty(), from: i, to: i + 1 }));
       const state = { layer, neuron, time: clip.steps - 1, clip: 0 };
       const without = tell(run, clip, none, state);
       none[0].weight.fill(5);

@@ -56,8 +56,10 @@ def test_a_raster_shows_every_layer_up_to_the_end_of_the_tail() -> None:
     events = (np.array([0, 4]), np.array([0, 2]), np.array([1, 1]))
     figure = figures.plot_raster(network(), events, 5, "a")
     inputs, hidden, output = figure.axes
-    assert np.asarray(inputs.collections[0].get_offsets()).tolist() == [[0, 0], [40, 2]]
-    assert np.asarray(hidden.collections[0].get_offsets()).tolist() == [[20, 0], [20, 1], [60, 0], [60, 1]]
+    marks = [np.asarray(ax.collections[0].get_segments()) for ax in (inputs, hidden)]  # type: ignore[attr-defined]
+    places = [each.mean(1).round(6).tolist() for each in marks]
+    assert places == [[[0, 0], [40, 2]], [[20, 0], [20, 1], [60, 0], [60, 1]]]
+    assert all((np.ptp(each[:, :, 1], axis=1) < 1).all() for each in marks)  # lower than a row
     assert len(np.asarray(output.lines[0].get_xdata())) == 5 + 3
     assert "class a" in inputs.get_title()
 

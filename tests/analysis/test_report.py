@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from ranvier.analysis.report import page, render
 from ranvier.analysis.report.accuracy import accuracy_rows, split_name
 from ranvier.analysis.report.drawings import STRONGEST, drawings
 from ranvier.engine import Engine
-from ranvier.network import Network, Trace
+from ranvier.network import Dense, Network, Scores, Trace
 from ranvier.runs import Example, ProbeRecord
 from tests.drawn import counted
 from tests.networks import changed, dense
@@ -63,9 +63,52 @@ def test_the_output_is_told_as_it_is_read() -> None:
     (clip,), run = drawings(report(network=net))["clips"], Engine(net).run(EVENTS, 9)
     assert run.voltage.sum() > 0
     np.testing.assert_array_equal(unpack(clip["share"], "<u1").reshape(run.voltage.shape), 255 * run.voltage)
-    counts, shares = shown(network=net).text, shown().text
-    assert ("Output spikes are counted" in counts, "softmax is added" in counts) == (True, False)
-    assert ("Output spikes are counted" in shares, "softmax is added" in shares) == (False, True)
+
+
+SAID = {
+    "softmax": "softmax is added",
+    "sum": "voltages are added",
+    "max": "highest voltage that its output has had",
+    "last": "at the last step",
+    "count": "Output spikes are counted",
+}
+
+
+@pytest.mark.parametrize("scores", get_args(Scores))
+def test_the_page_says_what_scores_are_and_holds_what_they_are_made_of(scores: Scores) -> None:
+    plain = network()
+    net = counted(plain) if scores == "count" else replace(plain, decoding=replace(plain.decoding, scores=scores))
+    made = shown(network=net)
+    assert [kind for kind, said in SAID.items() if said in made.text] == [scores]
+    (data,) = made.data
+    assert data["scores"] == scores
+    ran = Engine(net).run(EVENTS, 9)
+    share = unpack(data["clips"][0]["share"], "<u1").reshape(ran.voltage.shape)
+    if scores not in ("softmax", "count"):
+        low, high = ran.voltage.min(), ran.voltage.max()
+        np.testing.assert_allclose(share, 255 * (ran.voltage - low) / (high - low), atol=0.51)
+    elif scores == "softmax":
+        assert np.abs(share.sum(1, dtype=int) - 255).max() <= 1  # rounded
+    else:
+        np.testing.assert_array_equal(share, 255 * ran.voltage)
+
+
+def test_every_connection_of_a_layer_can_be_followed() -> None:
+    first, last = network().layers
+    own = Dense("hidden_1", 3, np.full((1, 8, 8), 9, np.float32), np.full((1, 8, 8), 2, np.int16))
+    skip = Dense("input", 4, np.full((1, 2, 12), 7, np.float32), np.full((1, 1, 1), 4, np.int16))
+    layers = (replace(first, inputs=(*first.inputs, own)), replace(last, inputs=(*last.inputs, skip)))
+    made = report(network=replace(network(), layers=layers))
+    found = drawings(made)["synapses"]
+    assert [(each["from"], each["to"]) for each in found] == [(0, 1), (1, 1), (1, 2), (0, 2)]
+    assert unpack(found[1]["delay"], "<u2").tolist() == 8 * 4 * [2]
+    assert unpack(found[3]["delay"], "<u2").reshape(12, 4).tolist() == 12 * [[4, 4, 0, 0]]
+    # of one source all weights are in 127ths of the largest
+    ends = [np.abs(unpack(each["weight"], "<i2")).max() for each in found]
+    assert (ends[1], ends[3]) == (127, 127)
+    assert ends[0] == round(127 * float(np.abs(dense(first).weight).max()) / 7)
+    assert "4 strongest synapses of each connection" in Page(render([made])).text
+    assert "8 strongest synapses to the next layer" in shown().text
 
 
 def test_every_section_has_its_heading_and_every_figure_its_fold_out() -> None:
@@ -192,25 +235,25 @@ def test_a_control_stands_beside_the_network() -> None:
     assert "points" not in shown(probe=probe()).text
 
 
-def test_arrivals_are_counted_at_the_synapses_that_there_are() -> None:
+def test_operations_are_counted_at_the_synapses_that_there_are() -> None:
     net, events, spikes = sparse(), np.arange(12.0), np.array([0, 0.5, 1, 1, 1, 2, 3, 4])
     expected = 0.0
     for layer, sent in zip(net.layers, (events, spikes), strict=True):
         for synapse, target, source in np.ndindex(dense(layer).weight.shape):
             expected += sent[source] * (dense(layer).weight[synapse, target, source] != 0)
     made = report(network=net, record=record(source_events=events))
-    assert made.arrivals == expected
+    assert made.operations == expected
     facts = Page(render([made])).facts
-    assert facts["synaptic events per clip"] == f"{expected:,.0f}"
+    assert facts["synaptic operations per clip"] == f"{expected:,.0f}"
     assert facts["synapses"] == f"{sum(np.count_nonzero(dense(layer).weight) for layer in net.layers):,}"
     assert facts["input per clip"] == "66 events"
 
 
-def test_traces_are_not_counted_as_arrivals() -> None:
+def test_traces_are_not_counted_as_operations() -> None:
     hidden, last = network().layers
     filtered = replace(network(), layers=(replace(hidden, output=Trace(np.full(8, 0.9, np.float32))), last))
-    assert report(network=filtered).arrivals is None
-    assert "synaptic events per clip" not in shown(network=filtered).facts
+    assert report(network=filtered).operations is None
+    assert "synaptic operations per clip" not in shown(network=filtered).facts
 
 
 def test_a_network_without_delays_has_no_figures_of_them() -> None:
@@ -311,7 +354,7 @@ def test_frames_are_drawn_as_a_picture() -> None:
     assert len(picture) == 9 * 12
     assert (picture[0], picture[-1]) == (0, 255)
     assert unpack(clip["rasters"][0]["step"], "<u2").tolist() == []
-    assert dense.arrivals is None
+    assert dense.operations is None
     assert Page(render([dense])).open == []
 
 
@@ -350,7 +393,7 @@ def test_many_runs_fit_into_a_file_that_can_be_sent(monkeypatch: pytest.MonkeyPa
     assert len(text.encode()) <= page.LARGEST_BYTES
     monkeypatch.setattr(page, "LARGEST_BYTES", 0)
     least = Page(render(reports))
-    drawn = {"dt", "longest", "layers", "classes", "rates"}
+    drawn = {"dt", "longest", "layers", "classes", "scores", "rates"}
     known = {"name", "best", "curves", "named", "right", "began", "left_out"}
     assert all(set(each) <= known | drawn for each in least.data)
     assert len(least.tables["Accuracy of the runs"]) == 7, "every run keeps its row"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ranvier.engine import Engine, cost
-from ranvier.engine.cost import weight_bits
+from ranvier.engine.cost import synaptic_operations, weight_bits
 from ranvier.network import Decoding, Dense, Input, Network, quantize
 from tests.drawn import draw, draw_clip
 from tests.networks import chained, changed, dense, dense_layer
@@ -84,6 +84,15 @@ def test_loops_count_and_no_clip_is_refused() -> None:
     assert all(layer.synaptic_operations > 0 for layer in found.layers)
     with pytest.raises(ValueError, match="clips: none"):
         cost(network, [])
+
+
+def test_an_event_is_one_operation_for_each_synapse_whatever_its_size() -> None:
+    step, source = np.array([0, 1, 2]), np.array([0, 0, 1])
+    ones, sizes = np.ones(3), np.array([3.0, 1.0, 0.5])
+    one, several = (cost(small(), [((step, source, size), 3)]).layers for size in (ones, sizes))
+    assert [layers[0].synaptic_operations for layers in (one, several)] == [2 * 3 + 2] * 2
+    sent = {"input": np.array([2.0, 0.5]), "hidden_1": np.array([1.0, 2.0, 4.0])}
+    assert synaptic_operations(small(), sent) == [2 * 3 + 0.5 * 2, 7]
 
 
 def test_connections_of_a_layer_share_its_ring_and_those_from_a_source_its_history() -> None:

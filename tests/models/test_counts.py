@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -14,11 +16,13 @@ from snntorch.functional import ce_count_loss
 from torch import Tensor
 
 import ranvier.network as network_parts
+from ranvier import nn
 from ranvier.engine import Engine, activity, cost
 from ranvier.export import ExportError, from_nir, to_lava, to_nir, to_onnx, to_snn_delays
 from ranvier.models import Stack, convolutional, feedforward, freeze, set_bits
 from ranvier.network import Decoding, Input, IntegerLIF, Network, NetworkError, Trace, quantize
 from ranvier.nn import LIF, DelayLinear, Integrator, class_scores
+from ranvier.nn.decay import Learn
 from ranvier.ops.surrogate import spike
 from tests.drawn import chain, clips, counted
 from tests.export.c_program import run_here
@@ -36,6 +40,12 @@ def small(**options: object) -> Stack:
         for layer in model.delay_layers:
             layer.weight.abs_().mul_(2)
     return model
+
+
+def learned(decay: Learn, **options: Any) -> dict[str, Any]:
+    """Neurons of all layers, with a learned decay."""
+    made = partial(LIF, learn_decay=decay, **options)
+    return {"neuron": made, "readout": made}
 
 
 def frozen(model: Stack) -> Network:
@@ -60,7 +70,7 @@ def fire(current: Tensor, decay: Tensor, threshold: Tensor) -> Tensor:
 
 
 def test_the_loss_and_every_gradient_are_those_of_the_equations() -> None:
-    model, (x, lengths), labels = small(learn_decay=True).double(), batch(), torch.tensor([2, 0, 1])
+    model, (x, lengths), labels = small(**learned(True)).double(), batch(), torch.tensor([2, 0, 1])
     x = x.double()
     F.cross_entropy(model.scores(x, lengths), labels).backward()
     found = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}  # type: ignore[union-attr]
@@ -102,7 +112,7 @@ def test_spikes_after_a_clip_and_its_tail_do_not_count() -> None:
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 def test_a_frozen_readout_counts_as_the_model(reset: str) -> None:
-    model = small(reset=reset, threshold=0.8, learn_decay="neuron", synapse_decay=0.3).eval()
+    model = small(**learned("neuron", reset=reset, threshold=0.8), trace=partial(nn.Trace, 0.3)).eval()
     assert (model.readout.reset, model.readout.threshold.item(), model.readout.alpha) == (reset, pytest.approx(0.8), 5)
     network = frozen(model)
     assert [layer.name for layer in network.layers] == ["hidden_1", "readout"]
@@ -120,8 +130,20 @@ def test_a_frozen_readout_counts_as_the_model(reset: str) -> None:
 
 def test_a_convolutional_model_counts_too() -> None:
     torch.manual_seed(0)
+    made = partial(LIF, threshold=0.7)
     model = convolutional(
-        18, (3, 3), [2], 3, 2, kernel_size=3, stride=1, decay=0.5, readout_decay=0.9, threshold=0.7, decoding=COUNT
+        18,
+        (3, 3),
+        [2],
+        3,
+        2,
+        kernel_size=3,
+        stride=1,
+        decay=0.5,
+        readout_decay=0.9,
+        neuron=made,
+        readout=made,
+        decoding=COUNT,
     ).eval()
     with torch.no_grad():
         model.linear.weight.mul_(30)

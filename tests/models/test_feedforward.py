@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ranvier.models import Stack, detectors, feedforward
 from ranvier.network import Decoding, Tail
-from ranvier.nn import AdaptiveLIF
+from ranvier.nn import LIF, AdaptiveLIF, DelayLinear, Integrator, Trace
+from ranvier.nn.decay import Learn
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -36,18 +38,28 @@ def small(tail: Tail = "clip", **options: object) -> Stack:
     return model.eval()
 
 
-def adaptive(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **options: Any) -> AdaptiveLIF:
-    return AdaptiveLIF(neurons, 0.05, scale=3.0, generator=generator(2), **options)
+def adaptive(decay: float, *, neurons: int) -> AdaptiveLIF:
+    return AdaptiveLIF(neurons, 0.05, scale=3.0, generator=generator(2))
+
+
+def learned(decay: Learn, threshold: Learn = False) -> dict[str, Any]:
+    """Options for learned decays of all layers, and learned thresholds."""
+    neuron = partial(LIF, learn_decay=decay, learn_threshold=threshold)
+    return {"neuron": neuron, "readout": partial(Integrator, learn_decay=decay)}
+
+
+TRACE: dict[str, Any] = {"trace": partial(Trace, 0.8)}
+LEARNED_TRACE: dict[str, Any] = {"trace": partial(Trace, 0.8, learn_decay=True)}
 
 
 VARIANTS: list[dict[str, Any]] = [
     {},
-    {"learn_decay": True},
-    {"synapse_decay": 0.8},
+    learned(True),
+    TRACE,
     {"neuron": adaptive},
-    {"reset": "subtract"},
-    {"learn_decay": "neuron", "learn_threshold": "layer"},
-    {"synapse_decay": 0.8, "learn_synapse_decay": True, "learn_decay": True, "batch_norm": False},
+    {"neuron": partial(LIF, reset="subtract")},
+    learned("neuron", "layer"),
+    {**learned(True), **LEARNED_TRACE, "batch_norm": False},
 ]
 
 
@@ -70,7 +82,8 @@ def clips() -> tuple[Tensor, Tensor]:
 def test_parameter_counts_are_the_papers(
     hidden: list[int], classes: int, max_delay: int, synapses_per_pair: int, parameters: int
 ) -> None:
-    model = feedforward(140, hidden, classes, max_delay, decay=0.005, synapses_per_pair=synapses_per_pair)
+    connection = partial(DelayLinear, synapses_per_pair=synapses_per_pair)
+    model = feedforward(140, hidden, classes, max_delay, decay=0.005, connection=connection)
     assert model.parameter_count() == parameters
 
 
@@ -180,23 +193,21 @@ def test_a_frozen_norm_stays_frozen_in_training() -> None:
 @pytest.mark.parametrize(
     ("options", "more"),
     [
-        ({"learn_decay": True}, 3),
-        ({"synapse_decay": 0.9}, 0),
-        ({"synapse_decay": 0.9, "learn_synapse_decay": True}, 2),
-        ({"learn_decay": True, "synapse_decay": 0.9, "learn_synapse_decay": True}, 5),
-        ({"learn_threshold": "layer"}, 2),
+        (learned(True), 3),
+        (TRACE, 0),
+        (LEARNED_TRACE, 2),
+        ({**learned(True), **LEARNED_TRACE}, 5),
+        (learned(False, "layer"), 2),
     ],
 )
 def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[str, Any], more: int) -> None:
     model = feedforward(140, [256, 256], 20, 24, decay=0.005, **options)
     assert model.parameter_count() == 214_016 + more
     model = small(**options).train()
-    learned = [
-        parameter for name, parameter in model.named_parameters() if name.endswith(("decay.original", "threshold"))
-    ]
-    assert len(learned) == more
+    alone = [p for name, p in model.named_parameters() if name.endswith(("decay.original", "threshold"))]
+    assert len(alone) == more
     model.scores(*clips()).square().sum().backward()
-    for parameter in learned:
+    for parameter in alone:
         assert parameter.grad is not None
         assert parameter.grad != 0
 
@@ -204,7 +215,7 @@ def test_a_learned_decay_is_one_number_per_layer_and_is_learned(options: dict[st
 @pytest.mark.parametrize("options", [{}, {"batch_norm": False}])
 @pytest.mark.parametrize("training", [True, False])
 def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: bool, options: dict[str, Any]) -> None:
-    block = small(synapse_decay=0.8, **options).train(training).blocks[0]
+    block = small(**TRACE, **options).train(training).blocks[0]
     x, lengths = clips()
     (spikes,), received = block.forward_with_spikes(x, lengths)
     assert spikes.unique().tolist() == [0, 1]
@@ -220,8 +231,3 @@ def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: 
     silenced = (received == 0).all(0)
     assert 0.05 < silenced[(whole > 0).any(0)].float().mean() < 0.7
     torch.testing.assert_close(received, torch.where(silenced, 0.0, whole / 0.7))
-
-
-def test_a_synapses_decay_cannot_be_learned_from_nowhere() -> None:
-    with pytest.raises(ValueError, match="learn_synapse_decay: True is not allowed without synapse_decay"):
-        feedforward(6, [5], 2, 3, decay=0.3, learn_synapse_decay=True)

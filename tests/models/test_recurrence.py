@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,8 @@ def connection(neurons: int, delay_type: Any = "axonal", **options: Any) -> Dela
 def trained(recurrence: Recurrence, **options: Any) -> tuple[Stack, list[Tensor]]:
     """A network after a few steps, and its recurrent delays before."""
     torch.manual_seed(0)
-    model = feedforward(
-        8, [12, 10], 3, 6, decay=0.8, threshold=0.6, dropout=0.1, recurrence=recurrence, decoding=Decoding(4), **options
-    )
+    options = {"neuron": partial(LIF, threshold=0.6), "decoding": Decoding(4), **options}
+    model = feedforward(8, [12, 10], 3, 6, decay=0.8, dropout=0.1, recurrence=recurrence, **options)
     set_sigma(model, 1.0)
     before = [block.neuron.connection.delay.detach().clone() for block in model.blocks]
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-2)
@@ -91,8 +91,8 @@ def rasters(frozen: Network, clip: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def adaptive(decay: float, threshold: float, *, neurons: int, surrogate: Any, alpha: float, **_: Any) -> AdaptiveLIF:
-    return AdaptiveLIF(neurons, threshold / 2, tau_steps=(1, 5), scale=2.0, surrogate=surrogate, alpha=alpha)
+def adaptive(decay: float, *, neurons: int) -> AdaptiveLIF:
+    return AdaptiveLIF(neurons, 0.3, tau_steps=(1, 5), scale=2.0)
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_norm": False}, {"neuron": adaptive}])
@@ -209,7 +209,7 @@ def test_what_it_cannot_be_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"^min_delay: 6"):
         DelayLinear(4, 4, 5, min_delay=6)
     with pytest.raises(ValueError, match=r"^recurrence: "):
-        feedforward(8, [12], 3, 6, decay=0.8, synapse_decay=0.5, recurrence=Recurrence("axonal", 5.0))
+        feedforward(8, [12], 3, 6, decay=0.8, trace=partial(Trace, 0.5), recurrence=Recurrence("axonal", 5.0))
     parts = [DelayLinear(8, 12, 4), Recurrent(LIF(0.5), connection(12))]
     end = [DelayLinear(12, 3, 4), Integrator(0.9)]
     set_sigma(whole := Stack(*parts, Trace(0.5), *end), 0.5)

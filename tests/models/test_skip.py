@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -39,8 +40,9 @@ def clips() -> Tensor:
 
 def network(tail: Tail = "clip", **options: Any) -> Stack:
     torch.manual_seed(0)
-    options = {"skip": "all", "dropout": 0.1, "decoding": Decoding(4, tail), **options}
-    return feedforward(8, [12, 10, 9], 3, 6, decay=0.8, threshold=0.5, **options).double()
+    neuron = partial(LIF, threshold=0.5)
+    options = {"skip": "all", "dropout": 0.1, "decoding": Decoding(4, tail), "neuron": neuron, **options}
+    return feedforward(8, [12, 10, 9], 3, 6, decay=0.8, **options).double()
 
 
 def trained(tail: Tail = "clip", **options: Any) -> Stack:
@@ -124,9 +126,9 @@ OPTIONS: list[dict[str, Any]] = [
     {"skip": "all"},
     {"skip": "input"},
     {"batch_norm": False},
-    {"synapse_decay": 0.6},
+    {"trace": partial(Trace, 0.6)},
     {"recurrence": Recurrence("axonal", max_init_delay=4.0, dropout=0.1)},
-    {"fan_in": 5, "delay_type": "axonal"},
+    {"connection": partial(DelayLinear, fan_in=5, delay_type="axonal")},
 ]
 
 
@@ -194,7 +196,7 @@ def test_what_a_layer_gives_is_after_its_trace_and_dropout() -> None:
 
 
 def test_layers_are_found_wherever_they_are() -> None:
-    model = network(skip="all", fan_in=4)
+    model = network(skip="all", connection=partial(DelayLinear, fan_in=4))
     widths = [(8, 12), (12, 10), (8, 10), (10, 9), (8, 9), (12, 9), (9, 3), (8, 3), (12, 3), (10, 3)]
     assert [(layer.in_features, layer.out_features) for layer in model.delay_layers] == widths
     assert list(model.delays_ms(2.0))[1:3] == ["blocks.1.linear.direct", "blocks.1.linear.skips.0"]

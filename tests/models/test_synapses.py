@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,7 +39,8 @@ def trained(model: Stack, sources: int, steps: int = 20) -> Stack:
 
 
 def test_ten_synapses_stay_ten_synapses() -> None:
-    model = feedforward(25, [20, 16], 4, 6, decay=0.3, synapses_per_pair=2, fan_in=10, generator=generator())
+    connection = partial(DelayLinear, synapses_per_pair=2, fan_in=10)
+    model = feedforward(25, [20, 16], 4, 6, decay=0.3, connection=connection, generator=generator())
     before = [(layer.connection_mask.clone(), layer.delay.detach().clone()) for layer in model.delay_layers]
     trained(model, 25)
     for layer, (connection_mask, delay) in zip(model.delay_layers, before, strict=True):
@@ -98,9 +102,8 @@ def test_every_delay_is_a_dense_convolution() -> None:
 
 
 def test_every_delay_trains_and_freezes() -> None:
-    model = feedforward(
-        6, [9], 4, 3, decay=0.3, synapses_per_pair=4, learn_delay=False, dense_kernel=True, generator=generator()
-    )
+    connection = partial(DelayLinear, synapses_per_pair=4, learn_delay=False, dense_kernel=True)
+    model = feedforward(6, [9], 4, 3, decay=0.3, connection=connection, generator=generator())
     before = model.linear.weight.detach().clone()
     trained(model, 6)
     assert (model.linear.weight != before).all()
@@ -121,20 +124,20 @@ def test_every_delay_needs_a_branch_for_each() -> None:
 def test_the_dense_convolutions_parameters_are_the_papers(
     hidden: list[int], classes: int, taps: int, millions: float
 ) -> None:
-    model = feedforward(
-        140, hidden, classes, taps - 1, decay=0.005, synapses_per_pair=taps, learn_delay=False, dense_kernel=True
-    )
+    connection = partial(DelayLinear, synapses_per_pair=taps, learn_delay=False, dense_kernel=True)
+    model = feedforward(140, hidden, classes, taps - 1, decay=0.005, connection=connection)
     decimals = 2 if millions < 10 else 1
     assert round(sum(layer.parameter_count() for layer in model.delay_layers) / 1e6, decimals) == millions
 
 
-def parameters(width: int, **options: object) -> int:
-    return feedforward(140, [width, width], 20, 0, decay=0.005, learn_delay=False, **options).parameter_count()  # type: ignore[arg-type]
+def parameters(width: int, max_delay: int = 0, **options: Any) -> int:
+    connection = partial(DelayLinear, **options)
+    return feedforward(140, [width, width], 20, max_delay, decay=0.005, connection=connection).parameter_count()
 
 
 @pytest.mark.parametrize(("fan_in", "learned", "width"), [(None, 214_016, 388), (10, 11_664, 478)])
 def test_without_delays_a_wider_network_has_as_many_parameters(fan_in: int | None, learned: int, width: int) -> None:
-    assert feedforward(140, [256, 256], 20, 24, decay=0.005, fan_in=fan_in).parameter_count() == learned
-    off = {w: abs(parameters(w, fan_in=fan_in) - learned) for w in (width - 1, width, width + 1)}
+    assert parameters(256, 24, fan_in=fan_in) == learned
+    off = {w: abs(parameters(w, learn_delay=False, fan_in=fan_in) - learned) for w in (width - 1, width, width + 1)}
     assert min(off, key=off.get) == width  # type: ignore[arg-type]
     assert off[width] < 0.001 * learned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from ranvier.engine import Engine
 from ranvier.models import Stack, feedforward, freeze
 from ranvier.network import Input
-from ranvier.nn import AdaptiveLIF
+from ranvier.nn import AdaptiveLIF, Trace
 from ranvier.ops.adaptive_lif import EULERS, adaptive_lif
 
 RANGES = {"tau_fraction": (0, 1), "adaptation_tau_fraction": (0, 1), "a": (0, 1), "b": (0, 2)}
@@ -87,15 +88,14 @@ def test_a_state_of_other_ranges_is_refused() -> None:
 def network_of(euler: Any, **options: Any) -> Stack:
     generator = torch.Generator().manual_seed(3)
 
-    def neuron(decay: float, threshold: float, *, neurons: int, learn_decay: bool, **others: Any) -> nn.Module:
-        assert not learn_decay
-        return AdaptiveLIF(neurons, threshold, scale=3.0, euler=euler, generator=generator, **others)
+    def neuron(decay: float, *, neurons: int) -> nn.Module:
+        return AdaptiveLIF(neurons, 0.1, scale=3.0, euler=euler, generator=generator)
 
-    return feedforward(6, [12, 10], 4, 8, decay=0.3, threshold=0.1, generator=generator, neuron=neuron, **options)
+    return feedforward(6, [12, 10], 4, 8, decay=0.3, generator=generator, neuron=neuron, **options)
 
 
 @pytest.mark.parametrize("euler", EULERS)
-@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"synapse_decay": 0.8}, {"batch_norm": False}])
+@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"trace": partial(Trace, 0.8)}, {"batch_norm": False}])
 def test_the_engine_spikes_as_the_frozen_module(euler: Any, options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model = network_of(euler, **options)

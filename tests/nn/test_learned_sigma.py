@@ -89,12 +89,15 @@ def test_recurrent_connections_have_their_gradient(kind: str, of: str) -> None:
 
 
 def test_every_connection_that_learns_delays_learns_them() -> None:
-    build = partial(feedforward, 6, [5], 3, 8, decay=0.5, learn_sigma="synapse")
-    model = build(recurrence=Recurrence("axonal", 4.0))
+    connection = partial(DelayLinear, learn_sigma="synapse")
+    build = partial(feedforward, 6, [5], 3, 8, decay=0.5, connection=connection)
+    model = build(recurrence=Recurrence("axonal", 4.0, connection=connection))
     shapes = [tuple(layer.sigma.shape) for layer in model.delay_layers]
     assert shapes == [(1, 5, 6), (1, 1, 5), (1, 3, 5)]
-    fixed = build(recurrence=Recurrence("undelayed"), learn_delay=False)
-    assert not any(layer.learn_sigma for layer in fixed.delay_layers)
+    plain = build(recurrence=Recurrence("axonal", 4.0))
+    assert [layer.learn_sigma for layer in plain.delay_layers] == [True, False, True]
+    with pytest.raises(ValueError, match="learn_sigma: synapse is not allowed with learn_delay=False"):
+        build(recurrence=Recurrence("undelayed", connection=connection))
 
 
 def test_others_are_refused() -> None:
@@ -110,7 +113,7 @@ def test_others_are_refused() -> None:
     with pytest.raises(ValueError, match="up to 10 steps"):
         made("synapse").set_sigma(10.5)
     with pytest.raises(ValueError, match="learn_sigma: 'neuron'"):
-        feedforward(5, [4], 3, 9, decay=0.5, learn_delay=False, learn_sigma="neuron")  # type: ignore[arg-type]
+        DelayLinear(5, 4, 9, learn_delay=False, learn_sigma="neuron")  # type: ignore[arg-type]
 
 
 def test_widths_that_are_still_wide_are_warned_of_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ def network_of(model: Stack) -> Network:
 def trained(bits: Any, delay_bits: int | None = None, **options: Any) -> Stack:
     """A network after three steps of Adam on random clips, with a norm whose gains have both signs."""
     torch.manual_seed(0)
-    model = feedforward(9, [7, 6], 3, 12, decay=0.7, threshold=0.5, **options)
+    made = {"connection": partial(DelayLinear, **options), "neuron": partial(LIF, threshold=0.5)}
+    model = feedforward(9, [7, 6], 3, 12, decay=0.7, **made)  # type: ignore[arg-type]
     set_bits(model, bits, delay_bits)
     model.set_sigma(1)
     with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_a_models_state_names_the_layers(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_tensors_are_loaded() -> None:
-    model = small(threshold=3.0)
+    model = small(neuron=partial(LIF, threshold=3.0))
     model.load_state_dict(small().state_dict())
     assert model.blocks[0].neuron.threshold == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ranvier.export import ExportError, to_brian2, to_lava, to_nest, to_nir, to_
 from ranvier.models import feedforward, freeze
 from ranvier.models.fused import run_fused
 from ranvier.network import Input, Network, NetworkError, SoftResetLIF, quantize
-from ranvier.nn import LIF, SequenceBatchNorm
+from ranvier.nn import LIF, SequenceBatchNorm, Trace
 
 
 def test_a_spike_leaves_what_is_above_the_threshold() -> None:
@@ -33,11 +34,12 @@ def test_it_is_not_taken_for_the_fused_hard_reset() -> None:
     assert run_fused([SequenceBatchNorm(5), LIF(0.9, reset="subtract")], current, steps) is None
 
 
-@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"synapse_decay": 0.8}])
+@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"trace": partial(Trace, 0.8)}])
 def test_the_engine_spikes_as_the_frozen_module(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(3)
-    model = feedforward(6, [12, 10], 4, 8, decay=0.8, reset="subtract", generator=generator, **options)
+    neuron = partial(LIF, reset="subtract")
+    model = feedforward(6, [12, 10], 4, 8, decay=0.8, neuron=neuron, generator=generator, **options)
     for _ in range(5):  # batch norm's running statistics away from their start
         model.scores(torch.poisson(torch.full((40, 3, 6), 0.6)))
     x = torch.poisson(torch.full((40, 3, 6), 0.6))

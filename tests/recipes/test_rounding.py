@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -60,4 +62,7 @@ def test_delays_between_two_steps_give_other_predictions(splits: Splits) -> None
 
 
 def test_fixed_delays_have_nothing_to_round(splits: Splits) -> None:
-    assert accuracy_before_rounding(model(splits, learn_delay=False), splits, None) is None
+    assert (
+        accuracy_before_rounding(model(splits, connection=partial(DelayLinear, learn_delay=False)), splits, None)
+        is None
+    )

@@ -533,7 +533,7 @@ def test_neurons_and_synapses_that_remember_go_the_whole_way(small: Make, learne
     evaluated = evaluate(network, splits.validation.dataset, splits.validation.clips)
     assert evaluated.accuracy.value == result.accuracy["validation"].value
     page = Page((tmp_path / "run" / "report.html").read_text())
-    assert "synaptic events per clip" not in page.facts, "a trace arrives at every step"
+    assert "synaptic operations per clip" not in page.facts, "a trace arrives at every step"
     assert ("synaptic traces (learned)" in page.text, "synaptic traces" in page.text) == (learned == "true", True)
 
 

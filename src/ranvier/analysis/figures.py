@@ -147,7 +147,8 @@ def plot_probe(probes: Sequence[ProbeResult], chance: float) -> Figure:
         ax.set(xlabel=label)
     for ax in axes.flat:
         ax.axhline(100 * chance, color=_INK, linewidth=0.8, linestyle=":")
-    axes[0, 2].annotate("chance", (1, 100 * chance), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    # beside the last panel, where nothing is drawn
+    axes[0, 2].annotate("chance", (1.03, 100 * chance), xycoords=("axes fraction", "data"), va="center")
     return figure
 
 
@@ -248,11 +249,11 @@ def plot_raster(network: Network, events: Events | NDArray[Any], length: int, la
     for number, (spikes, layer) in enumerate(zip(result.spikes, network.layers, strict=False), 1):
         rasters.append((f"hidden layer {number}", spikes[:, 0], spikes[:, 1], layer.targets))
     for ax, (name, when, where, neurons) in zip(axes[-1 - len(rasters) : -1, 0], rasters, strict=True):
-        few = neurons <= 32
-        size, marker = (80.0, "|") if few else (7.0, ".")
-        ax.scatter(
-            np.asarray(when) * network.dt_ms, where, s=size, marker=marker, color=_INK, linewidth=1.2 if few else 0
-        )
+        spike_ms = np.asarray(when) * network.dt_ms
+        if neurons <= 32:
+            ax.vlines(spike_ms, where - 0.4, where + 0.4, color=_INK, linewidth=1.2)  # a mark is lower than its row
+        else:
+            ax.scatter(spike_ms, where, s=7, marker=".", color=_INK, linewidth=0)
         ax.set(ylabel=name, ylim=(-0.7, neurons - 0.3))
     last, time_ms = axes[-1, 0], np.arange(len(result.voltage)) * network.dt_ms
     counts = network.decoding.scores == "count"

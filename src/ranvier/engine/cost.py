@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
 from typing import Any
@@ -27,7 +27,8 @@ class LayerCost:
     Attributes:
         name: of the layer.
         spikes: of its neurons, per clip.
-        synaptic_operations: per clip: one for each event and synapse that it reaches.
+        synaptic_operations: per clip, as :func:`synaptic_operations` counts them; where layers send traces, of the
+            spikes alone.
         dense_operations: per clip: one for each time step and weight of the arrays, silent or not, 0 or not.
         synapses: with a weight other than 0; of a convolution at every place of its kernel.
         weight_bits: of a weight as it must be stored.
@@ -101,7 +102,8 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
         for place, connection in enumerate(layer.inputs):
             if not isinstance(connection, _Known):
                 raise TypeError(f"layers.{number}.inputs.{place}: the cost of {connection.kind} is not known")
-    spikes, operations, waiting = (np.zeros(len(network.layers)) for _ in range(3))
+    events = {"input": np.zeros(network.sources), **{layer.name: np.zeros(layer.targets) for layer in network.layers}}
+    waiting = np.zeros(len(network.layers))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
     steps, count = 0, 0
     given = list(clips)
@@ -112,15 +114,36 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
         if network.layers[-1].spikes:
             sent[network.layers[-1].name] = np.argwhere(result.voltage)
         count, steps = count + 1, steps + len(result.voltage)
-        for number, layer in enumerate(network.layers):
-            spikes[number] += len(sent.get(layer.name, ()))
-            operations[number] += sum(each.operations(sent[each.source]) for each in traffic[number])
-            waiting[number] = max(waiting[number], sum(each.waiting(sent[each.source]) for each in traffic[number]))
+        for name, made in sent.items():
+            events[name] += np.bincount(made[:, 1], minlength=len(events[name]))
+        for number, connections in enumerate(traffic):
+            waiting[number] = max(waiting[number], sum(each.waiting(sent[each.source]) for each in connections))
     if not count:
         raise ValueError("clips: none (1 or more)")
     longest = max(int(c.delays().max(initial=0)) for layer in network.layers for c in layer.inputs)
-    rows = zip(network.layers, spikes / count, operations / count, waiting, strict=True)
+    means = {name: total / count for name, total in events.items()}
+    spikes = [means[layer.name].sum() for layer in network.layers]
+    rows = zip(network.layers, spikes, synaptic_operations(network, means), waiting, strict=True)
     return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
+
+
+def synaptic_operations(network: Network, events: Mapping[str, NDArray[Any]]) -> list[float]:
+    """Synaptic operations of each layer: the events of every source times the synapses that it has there.
+
+    An event is one operation for each synapse, whatever its size, as the engine and exported C code add ``weight *
+    size`` once.
+
+    Args:
+        network: whose layers receive the events.
+        events: how many every source sends, ``{"input": [source], "hidden_1": [neuron], ...}``; those of a source in a
+            time step are one, with their number as its size.
+    """
+    return [float(sum(events[each.source] @ _fan_out(each) for each in layer.inputs)) for layer in network.layers]
+
+
+def _fan_out(connection: Connection) -> NDArray[np.int64]:
+    """Synapses of every source ``[source]``; a weight of 0 is none."""
+    return np.bincount(connection.synapses().source, minlength=connection.sources)
 
 
 def ring_bytes(layer: Layer) -> int:
@@ -182,15 +205,11 @@ class _Traffic:
     def __init__(self, connection: Connection) -> None:
         source, _, _, delay_steps = connection.synapses()
         self.source, self._max_delay = connection.source, connection.max_delay
-        self._fan_out = np.bincount(source, minlength=connection.sources)
         # [source]: whether it has a synapse of that delay
         self._with_delay = {
             int(delay): np.bincount(source[delay_steps == delay], minlength=connection.sources) > 0
             for delay in np.unique(delay_steps)
         }
-
-    def operations(self, sent: NDArray[np.int64]) -> float:
-        return float(self._fan_out[sent[:, 1]].sum())
 
     def waiting(self, sent: NDArray[np.int64]) -> int:
         """Most events that wait at one time; one waits once for each different delay of its source's synapses."""

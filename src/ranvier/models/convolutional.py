@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -11,8 +11,6 @@ from ranvier.models.feedforward import hidden_block, with_readout
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, DelayConv2d, DelayLinear, Integrator, SequenceBatchNorm
-from ranvier.ops.dense import Kernel
-from ranvier.ops.surrogate import Surrogate
 
 
 def convolutional(
@@ -26,13 +24,10 @@ def convolutional(
     stride: int,
     decay: float,
     readout_decay: float,
-    threshold: float = 1.0,
     dropout: float = 0.0,
-    surrogate: Surrogate = "arctan",
-    alpha: float = 5.0,
-    kernel: Kernel = "gaussian",
-    learn_delay: bool = True,
-    dense_kernel: bool = False,
+    connection: Callable[..., DelayConv2d] = DelayConv2d,
+    neuron: Callable[..., nn.Module] = LIF,
+    readout: Callable[..., nn.Module] | None = None,
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
 ) -> Stack:
@@ -46,12 +41,10 @@ def convolutional(
         max_delay: longest delay in steps, >= 0.
         kernel_size, stride: of every hidden layer; its padding is half of the kernel.
         decay, readout_decay: share of the voltage that hidden neurons and the readout keep per step, in [0, 1].
-        threshold: of the hidden neurons, > 0.
         dropout: share of hidden neurons silenced for a clip in training, in [0, 1).
-        surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
-        kernel, learn_delay, dense_kernel: see :class:`ranvier.nn.DelayConv2d`.
-        decoding: what follows a clip; None means a silence of ``max_delay`` steps per hidden layer. If its scores are
-            ``count``, the readout is :class:`ranvier.nn.LIF` with the hidden layers' threshold and surrogate.
+        connection: makes the convolutions: a class, or one with options by :func:`functools.partial`, as the next two.
+        neuron, readout: make neurons, as for :func:`ranvier.models.feedforward`.
+        decoding: what follows a clip; None means a silence of ``max_delay`` steps per hidden layer.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
@@ -65,18 +58,18 @@ def convolutional(
         raise ValueError(f"sources: {sources} is not allowed (a multiple of {pixels}, the pixels of {size})")
     blocks, before = [], sources // pixels
     for count in channels:
-        conv = DelayConv2d(
-            before, count, kernel_size, max_delay, size, stride=stride, padding=kernel_size // 2, kernel=kernel,
-            learn_delay=learn_delay, dense_kernel=dense_kernel, generator=generator,
-        )  # fmt: skip
+        padding = kernel_size // 2
+        conv = connection(
+            before, count, kernel_size, max_delay, size, stride=stride, padding=padding, generator=generator
+        )
         before, size = count, conv.out_size
-        norm = SequenceBatchNorm(count, positions=size[0] * size[1])
-        blocks.append(hidden_block(conv, norm, LIF(decay, threshold, surrogate=surrogate, alpha=alpha), dropout))
+        positions = size[0] * size[1]
+        norm = SequenceBatchNorm(count, positions=positions)
+        blocks.append(hidden_block(conv, norm, neuron(decay, neurons=count * positions), dropout))
     last = DelayLinear(before * size[0] * size[1], classes, 0, learn_delay=False, generator=generator)
     with torch.no_grad():
         last.weight.mul_(0.1)  # so many neurons add up that voltages would leave nothing to learn from
     decoding = decoding or Decoding(tail_steps=len(blocks) * max_delay)
-    readout: nn.Module = Integrator(readout_decay)
-    if decoding.scores == "count":
-        readout = LIF(readout_decay, threshold, surrogate=surrogate, alpha=alpha)
-    return with_readout(blocks, last, readout, decoding)
+    if readout is None:
+        readout = LIF if decoding.scores == "count" else Integrator
+    return with_readout(blocks, last, readout(readout_decay, neurons=classes), decoding)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -69,12 +70,10 @@ def from_dcls_checkpoint(
         weights[-1].shape[0],
         taps - 1,
         decay=0.5 if decay is None else decay,
-        learn_decay=bool(learned),
-        synapses_per_pair=weights[0].shape[2],
-        threshold=threshold,
         dropout=dropout,
-        alpha=alpha,
-        kernel=kernel,
+        connection=partial(DelayLinear, synapses_per_pair=weights[0].shape[2], kernel=kernel),
+        neuron=partial(LIF, threshold=threshold, alpha=alpha, learn_decay=bool(learned)),
+        readout=partial(Integrator, learn_decay=bool(learned)),
         decoding=Decoding(tail="per_layer", tail_steps=(taps - 1) // 2),
     )
     layers = [layer for layer in model.delay_layers if isinstance(layer, DelayLinear)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from ranvier.nn import DelayLinear, Recurrent
-from ranvier.nn.delays import LearnSigma
 
 RecurrentType = Literal["undelayed", "synaptic", "axonal", "dendritic"]
 _LONGEST = 32767  # steps: as a network file holds them
@@ -25,6 +25,8 @@ class Recurrence:
         learn_delay: False keeps the delays where they start.
         dropout: see :class:`ranvier.nn.Recurrent`.
         bias: the connections have a learned constant for each target.
+        connection: makes them, with other options by :func:`functools.partial`, for example
+            ``partial(DelayLinear, kernel="delrec")``.
     """
 
     delay_type: RecurrentType
@@ -32,31 +34,21 @@ class Recurrence:
     learn_delay: bool = True
     dropout: float = 0.0
     bias: bool = False
+    connection: Callable[..., DelayLinear] = DelayLinear
 
-    def around(
-        self,
-        neuron: nn.Module,
-        neurons: int,
-        generator: torch.Generator | None,
-        *,
-        learn_sigma: LearnSigma = False,
-        **options: Any,
-    ) -> Recurrent:
-        """``neurons`` of a kind with recurrent connections among them; other options as of ``DelayLinear``."""
+    def around(self, neuron: nn.Module, neurons: int, generator: torch.Generator | None) -> Recurrent:
+        """``neurons`` of a kind with recurrent connections among them."""
         delayed = self.delay_type != "undelayed"
-        learned = delayed and self.learn_delay
-        connection = DelayLinear(
+        connection = self.connection(
             neurons,
             neurons,
             _LONGEST if delayed else 1,
             sigma=1.0,
-            learn_delay=learned,
-            learn_sigma=learned and learn_sigma,
+            learn_delay=delayed and self.learn_delay,
             delay_type="axonal" if self.delay_type == "undelayed" else self.delay_type,
             bias=self.bias,
             max_init_delay=self.max_init_delay if delayed else 1.0,
             min_delay=1,
             generator=generator,
-            **options,
         )
         return Recurrent(neuron, connection, dropout=self.dropout)

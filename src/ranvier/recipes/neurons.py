@@ -34,7 +34,7 @@ def check_neuron(name: str) -> str:
 
 
 def neuron_class(name: str) -> Callable[..., nn.Module]:
-    """What makes the neurons of that name, called as :func:`ranvier.models.feedforward` says.
+    """What makes the neurons of that name, called as docs/contributing/neuron.md says.
 
     Raises:
         ConfigError: there is none, or the package that brings it fails.

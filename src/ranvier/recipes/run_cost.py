@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ranvier.analysis.report.run_report import connections, synaptic_operations
+from ranvier.analysis.report.run_report import connections, operations_per_clip
 from ranvier.engine.cost import ring_bytes
 from ranvier.network import Network
 from ranvier.recipes.report import OWN
@@ -19,8 +19,7 @@ class RunCost:
 
     Attributes:
         spikes: of its hidden neurons, per clip.
-        operations: synaptic operations per clip, where an input count of n is n events; None where inputs, or what
-            layers send, are numbers.
+        operations: synaptic operations per clip; None where inputs, or what layers send, are numbers.
         synapses: with a weight other than 0; of a convolution at every place of its kernel.
         buffer_bytes: post-side rings, as :class:`ranvier.engine.LayerCost` has them.
     """
@@ -54,4 +53,4 @@ def run_cost(folder: Path) -> RunCost | None:
     rings = sum(ring_bytes(layer) for layer in network.layers)
     spikes = float(sum(counts.sum() for counts in record.neuron_spikes))
     synapses = sum(each.synapse_count for each in connections(network))
-    return RunCost(spikes, synaptic_operations(network, record), rings, synapses)
+    return RunCost(spikes, operations_per_clip(network, record), rings, synapses)

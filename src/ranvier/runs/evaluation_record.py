@@ -16,7 +16,7 @@ from ranvier.network import MAX_STEPS, Network
 from ranvier.runs.accuracy import MOST
 from ranvier.runs.probe import network_hash
 
-_VERSION = 2  # what it added: which clips were right, and the events of every source
+_VERSION = 3  # 2 added which clips were right, and the events of every source, whose sizes it summed up
 _MOST_BYTES = 2**28  # of all its arrays
 
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # step, source and size of every event, in order
@@ -51,7 +51,8 @@ class EvaluationRecord:
         right: ``[clip]`` whether the network was right.
         fingerprint: of the clips that were run; the same for two networks that ran on the same ones.
         neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
-        source_events: ``[source]`` mean input events in a clip; None where the input is real numbers.
+        source_events: ``[source]`` mean input events in a clip, those of a time step one; None where the input is real
+            numbers.
         speakers: (right, clips) by speaker; empty where nobody knows.
         examples: a few of the clips.
     """

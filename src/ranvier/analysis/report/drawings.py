@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ranvier.analysis.report.accuracy import main_accuracy, split_name
 from ranvier.analysis.report.run_report import RunReport, connection_names, connections, is_undelayed, layer_names
 from ranvier.engine import Engine
-from ranvier.network import Connection, Layer
+from ranvier.network import Connection, Network, Scores
 from ranvier.runs import EpochRow, Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
-STRONGEST = 8  # synapses of a neuron that can be followed
+STRONGEST = 8  # synapses of a neuron that can be followed; half of each connection where layers have several
 MOST_CLASSES = 60  # of a confusion matrix that is still drawn
 _MOST_EPOCHS, _MOST_FRAMES, _MOST_BINS, _MOST_EVENTS = 600, 100, 64, 15_000
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
@@ -53,6 +53,7 @@ def drawings(report: RunReport) -> dict[str, Any]:
         "longest": max(layer.max_delay for layer in network.layers),
         "layers": [{"name": name, "neurons": neurons} for name, neurons in named],
         "classes": list(network.classes),
+        "scores": network.decoding.scores,
         "delays": _delay_frames(report, delayed),
         "scatter": [{"name": name, **_scatter(connection, generator)} for name, connection in delayed],
     }
@@ -65,7 +66,7 @@ def drawings(report: RunReport) -> dict[str, Any]:
     hidden = zip(layer_names(network)[1:-1], record.neuron_spikes, strict=True)
     data["rates"] = [{"name": name, **_spread(rates)} for name, rates in hidden]
     if record.examples:
-        data["synapses"] = [_strongest(layer) for layer in network.layers]
+        data["synapses"] = _followed(network)
         engine = Engine(network)
         data["clips"] = [_clip(engine, example) for example in record.examples]
     return data
@@ -177,21 +178,34 @@ def _spread(rates: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
-def _strongest(layer: Layer) -> dict[str, Any]:
-    """Of every source, its strongest synapses: target, delay in steps, and weight in 127ths of the layer's largest."""
-    connection = layer.inputs[0]
+def _followed(network: Network) -> list[dict[str, Any]]:
+    """The strongest synapses of all connections, with the places of their source and target, 0 for the input."""
+    place = {name: number for number, name in enumerate(["input", *(layer.name for layer in network.layers)])}
+    largest: dict[str, float] = {}
+    for connection in connections(network):
+        weight = np.abs(connection.synapses().weight).max(initial=0.0)
+        largest[connection.source] = max(largest.get(connection.source, 0.0), float(weight))
+    kept = STRONGEST if len(connections(network)) == len(network.layers) else STRONGEST // 2
+    return [
+        {"from": place[c.source], "to": place[layer.name], **_strongest(c, kept, largest[c.source] or 1.0)}
+        for layer in network.layers
+        for c in layer.inputs
+    ]
+
+
+def _strongest(connection: Connection, kept: int, largest: float) -> dict[str, Any]:
+    """Of every source, its strongest synapses: target, delay in steps, and weight in 127ths of the largest."""
     synapses = connection.synapses()
     order = np.lexsort((-np.abs(synapses.weight), synapses.source))
     source, target, weight, delay = (values[order] for values in synapses)
     rank = np.arange(len(source)) - np.searchsorted(source, source)
-    there = rank < STRONGEST
+    there = rank < kept
     place = source[there], rank[there]
-    largest = float(np.abs(weight).max(initial=0.0)) or 1.0
-    shape = (connection.sources, STRONGEST)
+    shape = (connection.sources, kept)
     targets, delays, strong = (np.zeros(shape, values.dtype) for values in (target, delay, weight))
     targets[place], delays[place], strong[place] = target[there], delay[there], weight[there]
     return {
-        "kept": STRONGEST,
+        "kept": kept,
         "target": _packed(targets, "<u2"),
         "delay": _packed(delays, "<u2"),
         # 0 stands for no synapse, so what is there is never rounded to it
@@ -199,21 +213,28 @@ def _strongest(layer: Layer) -> dict[str, Any]:
     }
 
 
+def _shares(voltage: NDArray[Any], scores: Scores) -> NDArray[Any]:
+    """What scores are made of, from 0 to 1 ``[step, class]``: softmax, spikes, or the voltage between the clip's lowest
+    and highest."""
+    if scores == "count":
+        return voltage
+    if scores == "softmax":
+        share = np.exp(voltage - voltage.max(1, keepdims=True))
+        return np.asarray(share / share.sum(1, keepdims=True))
+    low, high = float(voltage.min()), float(voltage.max())
+    return np.asarray((voltage - low) / ((high - low) or 1.0))
+
+
 def _clip(engine: Engine, example: Example) -> dict[str, Any]:
     network = engine.network
     result = engine.run(example.events, example.length)
-    if network.decoding.scores == "count":
-        share = result.voltage
-    else:
-        share = np.exp(result.voltage - result.voltage.max(1, keepdims=True))
-        share /= share.sum(1, keepdims=True)
     clip: dict[str, Any] = {
         "label": network.classes[example.label],
         "speaker": example.speaker,
         "said": network.classes[result.prediction],
         "length": example.length,
         "steps": len(result.voltage),
-        "share": _packed(np.round(share * 255), "<u1"),
+        "share": _packed(np.round(_shares(result.voltage, network.decoding.scores) * 255), "<u1"),
     }
     rasters = [(raster[:, 0], raster[:, 1]) for raster in result.spikes]
     if isinstance(example.events, np.ndarray):

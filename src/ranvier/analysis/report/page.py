@@ -17,7 +17,7 @@ import ranvier
 from ranvier.analysis.intervals import describe_gain
 from ranvier.analysis.report import accuracy, run_report
 from ranvier.analysis.report.comparison import compare
-from ranvier.analysis.report.drawings import MOST_CLASSES, STRONGEST, drawings, evenly
+from ranvier.analysis.report.drawings import MOST_CLASSES, drawings, evenly
 from ranvier.analysis.report.run_report import RunReport
 from ranvier.escape import escape_controls
 
@@ -97,7 +97,6 @@ def _environment() -> Environment:
         "probe_rows": accuracy.probe_rows,
         "speakers_of": accuracy.speakers_of,
         "split_name": accuracy.split_name,
-        "strongest": STRONGEST,
         "worst_pairs": worst_pairs,
     }
     return environment

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.network import Connection, Network
+from ranvier.engine.cost import synaptic_operations
+from ranvier.network import Connection, Network, Scores
 from ranvier.runs import EpochRow, EvaluationRecord, ProbeRecord, RunResult
 
 
@@ -102,29 +103,29 @@ class RunReport:
         return self.network is not None and _is_filtered(self.network)
 
     @property
-    def counted(self) -> bool:
-        """Whether the class is that with the most output spikes."""
-        return self.network is not None and self.network.decoding.scores == "count"
+    def scores(self) -> Scores | None:
+        """What classes are told apart by."""
+        return None if self.network is None else self.network.decoding.scores
 
     @property
-    def arrivals(self) -> float | None:
-        """Spikes times the synapses that they reach, per clip; None where that is not known or inputs are numbers."""
+    def operations(self) -> float | None:
+        """Synaptic operations per clip; None where that is not known or inputs are numbers."""
         if self.network is None or self.record is None:
             return None
-        return synaptic_operations(self.network, self.record)
+        return operations_per_clip(self.network, self.record)
 
 
 def _is_filtered(network: Network) -> bool:
     return any(layer.output is not None for layer in network.layers)
 
 
-def synaptic_operations(network: Network, record: EvaluationRecord) -> float | None:
-    """Events times the synapses that they reach, per clip; None where inputs, or what layers send, are numbers."""
+def operations_per_clip(network: Network, record: EvaluationRecord) -> float | None:
+    """Synaptic operations of all layers; None where inputs, or what layers send, are numbers."""
     if record.source_events is None or _is_filtered(network):
         return None
     layers = zip(network.layers, record.neuron_spikes, strict=False)  # the readout sends nothing
     sent = {"input": record.source_events, **{layer.name: spikes for layer, spikes in layers}}
-    return float(sum(sent[each.source] @ _fan_out(each) for each in connections(network)))
+    return sum(synaptic_operations(network, sent))
 
 
 def connections(network: Network) -> list[Connection]:
@@ -136,11 +137,6 @@ def is_undelayed(network: Network, connection: Connection) -> bool:
     """Whether it is recurrent, each of its delays the shortest that there can be: one time step."""
     own = any(connection is each and each.source == layer.name for layer in network.layers for each in layer.inputs)
     return own and connection.max_delay == 1
-
-
-def _fan_out(connection: Connection) -> NDArray[np.int64]:
-    """Synapses of every source ``[source]``; a weight of 0 is none."""
-    return np.bincount(connection.synapses().source, minlength=connection.sources)
 
 
 def layer_names(network: Network) -> list[str]:

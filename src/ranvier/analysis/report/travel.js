@@ -6,7 +6,7 @@ const LATEST = 3, OLDER = 0.16; // of many spikes the latest are drawn fully
 function travel(figure, run) {
   const clips = run.clips.map((clip) => unpackClip(run, clip));
   const synapses = run.synapses.map((layer) => ({
-    kept: layer.kept, target: unpack(layer.target, Uint16Array), delay: unpack(layer.delay, Uint16Array), weight: unpack(layer.weight, Int16Array),
+    ...layer, target: unpack(layer.target, Uint16Array), delay: unpack(layer.delay, Uint16Array), weight: unpack(layer.weight, Int16Array),
   }));
   const pick = Object.fromEntries(["clip", "layer", "neuron", "time", "play"].map((name) => [name, control(figure, name)]));
   const outputs = figure.querySelectorAll("output"), read = figure.querySelector(".read");
@@ -32,9 +32,8 @@ function travel(figure, run) {
     });
     state.spiking = [...counts.keys()].sort((a, b) => a - b);
     const strength = (neuron) => {
-      const s = synapses[layer];
       let sum = 0;
-      for (let i = 0; i < s.kept; i++) sum += Math.abs(s.weight[neuron * s.kept + i]);
+      for (const s of synapses) if (s.from === layer) for (let i = 0; i < s.kept; i++) sum += Math.abs(s.weight[neuron * s.kept + i]);
       const seldom = counts.get(neuron) <= 3, early = begins.get(neuron) < clips[state.clip].length * 0.5;
       return sum * (seldom ? 4 : 1) * (early ? 4 : 1) * (Math.abs(neuron / neurons - 0.5) < 0.35 ? 2 : 1);
     };
@@ -54,7 +53,7 @@ function travel(figure, run) {
 
   if (!pick.layer.options.length) { pick.layer.disabled = true; pick.neuron.disabled = true; }
   // a hidden layer, if what it fires is delayed at all
-  state.layer = run.synapses.length > 1 && synapses[1].delay.some((delay) => delay > 0) ? 1 : 0;
+  state.layer = synapses.some((s) => s.from === 1 && s.delay.some((delay) => delay > 0)) ? 1 : 0;
   if (![...pick.layer.options].some((option) => Number(option.value) === state.layer)) state.layer = 0;
   chooseClip(0);
   state.time = clips[0].steps - 1; // the end: all spikes and the answer
@@ -121,14 +120,24 @@ function spikesOf(clip, state) {
   return found;
 }
 
-// What the output says up to a step: the share of each class, and the first among them.
+// What the output says up to a step: the score of each class as its network has it, and the first among them.
 function saying(run, clip, time) {
   const many = run.classes.length, sums = new Float64Array(many);
-  for (let t = 0; t <= time; t++) for (let c = 0; c < many; c++) sums[c] += clip.share[t * many + c];
+  for (let t = run.scores === "last" ? time : 0; t <= time; t++) for (let c = 0; c < many; c++) {
+    const share = clip.share[t * many + c];
+    sums[c] = run.scores === "max" ? Math.max(sums[c], share) : sums[c] + share;
+  }
   const total = sums.reduce((a, b) => a + b, 0) || 1, end = time >= clip.steps - 1;
   // shares are rounded here: at the end the network's own word counts
   const best = end ? run.classes.indexOf(clip.said) : sums.indexOf(Math.max(...sums));
-  return { name: Math.max(...sums) > Math.min(...sums) ? run.classes[best] : null, share: sums[best] / total };
+  const share = ["sum", "max", "last"].includes(run.scores) ? "" : ` with ${percent(sums[best] / total)}`; // voltages have none
+  return { name: Math.max(...sums) > Math.min(...sums) ? run.classes[best] : null, share };
+}
+
+// The connection of a neuron's strongest synapse, and its place there; each connection has them in order.
+function strongestOf(synapses, state) {
+  return synapses.filter((s) => s.from === state.layer).map((s) => [s, state.neuron * s.kept])
+    .reduce((a, b) => (Math.abs(b[0].weight[b[1]]) > Math.abs(a[0].weight[a[1]]) ? b : a));
 }
 
 function called(layer) { return layer.name === "hidden layer" || layer.name === "input" ? `the ${layer.name}` : layer.name; }
@@ -137,22 +146,21 @@ function tell(run, clip, synapses, state) {
   const said = saying(run, clip, state.time), parts = [];
   const follow = state.neuron === undefined ? [] : spikesOf(clip, state).filter((step) => step <= state.time);
   if (state.neuron !== undefined) {
-    const s = synapses[state.layer];
     let first = `Neuron ${state.neuron} of ${called(run.layers[state.layer])} `;
     if (!follow.length) first += "has not fired yet.";
     else {
-      const strongest = state.neuron * s.kept, delay = s.delay[strongest] * run.dt, target = s.target[strongest], next = state.layer + 1;
+      const [s, strongest] = strongestOf(synapses, state), delay = s.delay[strongest] * run.dt, target = s.target[strongest], next = s.to;
       const name = next === run.layers.length - 1 ? `the output “${run.classes[target]}”` : `neuron ${target} of ${called(run.layers[next])}`;
       const when = follow.map((step) => +(step * run.dt).toFixed(3));
       first += `fired at ${when.length > 4 ? when.slice(-4).join(", ") + " ms (and before)" : when.join(", ") + " ms"}; `;
-      if (!s.weight[strongest]) first += "it has no synapse to the next layer.";
+      if (!s.weight[strongest]) first += "it has no synapse.";
       else first += run.longest ? `its strongest synapse takes ${+delay.toFixed(3)} ms to ${name}.` : `its strongest synapse leads to ${name}.`;
     }
     parts.push(first);
   }
   if (said.name === null) parts.push("No class leads yet.");
-  else if (state.time < clip.steps - 1) parts.push(`So far “${said.name}” leads with ${percent(said.share)}.`);
-  else parts.push(`Prediction: “${said.name}” with ${percent(said.share)}${said.name === clip.label ? ", right" : `; true class “${clip.label}”`}.`);
+  else if (state.time < clip.steps - 1) parts.push(`So far “${said.name}” leads${said.share}.`);
+  else parts.push(`Prediction: “${said.name}”${said.share}${said.name === clip.label ? ", right" : `; true class “${clip.label}”`}.`);
   return parts.join(" ");
 }
 
@@ -277,12 +285,8 @@ function drawClip(canvas, places, run, clip, synapses, state) {
 
 function drawArrows(pen, places, run, clip, synapses, state, look) {
   if (state.neuron === undefined) return;
-  const s = synapses[state.layer], next = state.layer + 1, y0 = places.y(state.layer, state.neuron);
-  const fired = new Set();
-  if (next < run.layers.length - 1) {
-    const raster = clip.rasters[next];
-    raster.step.forEach((step, i) => fired.add(step * 65536 + raster.neuron[i]));
-  }
+  const y0 = places.y(state.layer, state.neuron), fired = clip.rasters.map(() => new Set());
+  clip.rasters.forEach((raster, layer) => raster.step.forEach((step, i) => fired[layer].add(step * 65536 + raster.neuron[i])));
   pen.strokeStyle = look.accent; pen.fillStyle = look.accent;
   pen.globalAlpha = 0.35; pen.lineWidth = 1;
   pen.beginPath(); pen.moveTo(places.left, y0); pen.lineTo(places.width - places.right, y0); pen.stroke();
@@ -292,27 +296,31 @@ function drawArrows(pen, places, run, clip, synapses, state, look) {
     pen.globalAlpha = gone >= 0 ? seen : 0.4;
     pen.beginPath(); pen.arc(x0, y0, 4, 0, 7); pen.fill();
     if (gone < 0) continue;
-    for (let i = 0; i < s.kept; i++) {
+    for (const s of synapses) if (s.from === state.layer) for (let i = 0; i < s.kept; i++) {
       const place = state.neuron * s.kept + i, delay = s.delay[place], target = s.target[place], weight = s.weight[place] / 127;
       if (!weight || start + delay >= clip.steps) continue;
-      const x1 = places.x(start + delay, clip), y1 = places.y(next, target), way = delay === 0 ? 1 : Math.min(1, gone / delay);
-      pen.globalAlpha = seen * (0.6 + 0.4 * Math.abs(weight));
-      pen.lineWidth = 1.4 + 1.6 * Math.abs(weight);
-      pen.setLineDash(weight < 0 ? [4, 3] : []);
-      const x = x0 + (x1 - x0) * way, y = y0 + (y1 - y0) * way;
-      pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x, y); pen.stroke(); pen.setLineDash([]);
-      if (way < 1) {
-        const angle = Math.atan2(y1 - y0, x1 - x0);
-        pen.beginPath(); pen.moveTo(x + 5 * Math.cos(angle), y + 5 * Math.sin(angle));
-        for (const turn of [2.5, -2.5]) pen.lineTo(x + 5 * Math.cos(angle + turn), y + 5 * Math.sin(angle + turn));
-        pen.fill();
-      } else {
-        pen.globalAlpha = seen; pen.lineWidth = 1.6;
-        pen.beginPath(); pen.arc(x1, y1, 4, 0, 7);
-        if (fired.has((start + delay) * 65536 + target)) pen.fill();
-        else { pen.fillStyle = look.card; pen.fill(); pen.fillStyle = look.accent; pen.stroke(); }
-      }
+      const x1 = places.x(start + delay, clip), y1 = places.y(s.to, target), way = delay === 0 ? 1 : Math.min(1, gone / delay);
+      drawArrow(pen, { x0, y0, x1, y1, way, weight, seen, card: look.card, accent: look.accent, fires: fired[s.to]?.has((start + delay) * 65536 + target) });
     }
   }
   pen.globalAlpha = 1;
+}
+
+function drawArrow(pen, { x0, y0, x1, y1, way, weight, seen, card, accent, fires }) {
+  pen.globalAlpha = seen * (0.6 + 0.4 * Math.abs(weight));
+  pen.lineWidth = 1.4 + 1.6 * Math.abs(weight);
+  pen.setLineDash(weight < 0 ? [4, 3] : []);
+  const x = x0 + (x1 - x0) * way, y = y0 + (y1 - y0) * way;
+  pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x, y); pen.stroke(); pen.setLineDash([]);
+  if (way < 1) {
+    const angle = Math.atan2(y1 - y0, x1 - x0);
+    pen.beginPath(); pen.moveTo(x + 5 * Math.cos(angle), y + 5 * Math.sin(angle));
+    for (const turn of [2.5, -2.5]) pen.lineTo(x + 5 * Math.cos(angle + turn), y + 5 * Math.sin(angle + turn));
+    pen.fill();
+    return;
+  }
+  pen.globalAlpha = seen; pen.lineWidth = 1.6;
+  pen.beginPath(); pen.arc(x1, y1, 4, 0, 7);
+  if (fires) pen.fill();
+  else { pen.fillStyle = card; pen.fill(); pen.fillStyle = accent; pen.stroke(); }
 }
