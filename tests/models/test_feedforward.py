@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ranvier.models import Stack, detectors, feedforward
+from ranvier.models import Recurrence, Stack, detectors, feedforward
 from ranvier.network import Decoding, Tail
 from ranvier.nn import LIF, AdaptiveLIF, DelayLinear, Integrator, Trace
 from ranvier.nn.decay import Learn
@@ -231,3 +231,31 @@ def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: 
     silenced = (received == 0).all(0)
     assert 0.05 < silenced[(whole > 0).any(0)].float().mean() < 0.7
     torch.testing.assert_close(received, torch.where(silenced, 0.0, whole / 0.7))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"neuron": LIF(0.9)}, ValueError, "neuron: LIF object"),
+        ({"trace": Trace(0.8)}, ValueError, "trace: Trace object"),
+        ({"neuron": partial(LIF, 0.3)}, ValueError, "neuron: options by position"),
+        ({"neuron": partial(LIF, neurons=7)}, ValueError, "neuron: option neurons"),
+        ({"neuron": AdaptiveLIF}, TypeError, "neuron: cannot be called as neuron"),
+        ({"connection": partial(DelayLinear, bias=True)}, ValueError, "connection: option bias"),
+        ({"connection": partial(DelayLinear, longest=3)}, TypeError, "connection: cannot be called .* 'longest'"),
+        (
+            {"recurrence": Recurrence("axonal", connection=partial(DelayLinear, learn_delay=False))},
+            ValueError,
+            r"recurrence\.connection: option learn_delay",
+        ),
+        ({"recurrence": "axonal"}, ValueError, "recurrence: 'axonal'"),
+        ({"decoding": "count"}, ValueError, "decoding: 'count'"),
+        ({"readout": LIF}, ValueError, "readout: LIF .* softmax"),
+        ({"readout": Integrator, "decoding": Decoding(scores="count")}, ValueError, "readout: Integrator .* count"),
+    ],
+)
+def test_parts_that_cannot_be_made_as_asked_are_named(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        feedforward(6, [5, 4], 3, 8, **{"decay": 0.5, **options})

@@ -182,6 +182,32 @@ def test_what_an_older_version_kept_is_made_anew(run: Path, monkeypatch: pytest.
     assert read_record(run, OWN) is None
 
 
+def test_what_the_version_before_kept_lacks_the_events_until_it_is_made_anew(
+    run: Path, small_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(run, OWN)
+    assert record is not None
+    assert record.source_events is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluation_record, "_VERSION", evaluation_record._OLDER)
+        write_record(run, record, OWN)
+    older = read_record(run, OWN)
+    assert older is not None
+    assert (older.complete, older.source_events) == (False, None)
+    assert older.confusion.tolist() == record.confusion.tolist()
+    moved = small_root.rename(small_root.with_name("moved"))  # without its clips the report has what was kept
+    write_report([run])
+    kept = read_record(run, OWN)
+    assert kept is not None
+    assert not kept.complete
+    assert np.array(data_of(run / "report.html")[0]["confusion"]).tolist() == record.confusion.tolist()
+    moved.rename(small_root)
+    write_report([run])
+    again = read_record(run, OWN)
+    assert again is not None
+    assert again.source_events == pytest.approx(record.source_events)
+
+
 def test_clips_can_come_from_a_recording(run: Path, tmp_path: Path) -> None:
     write_small_recording(tmp_path / "other.h5", 12, 5)
     write_report([run], tmp_path / "other.html", data=tmp_path / "other.h5")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from ranvier.models.factories import make
 from ranvier.models.feedforward import hidden_block, with_readout
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
@@ -58,18 +59,16 @@ def convolutional(
         raise ValueError(f"sources: {sources} is not allowed (a multiple of {pixels}, the pixels of {size})")
     blocks, before = [], sources // pixels
     for count in channels:
-        padding = kernel_size // 2
-        conv = connection(
-            before, count, kernel_size, max_delay, size, stride=stride, padding=padding, generator=generator
-        )
+        options = {"stride": stride, "padding": kernel_size // 2, "generator": generator}
+        conv = make("connection", connection, before, count, kernel_size, max_delay, size, **options)
         before, size = count, conv.out_size
         positions = size[0] * size[1]
         norm = SequenceBatchNorm(count, positions=positions)
-        blocks.append(hidden_block(conv, norm, neuron(decay, neurons=count * positions), dropout))
+        blocks.append(hidden_block(conv, norm, make("neuron", neuron, decay, neurons=count * positions), dropout))
     last = DelayLinear(before * size[0] * size[1], classes, 0, learn_delay=False, generator=generator)
     with torch.no_grad():
         last.weight.mul_(0.1)  # so many neurons add up that voltages would leave nothing to learn from
     decoding = decoding or Decoding(tail_steps=len(blocks) * max_delay)
     if readout is None:
         readout = LIF if decoding.scores == "count" else Integrator
-    return with_readout(blocks, last, readout(readout_decay, neurons=classes), decoding)
+    return with_readout(blocks, last, make("readout", readout, readout_decay, neurons=classes), decoding)

@@ -10,11 +10,14 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from ranvier import network
+from ranvier.models.factories import make
 from ranvier.models.recurrence import Recurrence
 from ranvier.models.skip import SkipConnections
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, ClipDropout, DelayLayer, DelayLinear, Integrator, SequenceBatchNorm
+from ranvier.nn.freezing import has_role
 
 Skip = Literal["none", "input", "all"]
 
@@ -63,8 +66,10 @@ def feedforward(
         skip: skip connections, made as the others are: ``input``: every layer after the first, the readout too,
             receives the input; ``all``: the input and all layers before. See :class:`SkipConnections`.
         readout: makes the output neurons, called as ``neuron`` is; None means :class:`ranvier.nn.Integrator`, or
-            :class:`ranvier.nn.LIF` where the decoding's scores are ``count``.
-        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end.
+            :class:`ranvier.nn.LIF` where the decoding's scores are ``count``, of threshold 1 if
+            ``partial(LIF, threshold=...)`` says no other.
+        decoding: what follows a clip; None means one silence of ``max_delay // 2`` steps per layer, all at its end; one
+            that is given has the tail that it says, by default none.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
@@ -78,7 +83,10 @@ def feedforward(
     if skip not in get_args(Skip):
         raise ValueError(f"skip: {skip!r} is not allowed ({', '.join(get_args(Skip))})")
     if recurrence is not None and trace is not None:
-        raise ValueError("recurrence: is not allowed with trace (plain spikes come back)")
+        raise ValueError("recurrence: is not allowed with trace (recurrent connections receive plain spikes)")
+    for name, value, kind in (("recurrence", recurrence, Recurrence), ("decoding", decoding, Decoding)):
+        if not isinstance(value, kind | None):
+            raise ValueError(f"{name}: {value!r} is not allowed (a {kind.__name__}, or None)")
     if decoding is None:
         decoding = Decoding(tail_steps=(len(hidden) + 1) * (max_delay // 2))
     if readout is None:
@@ -87,24 +95,27 @@ def feedforward(
 
     def received(layer: int, outputs: int, bias: bool = False) -> nn.Module:
         """The connections of layer number ``layer``, counted from 0."""
-        direct = connection(widths[layer], outputs, max_delay, bias=bias, generator=generator)
+
+        def from_layer(size: int, bias: bool = False) -> DelayLayer:
+            return make("connection", connection, size, outputs, max_delay, bias=bias, generator=generator)
+
+        direct = from_layer(widths[layer], bias)
         skipped = {"none": 0, "input": min(layer, 1), "all": layer}[skip]
         if not skipped:
             return direct
-        sizes = enumerate(widths[:skipped])
-        skips = {n: connection(size, outputs, max_delay, bias=False, generator=generator) for n, size in sizes}
-        return _scaled(SkipConnections(direct, skips))
+        return _scaled(SkipConnections(direct, {n: from_layer(size) for n, size in enumerate(widths[:skipped])}))
 
     blocks = []
     for layer, outputs in enumerate(hidden):
         linear = received(layer, outputs, bias=not batch_norm)
         norm = SequenceBatchNorm(outputs) if batch_norm else None
-        neurons = neuron(decay, neurons=outputs)
+        neurons = make("neuron", neuron, decay, neurons=outputs)
         if recurrence is not None:
             neurons = recurrence.around(neurons, outputs, generator)
-        synapse = None if trace is None else trace()
+        synapse = None if trace is None else make("trace", trace)
         blocks.append(hidden_block(linear, norm, neurons, dropout, synapse, drop_spikes=drop_spikes))
-    return with_readout(blocks, received(len(hidden), classes), readout(decay, neurons=classes), decoding)
+    last = received(len(hidden), classes)
+    return with_readout(blocks, last, make("readout", readout, decay, neurons=classes), decoding)
 
 
 @torch.no_grad()
@@ -140,6 +151,15 @@ def hidden_block(
 
 
 def with_readout(blocks: Sequence[Stack], linear: nn.Module, readout: nn.Module, decoding: Decoding) -> Stack:
-    """Hidden layers one after the other, then delayed weights onto a readout."""
+    """Hidden layers one after the other, then delayed weights onto a readout.
+
+    Raises:
+        ValueError: the readout spikes and its spikes are not counted, or the other way round.
+    """
+    if has_role(readout, network.Neuron) and bool(readout.freezes_to.spikes) != (decoding.scores == "count"):  # type: ignore[union-attr]
+        raise ValueError(
+            f"readout: {type(readout).__name__} is not allowed with the scores {decoding.scores} (neurons that spike "
+            "with count, which do not with the others: decoding=Decoding(scores=...))"
+        )
     parts = OrderedDict[str, nn.Module](blocks=Stack(*blocks), linear=linear, readout=readout)
     return Stack(parts, decoding=decoding)

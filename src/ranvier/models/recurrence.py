@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ranvier.models.factories import make
 from ranvier.nn import DelayLinear, Recurrent
 
 RecurrentType = Literal["undelayed", "synaptic", "axonal", "dendritic"]
@@ -39,7 +40,9 @@ class Recurrence:
     def around(self, neuron: nn.Module, neurons: int, generator: torch.Generator | None) -> Recurrent:
         """``neurons`` of a kind with recurrent connections among them."""
         delayed = self.delay_type != "undelayed"
-        connection = self.connection(
+        connection = make(
+            "recurrence.connection",
+            self.connection,
             neurons,
             neurons,
             _LONGEST if delayed else 1,

@@ -177,15 +177,20 @@ def _record(folder: Path, config: Config, network: Network, data: Path | None, p
     if data is not None:
         about = data.stat()
         which = f"{data.absolute()} {about.st_size} {about.st_mtime_ns}"
-    record = read_record(folder, which)
-    if record is None:
-        if data is None:
-            part, split = _own_clips(folder, config, network, progress)
-        else:
-            part, split = _recorded(data, network, progress)
-        record = observe(network, part, split, progress=progress)
-        if not is_pretrained(folder):
-            write_record(folder, record, which)
+    kept = read_record(folder, which)
+    if kept is not None and kept.complete:
+        return kept
+    try:
+        part, split = (
+            _own_clips(folder, config, network, progress) if data is None else _recorded(data, network, progress)
+        )
+    except (RuleError, OSError):
+        if kept is None:
+            raise
+        return kept  # the clips have gone, and it lacks little
+    record = observe(network, part, split, progress=progress)
+    if not is_pretrained(folder):
+        write_record(folder, record, which)
     return record
 
 

@@ -16,7 +16,8 @@ from ranvier.network import MAX_STEPS, Network
 from ranvier.runs.accuracy import MOST
 from ranvier.runs.probe import network_hash
 
-_VERSION = 3  # 2 added which clips were right, and the events of every source, whose sizes it summed up
+_VERSION = 3
+_OLDER = 2  # has sums of sizes in place of numbers of events
 _MOST_BYTES = 2**28  # of all its arrays
 
 Events = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # step, source and size of every event, in order
@@ -52,9 +53,10 @@ class EvaluationRecord:
         fingerprint: of the clips that were run; the same for two networks that ran on the same ones.
         neuron_spikes: per hidden layer, ``[neuron]`` mean spikes in a clip.
         source_events: ``[source]`` mean input events in a clip, those of a time step one; None where the input is real
-            numbers.
+            numbers, or the record is not complete.
         speakers: (right, clips) by speaker; empty where nobody knows.
         examples: a few of the clips.
+        complete: False of one that an earlier Ranvier kept, in which input events are counted by another rule.
     """
 
     split: str
@@ -67,6 +69,7 @@ class EvaluationRecord:
     source_events: NDArray[np.float64] | None
     speakers: Mapping[str, tuple[int, int]]
     examples: tuple[Example, ...]
+    complete: bool = True
 
 
 def write_record(folder: Path, record: EvaluationRecord, data: str) -> None:
@@ -112,11 +115,9 @@ def read_record(folder: Path, data: str) -> EvaluationRecord | None:
             if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
                 return None
             about = json.loads(str(arrays["about"]))
-            if (about["version"], about["network"], about["data"]) != (
-                _VERSION,
-                network_hash(folder / "network.safetensors"),
-                data,
-            ):
+            if about["version"] not in (_OLDER, _VERSION) or about["data"] != data:
+                return None
+            if about["network"] != network_hash(folder / "network.safetensors"):
                 return None
             record = _from_arrays(about, dict(arrays))
         _check(record, Network.read(folder / "network.safetensors"))
@@ -185,6 +186,7 @@ def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Eval
         else:
             step, source, size = (arrays[f"{name}_{number}"] for name in ("step", "source", "size"))
             examples.append(Example(**example, events=(step, source, size)))
+    complete = about["version"] == _VERSION or "source_events" not in arrays  # of real numbers it always was
     layers = sum(name.startswith("neuron_spikes_") for name in arrays)
     return EvaluationRecord(
         split=about["split"],
@@ -194,7 +196,8 @@ def _from_arrays(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Eval
         right=arrays["right"],
         fingerprint=about["which"],
         neuron_spikes=tuple(arrays[f"neuron_spikes_{number}"] for number in range(layers)),
-        source_events=arrays.get("source_events"),
+        source_events=arrays.get("source_events") if complete else None,
         speakers={name: (right, clips) for name, (right, clips) in about["speakers"].items()},
         examples=tuple(examples),
+        complete=complete,
     )
