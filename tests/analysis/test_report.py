@@ -107,8 +107,17 @@ def test_every_connection_of_a_layer_can_be_followed() -> None:
     ends = [np.abs(unpack(each["weight"], "<i2")).max() for each in found]
     assert (ends[1], ends[3]) == (127, 127)
     assert ends[0] == round(127 * float(np.abs(dense(first).weight).max()) / 7)
-    assert "4 strongest synapses of each connection" in Page(render([made])).text
+    assert "4 strongest synapses to every layer" in Page(render([made])).text
     assert "8 strongest synapses to the next layer" in shown().text
+
+
+def test_connections_between_the_same_layers_are_followed_as_one() -> None:
+    first, last = network().layers
+    more = Dense(first.inputs[0].source, 9, np.full((1, 8, 12), 9, np.float32), np.full((1, 8, 12), 5, np.int16))
+    made = report(network=replace(network(), layers=(replace(first, inputs=(*first.inputs, more)), last)))
+    found = drawings(made)["synapses"]
+    assert [(each["from"], each["to"], each["kept"]) for each in found] == [(0, 1, STRONGEST), (1, 2, STRONGEST)]
+    assert unpack(found[0]["delay"], "<u2").tolist() == 12 * STRONGEST * [5]  # 8 of the larger weights
 
 
 def test_every_section_has_its_heading_and_every_figure_its_fold_out() -> None:

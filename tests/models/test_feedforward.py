@@ -242,7 +242,7 @@ def test_the_next_layer_hears_traces_of_spikes_and_dropout_comes_last(training: 
         ({"neuron": partial(LIF, neurons=7)}, ValueError, "neuron: option neurons"),
         ({"neuron": AdaptiveLIF}, TypeError, "neuron: cannot be called as neuron"),
         ({"connection": partial(DelayLinear, bias=True)}, ValueError, "connection: option bias"),
-        ({"connection": partial(DelayLinear, longest=3)}, TypeError, "connection: cannot be called .* 'longest'"),
+        ({"connection": partial(DelayLinear, longest=3)}, TypeError, "connection: cannot be called .* 'longest'"),  # type: ignore[call-arg]
         (
             {"recurrence": Recurrence("axonal", connection=partial(DelayLinear, learn_delay=False))},
             ValueError,

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ranvier.analysis.report.accuracy import main_accuracy, split_name
 from ranvier.analysis.report.run_report import RunReport, connection_names, connections, is_undelayed, layer_names
 from ranvier.engine import Engine
-from ranvier.network import Connection, Network, Scores
+from ranvier.network import Connection, Network, Scores, Synapses
 from ranvier.runs import EpochRow, Example
 
 SCATTER_SYNAPSES = 2000  # a layer's, at most
-STRONGEST = 8  # synapses of a neuron that can be followed; half of each connection where layers have several
+STRONGEST = 8  # synapses of a neuron that can be followed; half of that to each layer where there are several
 MOST_CLASSES = 60  # of a confusion matrix that is still drawn
 _MOST_EPOCHS, _MOST_FRAMES, _MOST_BINS, _MOST_EVENTS = 600, 100, 64, 15_000
 _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
@@ -179,29 +179,38 @@ def _spread(rates: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _followed(network: Network) -> list[dict[str, Any]]:
-    """The strongest synapses of all connections, with the places of their source and target, 0 for the input."""
+    """The strongest synapses from each layer to each, with their places, 0 for the input."""
     place = {name: number for number, name in enumerate(["input", *(layer.name for layer in network.layers)])}
+    between: dict[tuple[str, str], list[Connection]] = {}  # a dense convolution is a connection for each delay
+    for layer in network.layers:
+        for connection in layer.inputs:
+            between.setdefault((connection.source, layer.name), []).append(connection)
+    synapses = {
+        ends: Synapses(*map(np.concatenate, zip(*(c.synapses() for c in them), strict=True)))
+        for ends, them in between.items()
+    }
     largest: dict[str, float] = {}
-    for connection in connections(network):
-        weight = np.abs(connection.synapses().weight).max(initial=0.0)
-        largest[connection.source] = max(largest.get(connection.source, 0.0), float(weight))
-    kept = STRONGEST if len(connections(network)) == len(network.layers) else STRONGEST // 2
+    for (source, _), each in synapses.items():
+        largest[source] = max(largest.get(source, 0.0), float(np.abs(each.weight).max(initial=0.0)))
+    kept = STRONGEST if len(between) == len(network.layers) else STRONGEST // 2
     return [
-        {"from": place[c.source], "to": place[layer.name], **_strongest(c, kept, largest[c.source] or 1.0)}
-        for layer in network.layers
-        for c in layer.inputs
+        {
+            "from": place[source],
+            "to": place[target],
+            **_strongest(each, between[source, target][0].sources, kept, largest[source] or 1.0),
+        }
+        for (source, target), each in synapses.items()
     ]
 
 
-def _strongest(connection: Connection, kept: int, largest: float) -> dict[str, Any]:
+def _strongest(synapses: Synapses, sources: int, kept: int, largest: float) -> dict[str, Any]:
     """Of every source, its strongest synapses: target, delay in steps, and weight in 127ths of the largest."""
-    synapses = connection.synapses()
     order = np.lexsort((-np.abs(synapses.weight), synapses.source))
     source, target, weight, delay = (values[order] for values in synapses)
     rank = np.arange(len(source)) - np.searchsorted(source, source)
     there = rank < kept
     place = source[there], rank[there]
-    shape = (connection.sources, kept)
+    shape = (sources, kept)
     targets, delays, strong = (np.zeros(shape, values.dtype) for values in (target, delay, weight))
     targets[place], delays[place], strong[place] = target[there], delay[there], weight[there]
     return {
