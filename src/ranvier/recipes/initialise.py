@@ -186,7 +186,7 @@ def _check_density(model: Stack, state: dict[str, Tensor], other: _Other, config
 def _rounded_down(share: float) -> float:
     """To three significant digits, so that what a message allows is allowed."""
     places = 2 - math.floor(math.log10(share))
-    return math.floor(round(share * 10**places, 6)) / 10**places
+    return math.floor(round(share * 10.0**places, 6)) / 10.0**places
 
 
 def _check_share(config: Config, splits: Splits, taken: Sequence[str]) -> None:
