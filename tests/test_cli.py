@@ -807,7 +807,7 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert err == ""
     recipes, networks, data_sets = (part.splitlines() for part in out.split("\n\n"))
-    assert len(recipes) == len(recipe_names())
+    assert len(recipes) == 1 + len(recipe_names())
     for name in recipe_names():
         assert f"{name} " in out
         assert load_values(name)["summary"] in out

@@ -171,8 +171,17 @@ def test_data_that_are_not_there_are_said_to_be_missing(tmp_path: Path, capsys: 
 
 def test_show_runs_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command(table, tmp_path / "out")[3:], "--show"]) == 0
-    assert "not run yet" in capsys.readouterr().out
+    assert f"not run yet: no finished run in {tmp_path / 'out'}" in capsys.readouterr().out.replace("\n", "")
     assert not (tmp_path / "out").exists()
+
+
+def test_help_has_a_line_for_each_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    _, _, listed = capsys.readouterr().out.partition("tables:\n")
+    assert dict(re.findall(r"^  (\w+) +(.+)$", listed, re.MULTILINE)) == {
+        name: load_table(name).title for name in table_names()
+    }
 
 
 def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -302,6 +302,7 @@ def _ls(options: argparse.Namespace) -> int:
     from ranvier.recipes.pretrained import pretrained_runs
     from ranvier.recipes.recipe_files import load_values, recipe_names
 
+    print("recipes, for train, cp and sweep:")
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
     print("\ntrained runs, for eval, probe, report, watch and train --train.init-from:")
     show_pretrained(pretrained_runs())
