@@ -313,6 +313,7 @@ def test_a_mistyped_kind_names_its_file(refused: Refused) -> None:
         line = refused("train", recipe(RECIPE.replace(f'"{kind}"', f'"{kind}s"', 1)))
         assert line.startswith("ranvier: mine.toml: ")
         assert f".kind: '{kind}s' is not allowed" in line
+    assert line == refused("sweep", "mine.toml", "--set", "train.epochs=1:3", "--trials", "2")
 
 
 @pytest.mark.parametrize("option", ["--model.kind", "--data.kind", "--extends", "--name"])
