@@ -308,6 +308,21 @@ def test_a_recipe_file_with_a_fault(refused: Refused, old: str, new: str, said: 
         assert part in line
 
 
+def test_a_mistyped_kind_names_its_file(refused: Refused) -> None:
+    for kind in ("detectors", "coincidence"):
+        line = refused("train", recipe(RECIPE.replace(f'"{kind}"', f'"{kind}s"', 1)))
+        assert line.startswith("ranvier: mine.toml: ")
+        assert f".kind: '{kind}s' is not allowed" in line
+    assert line == refused("sweep", "mine.toml", "--set", "train.epochs=1:3", "--trials", "2")
+
+
+@pytest.mark.parametrize("option", ["--model.kind", "--data.kind", "--extends", "--name"])
+def test_what_only_a_file_sets_is_told_apart_from_a_mistyped_option(refused: Refused, option: str) -> None:
+    for words in ([option, "convolutional"], [f"{option}=convolutional"]):
+        line = refused("train", "folder", *words)
+        assert line.startswith(f"ranvier: {option}: is set in a recipe's file")
+
+
 @pytest.mark.parametrize("name", ["my recipe", "../mine", "mine?"])
 def test_a_name_that_is_no_word_is_not_called_empty(refused: Refused, name: str) -> None:
     line = refused("train", recipe(RECIPE.replace('"mine"', f'"{name}"', 1)))
@@ -793,7 +808,7 @@ def test_ls_lists_every_recipe_and_network(capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert err == ""
     recipes, networks, data_sets = (part.splitlines() for part in out.split("\n\n"))
-    assert len(recipes) == len(recipe_names())
+    assert len(recipes) == 1 + len(recipe_names())
     for name in recipe_names():
         assert f"{name} " in out
         assert load_values(name)["summary"] in out

@@ -48,6 +48,9 @@ def test_a_file_is_named_after_its_run_or_by_out(tmp_path: Path) -> None:
     assert main(["export", str(run / "network.safetensors"), "--to", "onnx-clip", "--out", "clip.onnx"]) == 0
     assert onnx.load(tmp_path / "mine.onnx").graph.input[1].name == "hidden_1.current"
     assert len(onnx.load(tmp_path / "clip.onnx").graph.input) == 1
+    assert main(["export", "runs/mine", "--to", "onnx-clip"]) == 0  # beside the other, not in its place
+    assert len(onnx.load(tmp_path / "mine_clip.onnx").graph.input) == 1
+    assert len(onnx.load(tmp_path / "mine.onnx").graph.input) > 1
 
 
 def test_nothing_is_replaced_without_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

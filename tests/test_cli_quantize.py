@@ -51,7 +51,13 @@ def test_cost_prints_what_it_counted(capsys: pytest.CaptureFixture[str]) -> None
     assert total["weight_bytes"] == 4 * 106_496
     assert 0 < total["synaptic_operations"] < total["dense_operations"]
     assert main(["cost", "digits", "--clips", "5"]) == 0
-    assert f"{total['ring_bytes']:,}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"{total['ring_bytes']:,}" in text
+    assert "5 of 240 clips: the run's validation clips" in text
+    platforms = text.splitlines()[-1].partition("? ")[2].split("; ")
+    assert [one.rpartition(": ")[::2] for one in platforms] == [
+        (name, "yes" if fits else "no") for name, fits in facts["delays_fit"].items()
+    ]
     with pytest.raises(SystemExit):
         main(["cost", "digits", "--clips", "0"])
     assert "--clips: 0" in capsys.readouterr().err

@@ -93,10 +93,12 @@ def test_toml_is_read_and_the_recipe_is_one(tmp_path: Path) -> None:
     for page, text in PAGES.items():
         for block in blocks(text, "toml"):
             assert tomllib.loads(block), page
-    (recipe,) = blocks(PAGES["docs/howto/own_recipe.md"], "toml")
-    (tmp_path / "mine.toml").write_text(recipe, encoding="utf-8")
-    config = build_config(load_values(str(tmp_path / "mine.toml")), {})
-    assert (config.name, config.model.max_delay_ms) == ("shd-longer", 480.0)
+    configs = []
+    for recipe in blocks(PAGES["docs/howto/own_recipe.md"], "toml"):
+        (tmp_path / "mine.toml").write_text(recipe, encoding="utf-8")
+        configs.append(build_config(load_values(str(tmp_path / "mine.toml")), {}))
+    assert [(config.name, config.model.max_delay_ms) for config in configs] == [("shd-longer", 480.0), ("camera", 60.0)]
+    assert configs[1].data.picture == (32, 32)
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

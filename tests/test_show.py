@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ranvier.analysis.intervals import speaker_interval
-from ranvier.cli.show import show_result
+from ranvier.cli.show import show_pretrained, show_result
+from ranvier.recipes.pretrained import PretrainedRun
 from ranvier.runs import Accuracy
 from tests.results import run_result
 
@@ -48,6 +49,15 @@ def test_every_split_and_speaker_has_a_row_and_each_interval_its_name(capsys: py
     ]  # fmt: skip
     assert rows[5][2] == "one speaker: none"
     assert any("one speaker: no interval over speakers" in line for line in lines)
+
+
+def test_a_run_of_the_package_says_whose_clips_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    speakers = {"anna": accuracy(5, 10)}
+    found = {"one": accuracy(5, 10, 0.5), "several": accuracy(5, 10, 0.5, 0.7), "none": accuracy(5, 10)}
+    results = {name: run_result(accuracy={"test": {**one, "speakers": speakers}}) for name, one in found.items()}
+    show_pretrained([PretrainedRun(name, Path(), result, "free") for name, result in results.items()])
+    said = [re.findall(r"of (\w+) speakers", line) for line in capsys.readouterr().out.splitlines()]
+    assert said == [["unseen"], ["unseen"], ["seen"]]
 
 
 def test_without_unseen_speakers_there_is_no_interval_over_them(capsys: pytest.CaptureFixture[str]) -> None:

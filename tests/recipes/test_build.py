@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranvier.nn import AdaptiveLIF
+from ranvier.nn import LIF, AdaptiveLIF
 from ranvier.recipes.build import build_model
 from ranvier.recipes.config import Config, build_config
 from ranvier.recipes.conversions import sigma_steps
@@ -53,6 +53,16 @@ def test_every_field_of_the_model_reaches_it(small: Make) -> None:
         assert len(layer.weight) == 2
     assert (model.decoding.tail, model.decoding.tail_steps) == ("per_layer", 6)
     assert model.readout.decay.item() == pytest.approx(0.5)
+
+
+def test_a_counted_readout_spikes_as_hidden_neurons_do(small: Make) -> None:
+    options = {"model__surrogate": "triangle", "model__surrogate_alpha": "2.5", "model__reset": "subtract"}
+    config = small(model__scores="count", model__threshold="1.5", model__tau_ms="20", **options)
+    readout = build_model(config, build_splits(config), torch.Generator()).readout
+    assert isinstance(readout, LIF)
+    assert (readout.surrogate, readout.alpha, readout.reset) == ("triangle", 2.5, "subtract")
+    assert readout.threshold.item() == 1.5
+    assert readout.decay.item() == pytest.approx(0.5)
 
 
 def test_without_batch_norm_there_is_a_bias(small: Make) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from ranvier.recipes.adaptation import adaptation, stable_scale
 from ranvier.recipes.config import ConfigError, build_config, flat_values, replaced
 from ranvier.recipes.conversions import decay, sigma_steps, steps
 from ranvier.recipes.recipe_files import load_values
-from ranvier.recipes.sections import FeedforwardModel
+from ranvier.recipes.sections import DetectorModel, FeedforwardModel, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,40 @@ def test_names_stay_whole_until_it_is_known_who_there_is() -> None:
     assert speakers("") == speakers("empty") == speakers([]) == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"train.epochs.x": "3"}, "train.epochs.x: no such field (did you mean train.epochs?)"),
+        ({"name.x.y": "3"}, "name.x.y: no such field (did you mean name?)"),
+        ({"train": 3}, "train: 3 is not allowed (a section"),
+        ({"augment": [1], "augment.shift_ms": 0}, "augment: [1] is not allowed (a section"),
+        ({"train.new.x": "3"}, "train.new: no such field"),
+    ],
+)
+def test_a_name_behind_a_field_and_a_value_for_a_section_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        build_config(load_values("shd"), fields)
+    assert str(error.value).startswith(message)
+
+
+def test_all_missing_fields_are_named() -> None:
+    values = load_values("digits")
+    values["model"]["kind"] = "detectors"
+    values["model"] = {name: value for name, value in values["model"].items() if name in DetectorModel.model_fields}
+    with pytest.raises(ConfigError) as error:
+        build_config(values)
+    number = "missing (a number, above 0)"
+    assert str(error.value) == f"model.readout_tau_ms: {number}; model.vote: {number}"
+    del values["train"]
+    values["train"] = {"seed": 0}
+    with pytest.raises(ConfigError) as error:
+        build_config(values)
+    names, _, rest = str(error.value).partition(": ")
+    required = {f"train.{name}" for name, field in TrainConfig.model_fields.items() if field.is_required()}
+    assert set(names.split(", ")) == {"model.readout_tau_ms", "model.vote", *required} - {"train.seed"}
+    assert rest == "missing"
+
+
 def test_a_missing_field_is_named() -> None:
     values = load_values("shd")
     del values["train"]["epochs"]
@@ -226,8 +261,9 @@ def test_text_from_the_command_line_becomes_values() -> None:
         ("train.epochs", True, "train.epochs: True is not allowed (a whole number, 1 ... 100000)"),
         ("train.weight_lr", "0.1", "train.weight_lr: '0.1' is not allowed (a number, above 0)"),
         ("model.fan_in", "3", "model.fan_in: '3' is not allowed (a whole number, 1 or more)"),
-        ("model.hidden", "32,", "model.hidden: '32,' is not allowed (whole numbers in brackets, as [256, 256])"),
+        ("model.hidden", "32,", "model.hidden: '32,' is not allowed (whole numbers in brackets, as [256, 256], "),
         ("model.hidden", [32, "8"], "model.hidden: [32, '8'] is not allowed (whole numbers in brackets"),
+        ("model.hidden", 256, "model.hidden: 256 is not allowed (whole numbers in brackets, as [256, 256], each 1 or "),
         ("model.batch_norm", "true", "model.batch_norm: 'true' is not allowed (true, false)"),
         ("model.batch_norm", 1, "model.batch_norm: 1 is not allowed (true, false)"),
     ],
@@ -269,7 +305,7 @@ def test_another_kind_inherits_what_it_has(tmp_path: Path) -> None:
     assert set(values["data"]) <= set(LabelledFolder.model_fields)
     assert values["data"]["dt_ms"] == load_values("shd")["data"]["dt_ms"]
     file.write_text('extends = "shd"\n[data]\nkind = "sdh"\n', encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"^data\.kind: 'sdh' is not allowed"):
+    with pytest.raises(ConfigError, match=r"mine\.toml: data\.kind: 'sdh' is not allowed"):
         load_values(str(file))
 
 

@@ -171,8 +171,17 @@ def test_data_that_are_not_there_are_said_to_be_missing(tmp_path: Path, capsys: 
 
 def test_show_runs_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command(table, tmp_path / "out")[3:], "--show"]) == 0
-    assert "not run yet" in capsys.readouterr().out
+    assert f"not run yet: no finished run in {tmp_path / 'out'}" in capsys.readouterr().out.replace("\n", "")
     assert not (tmp_path / "out").exists()
+
+
+def test_help_has_a_line_for_each_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    _, _, listed = capsys.readouterr().out.partition("tables:\n")
+    assert dict(re.findall(r"^  (\w+) +(.+)$", listed, re.MULTILINE)) == {
+        name: load_table(name).title for name in table_names()
+    }
 
 
 def test_rows_can_be_named(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +245,8 @@ def test_seen_speakers_have_a_column(
         (["ablation", "--set", "train.epochs"], "--set train.epochs: is not allowed (FIELD=VALUE"),
         (["ablation", "--set", "train.seed=3"], "--set train.seed=3: is not allowed"),
         (["ablation", "--set", "train.epocs=3"], "train.epocs"),
+        (["ablation", "--set", "train.epochs.x=3"], ": train.epochs.x: no such field (did you mean train.epochs?)"),
+        (["ablation", "--set", "train=3"], ": train: '3' is not allowed (a section"),
         (["ablation", "--seeds", "0"], "seeds: 0 is not allowed (1 or more)"),
         (["ablation", "--jobs", "0"], "--jobs: 0 is not allowed (1 or more)"),
         (["ablation", "--slurm", "cluster"], "--slurm cluster: is not allowed (KEY=VALUE,..."),
@@ -267,6 +278,38 @@ def test_a_damaged_table_is_told(text: str, message: str, tmp_path: Path) -> Non
     (tmp_path / "t.toml").write_text(text)
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_table(str(tmp_path / "t.toml"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('{ "train.epocs" = 5 }', "train.epocs: no such field (did you mean train.epochs?)"),
+        ('{ "train.epochs.x" = 5 }', "train.epochs.x: no such field (did you mean train.epochs?)"),
+        ("{ train.epochs.x = 5 }", "train.epochs.x: no such field (did you mean train.epochs?)"),
+        ('{ "train" = 3 }', "train: 3 is not allowed (a section"),
+    ],
+)
+def test_a_fault_of_a_row_names_it_and_its_table(
+    fields: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.toml").write_text(TABLE.replace('{ "model.delays" = "fixed" }', fields))
+    with pytest.raises(SystemExit) as stopped:
+        main(["reproduce", "t.toml", "--show"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"ranvier: table t.toml: random delays: {message}")
+
+
+def test_fields_of_a_row_need_no_quotes(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(
+        'title = "x"\nset = { "train.epochs" = 3, train.batch_size = 5 }\n'
+        '[[rows]]\nname = "a"\nrecipe = "shd"\n[rows.set]\ntrain.epochs = 7\nmodel = { hidden = [8] }'
+    )
+    (row,) = load_table(str(tmp_path / "t.toml")).rows
+    assert row.set == {"train.epochs": 7, "train.batch_size": 5, "model.hidden": [8]}
+    config = row.config(0, {})
+    assert (config.train.epochs, config.train.batch_size) == (7, 5)
+    assert config.train.weight_lr == build_config(load_values("shd")).train.weight_lr
 
 
 def test_a_rows_own_fields_come_before_the_tables(tmp_path: Path) -> None:

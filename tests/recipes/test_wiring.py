@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from ranvier.network import Network
 from ranvier.recipes.checkpoint import checkpoint_file, load_checkpoint
 from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.fit import fit, run_epoch
+from ranvier.recipes.initialise import check_init
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.splits import build_splits
 from ranvier.recipes.tables import load_table
@@ -137,10 +139,15 @@ def test_a_run_from_a_pruned_one_cannot_ask_for_more_synapses(
 ) -> None:
     train(small(**PRUNED), tmp_path / "first", Quiet())
     more: dict[str, str] = {"train__init_from": str(tmp_path / "first"), "train__epochs": "2", **options}
-    message = r"^train\.density: 0\.5 is not allowed with train\.init_from = .*first, a network with 26\.7% of its syn"
-    with pytest.raises(ConfigError, match=message):
-        train(small(**{**more, "train__density": "0.5"}), tmp_path / "second", Quiet())
-    assert not (tmp_path / "second").exists()
+    for density in ("0.5", "0.3"):
+        message = rf"^train\.density: {density} is not allowed with train\.init_from = .*first, .* 25%, 25%, 26\.7% of"
+        with pytest.raises(ConfigError, match=message) as error:
+            train(small(**{**more, "train__density": density}), tmp_path / "second", Quiet())
+        assert not (tmp_path / "second").exists()
+    allowed = re.findall(r"up to ([\d.]+)", str(error.value))
+    assert allowed == ["0.266"]  # of 8 / 30, rounded down
+    config = small(**{**more, "train__density": allowed[0]})
+    check_init(config, build_splits(config), tmp_path / "second")
     train(small(**more), tmp_path / "third", Quiet())  # as many
     assert synapses(Network.read(tmp_path / "third" / "network.safetensors")) == [30, 30, 8]
 

@@ -173,21 +173,21 @@ def _check_command(given: list[str], names: list[str]) -> None:
 
 def _train(given: list[str]) -> int:
     from ranvier.cli.options import train_options
-    from ranvier.recipes.config import ConfigError, build_config
-    from ranvier.recipes.recipe_files import load_values
+    from ranvier.recipes.config import build_config
+    from ranvier.recipes.recipe_files import load_values, names_file
 
     named = bool(given) and not given[0].startswith("-")
     if not named and any(word.partition("=")[0] == "--resume" for word in given):
         return _resume(given)
     recipe = given.pop(0) if named else "digits"
     values = load_values(recipe)
-    options, overrides = train_options(_Parser, recipe, values).parse(given)
+    with names_file(recipe):
+        parser = train_options(_Parser, recipe, values)
+    options, overrides = parser.parse(given)
     if options.resume is not None:
         _fail(_RESUMED)
-    try:
+    with names_file(recipe):
         config = build_config(values, overrides)
-    except ConfigError as error:
-        raise ConfigError(f"{recipe}: {error}" if recipe.endswith(".toml") else str(error)) from None
 
     from ranvier.recipes.train_run import train
     from ranvier.runs import free_folder
@@ -302,6 +302,7 @@ def _ls(options: argparse.Namespace) -> int:
     from ranvier.recipes.pretrained import pretrained_runs
     from ranvier.recipes.recipe_files import load_values, recipe_names
 
+    print("recipes, for train, cp and sweep:")
     show_names({name: load_values(name)["summary"] for name in recipe_names()})
     print("\ntrained runs, for eval, probe, report, watch and train --train.init-from:")
     show_pretrained(pretrained_runs())

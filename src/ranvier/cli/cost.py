@@ -48,7 +48,7 @@ def run_cost(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"network": options.network, "data": what, **found.as_dict()}, indent=2))
     else:
-        _show(found, f"{options.network}, {found.clips} clips of {what}")
+        _show(found, options.network, f"{found.clips} of {len(clips)} clips: {what}")
     return 0
 
 
@@ -65,7 +65,7 @@ _COLUMNS = {
 }
 
 
-def _show(found: Cost, title: str) -> None:
+def _show(found: Cost, network: str, clips: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -73,7 +73,7 @@ def _show(found: Cost, title: str) -> None:
 
     console = Console()
     operations, size = list(_COLUMNS.items())[:3], list(_COLUMNS.items())[3:]
-    for heading, columns in ((f"operations per clip: {title}", operations), ("bytes", size)):
+    for heading, columns in ((f"{network}: operations per clip", operations), (f"{network}: bytes", size)):
         table = Table(title=plain_text(heading), title_justify="left")
         table.add_column("layer")
         for _, name in columns:
@@ -81,5 +81,6 @@ def _show(found: Cost, title: str) -> None:
         for row in (*found.layers, found.total):
             table.add_row(plain_text(row.name), *(f"{getattr(row, field):,.0f}" for field, _ in columns))
         console.print(table)
-    limits = ", ".join(f"{name} {'yes' if fits else 'no'}" for name, fits in found.fits().items())
-    print_line(console, f"longest delay: {found.max_delay} time steps; within the limit of: {limits}")
+    print_line(console, f"operations: means over {clips}")
+    limits = "; ".join(f"{name}: {'yes' if fits else 'no'}" for name, fits in found.fits().items())
+    print_line(console, f"longest delay: {found.max_delay} time steps. Within the limit of a platform? {limits}")

@@ -27,6 +27,8 @@ class TrainOptions:
             if not word.startswith("-"):
                 self.parser.error(f"{word!r} is one word too many: RECIPE comes first, then options")
             name = word.partition("=")[0]
+            if name.removeprefix("--") in ("extends", "name", "summary", "data.kind", "model.kind"):
+                self.parser.error(f"{name}: is set in a recipe's file alone (ranvier cp RECIPE FILE writes one)")
             near = difflib.get_close_matches(name, [*self.names, "--resume", "--force", "--out"], 1, 0.5)
             self.parser.error(f"{name}: no such option" + (f" (did you mean {near[0]}?)" if near else ""))
         overrides = {field: getattr(options, field) for field in self.names.values()}

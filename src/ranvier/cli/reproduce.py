@@ -14,19 +14,21 @@ _PROTOCOLS = ("honest", "paper")
 
 def add_reproduce(commands: Any, *, asked: bool) -> None:
     """The command's options; the tables are only looked up where the command is asked for."""
-    tables = "name of a table"
+    listed = []
     if asked:
-        from ranvier.recipes.tables import table_names
+        from ranvier.recipes.tables import load_table, table_names
 
-        tables = ", ".join(table_names())
+        listed = [f"  {name:<14}{load_table(name).title}" for name in table_names()]
     parser = commands.add_parser(
         "reproduce",
         help="run a table of recipes over seeds, and print it",
-        description="Run a table's recipes over seeds and print published and own figures. A stopped call is continued "
-        "by the same call; several calls on one folder share the work.",
+        description="Run a table's recipes over seeds and print published and own figures. A stopped call is\n"
+        "continued by the same call; several calls on one folder share the work.",
+        epilog="\n".join(["tables:", *listed]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("table", metavar="TABLE", help=f"{tables}, or a .toml file")
+    parser.add_argument("table", metavar="TABLE", help="one of those below, or a .toml file")
     parser.add_argument("--data-root", metavar="FOLDER", type=Path, help="folder that holds the recording")
     parser.add_argument(
         "--seeds", metavar="N", type=int, default=3, help="runs of each row, seeds 0 ... N - 1 (default: 3)"

@@ -225,6 +225,8 @@ def show_table(title: str, results: Sequence[RowResult], folder: Path) -> None:
         print_line(console, sentence)
     if any(result.protocol == "paper" for result in results):
         print_line(console, "† epoch chosen on the test set, as published: optimistic")
+    if any(not (result.accuracy or result.missing or result.diverged) for result in results):
+        print_line(console, f"not run yet: no finished run in {folder}")
     for reason in dict.fromkeys(result.missing for result in results if result.missing):
         print_line(console, f"no data: {reason}")
     if (folder / "table.md").exists():

@@ -23,7 +23,7 @@ class Target:
     Attributes:
         name: as ``ranvier export --to`` takes it.
         words: what is written, in a line.
-        suffix: of the file it writes; empty for a folder.
+        suffix: what follows the network's name in that of the file; empty for a folder.
         write: ``write(network, path)`` writes it, whole or not at all; :class:`ExportError` names what cannot go.
         summary: what a network takes there, in a line; None where there is nothing to say.
     """

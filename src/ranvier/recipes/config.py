@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
@@ -62,25 +62,50 @@ def build_config(values: Mapping[str, Any], overrides: Mapping[str, Any] | None 
         ConfigError: a field is unknown, missing or out of range; the message names it and what is allowed.
     """
     nested = replaced(values, overrides or {})
+    for name, value in nested.items():
+        _check_section(name, value)
     try:
         config = Config.model_validate(nested)
     except ValidationError as error:
-        raise ConfigError(_explain(error, nested)) from None
+        raise ConfigError(_explain(error, nested, overrides or {})) from None
     _check_types(nested, overrides or {})
     check_consistency(config)
     return config
 
 
 def replaced(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with some replaced, by dotted name; the values themselves stay as they are."""
+    """Nested values with some replaced, by dotted name; the values themselves stay as they are.
+
+    Raises:
+        ConfigError: a name goes on behind a field, or behind a section that is none.
+    """
     nested = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for dotted, value in fields.items():
         *sections, name = dotted.split(".")
         place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
+        for depth, section in enumerate(sections, 1):
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                _check_section(section, inner)
+                raise ConfigError(f"{dotted}: no such field (did you mean {'.'.join(sections[:depth])}?)")
+            place = inner
         place[name] = value
     return nested
+
+
+def by_dotted_name(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with those of nested tables by dotted name, as ``train.epochs = 3`` without quotes is one in TOML."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        inner = by_dotted_name(value) if isinstance(value, Mapping) else None
+        flat.update({name: value} if inner is None else {f"{name}.{key}": one for key, one in inner.items()})
+    return flat
+
+
+def _check_section(name: str, value: Any) -> None:
+    """Refuse a value where a section is to be."""
+    if name in _SECTIONS and not isinstance(value, Mapping):
+        raise ConfigError(f"{name}: {_shortened(repr(value))} is not allowed (a section with fields: {name}.FIELD)")
 
 
 def _check_types(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -90,18 +115,17 @@ def _check_types(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> Non
         place = values.get(section, {}) if section else values
         if dotted in overrides or name not in place:
             continue
-        value, wanted, rule = place[name], field.annotation, allowed(field)
+        value, wanted = place[name], field.annotation
         if wanted is bool:
             fits = isinstance(value, bool)
         elif wanted in (int, float, int | None, float | None):
             fits = not isinstance(value, str | bool) or (value == "none" and wanted not in (int, float))
         elif get_origin(wanted) is tuple and wanted != tuple[str, ...] and not _choices(wanted):
-            rule = "whole numbers in brackets, as [256, 256]"
             fits = not isinstance(value, str) and not any(isinstance(part, str | bool) for part in value)
         else:
             continue
         if not fits:
-            raise ConfigError(f"{dotted}: {_shortened(repr(value))} is not allowed ({rule})")
+            raise ConfigError(f"{dotted}: {_shortened(repr(value))} is not allowed ({allowed(field, file=True)})")
 
 
 def flat_values(config: Config) -> dict[str, str]:
@@ -133,8 +157,8 @@ def settings(values: Mapping[str, Any]) -> Iterator[tuple[str, FieldInfo]]:
             yield from ((f"{name}.{inner}", info) for inner, info in section.model_fields.items() if inner != "kind")
 
 
-def allowed(field: FieldInfo) -> str:
-    """What a field may be, in words: its range or its choices."""
+def allowed(field: FieldInfo, *, file: bool = False) -> str:
+    """What a field may be, in words: its range or its choices; a list as the command line has it, or a ``file``."""
     choices = _choices(field.annotation)
     if choices:
         return ", ".join(choices)
@@ -156,12 +180,15 @@ def allowed(field: FieldInfo) -> str:
         kind = "a number"
     if field.annotation == tuple[str, ...]:
         kind = "names with commas between; a name that holds commas is tried first, in quotes for the shell"
+        kind = 'names in brackets, as ["Jane", "John"]' if file else kind
     elif get_origin(field.annotation) is tuple:
-        kind = "whole numbers with commas between"
+        kind = f"whole numbers {'in brackets, as [256, 256]' if file else 'with commas between'}"
         bounds = "each 1 or more" if field.annotation != tuple[int, ...] else ""
     return ", ".join(part for part in [kind, bounds, *text] if part)
 
 
+_LONGEST = 300  # of a message that names several fields
+_SECTIONS = ("data", "model", "train", "augment")
 _MODELS: dict[str, type[Section]] = {
     "feedforward": FeedforwardModel,
     "detectors": DetectorModel,
@@ -195,27 +222,39 @@ def _choices(annotation: Any) -> list[str]:
     return []
 
 
-def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
-    """The first fault in one line: field, value, what is allowed."""
+def _explain(error: ValidationError, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
+    """The first fault in one line: field, value, what is allowed; or all fields that are missing."""
     # an unknown name explains a missing one
     faults = sorted(error.errors(include_url=False), key=lambda fault: fault["type"] != "extra_forbidden")
     fault = faults[0]
-    # pydantic names the kind of model as well; users do not
-    place = [str(part) for part in fault["loc"] if part not in _MODELS]
-    while place and place[-1].isdigit():
-        place.pop()  # an element of a list: name the list
-    dotted = ".".join(place)
+    dotted = _place(fault["loc"])
     fields = dict(settings(values))
     if fault["type"] == "extra_forbidden":
         known = fields if "." in dotted else Config.model_fields
         near = difflib.get_close_matches(dotted, known, 1, 0.5)
         return f"{dotted}: no such field" + (f" (did you mean {near[0]}?)" if near else "")
     if fault["type"] == "missing":
-        return f"{dotted}: missing" + (f" ({allowed(fields[dotted])})" if dotted in fields else "")
+        return _explain_missing([_place(one["loc"]) for one in faults if one["type"] == "missing"], fields)
     if dotted in fields:
-        rule = allowed(fields[dotted]) or fault["msg"].removeprefix("Value error, ")
+        rule = allowed(fields[dotted], file=dotted not in overrides) or fault["msg"].removeprefix("Value error, ")
         return f"{dotted}: {_shortened(repr(fault['input']))} is not allowed ({rule})"
     return f"{dotted}: {fault['msg']}"
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """The dotted name of where pydantic found a fault."""
+    # pydantic names the kind of model as well; users do not
+    place = [str(part) for part in location if part not in _MODELS]
+    while place and place[-1].isdigit():
+        place.pop()  # an element of a list: name the list
+    return ".".join(place)
+
+
+def _explain_missing(names: Sequence[str], fields: Mapping[str, FieldInfo]) -> str:
+    """With what each may be, or their names alone where that is long."""
+    rules = {name: f" ({allowed(fields[name], file=True)})" if name in fields else "" for name in names}
+    each = "; ".join(f"{name}: missing{rule}" for name, rule in rules.items())
+    return each if len(names) == 1 or len(each) <= _LONGEST else f"{', '.join(names)}: missing"
 
 
 def _shortened(text: str) -> str:

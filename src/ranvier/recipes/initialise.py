@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,11 +174,19 @@ def _check_density(model: Stack, state: dict[str, Tensor], other: _Other, config
     model.load_state_dict(state)
     there = [(layer, int(layer.weight_mask.sum())) for layer in model.delay_layers if layer.weight_mask is not None]
     if there and all(count < synapses_at(layer, config.train.density) for layer, count in there):
-        most = max(count / synapses_at(layer, 1.0) for layer, count in there)
+        shares = [count / synapses_at(layer, 1.0) for layer, count in there]
+        listed = ", ".join(f"{100 * share:.3g}%" for share in shares)
         raise ConfigError(
-            f"train.density: {config.train.density:g} is not allowed with train.init_from = {other.name}, a network "
-            f"with {100 * most:.3g}% of its synapses (up to {most:.3g}: none come back)"
+            f"train.density: {config.train.density:g} is not allowed with train.init_from = {other.name}, whose layers "
+            f"from input to readout have {listed} of their synapses (up to {_rounded_down(max(shares)):g}: none come "
+            "back; a layer with fewer keeps those)"
         )
+
+
+def _rounded_down(share: float) -> float:
+    """To three significant digits, so that what a message allows is allowed."""
+    places = 2 - math.floor(math.log10(share))
+    return math.floor(round(share * 10.0**places, 6)) / 10.0**places
 
 
 def _check_share(config: Config, splits: Splits, taken: Sequence[str]) -> None:

@@ -86,9 +86,8 @@ def _fingerprint(dataset: SpikeDataset | FrameDataset, clips: NDArray[np.int64])
 def _source_events(dataset: SpikeDataset, clips: NDArray[np.int64]) -> NDArray[np.float64]:
     total = np.zeros(dataset.sources)
     for clip in clips:
-        _, source, _ = dataset.clip(
-            int(clip)
-        )  # one for each time step and source, with how many there were as its size
+        # one for each time step and source, with how many there were as its size
+        _, source, _ = dataset.clip(int(clip))
         total += np.bincount(source, minlength=len(total))
     return total / len(clips)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,17 @@ def load_values(recipe: str) -> dict[str, Any]:
         return values
     if base not in recipe_names() or base == recipe:
         raise ConfigError(f"{recipe}: extends: {base!r} is not allowed (a name that ranvier ls lists)")
-    return _merged(load_values(base), values)
+    with names_file(recipe):
+        return _merged(load_values(base), values)
+
+
+@contextmanager
+def names_file(recipe: str) -> Iterator[None]:
+    """Put the name of a recipe's file before what is wrong with its values."""
+    try:
+        yield
+    except ConfigError as error:
+        raise (ConfigError(f"{recipe}: {error}") if recipe.endswith(".toml") else error) from None
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
 
 from ranvier.corpora.section import Section
-from ranvier.recipes.config import Config, ConfigError, build_config, replaced
+from ranvier.recipes.config import Config, ConfigError, build_config, by_dotted_name, replaced
 from ranvier.recipes.recipe_files import load_values
+
+Fields = Annotated[dict[str, Any], AfterValidator(by_dotted_name)]
 
 
 class Row(Section):
@@ -20,10 +23,11 @@ class Row(Section):
 
     name: str = Field(min_length=1)
     recipe: str
-    set: dict[str, Any] = Field(default_factory=dict, description="fields of the recipe to replace, by dotted name")
+    set: Fields = Field(default_factory=dict, description="fields of the recipe to replace, by dotted name")
     published: float | None = Field(default=None, description="accuracy [%]")
     published_interval: float | None = Field(default=None, description="half of its 95% interval over seeds [%]")
     against: str | None = Field(default=None, description="the row that it is compared with, seed by seed")
+    _table: str = PrivateAttr("")  # its name, or file
 
     @property
     def folder(self) -> str:
@@ -35,17 +39,31 @@ class Row(Section):
         """The recipe of a run; ``overrides`` come last.
 
         Raises:
-            ConfigError: a field is unknown or out of range.
+            ConfigError: a field is unknown or out of range; it names table and row where it is theirs.
         """
         alone = {"compare": (), "train.seed": seed}
-        return build_config(replaced(load_values(self.recipe), self.set), {**overrides, **alone})
+        with self._names_itself():
+            values = replaced(load_values(self.recipe), self.set)
+        try:
+            return build_config(values, {**overrides, **alone})
+        except ConfigError:
+            with self._names_itself():
+                build_config(values, alone)
+            raise
+
+    @contextmanager
+    def _names_itself(self) -> Iterator[None]:
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(f"table {self._table}: {self.name}: {error}") from None
 
 
 class TableOfRecipes(Section):
     """A table's rows, from top to bottom."""
 
     title: str
-    set: dict[str, Any] = Field(default_factory=dict, description="fields to replace in every row, by dotted name")
+    set: Fields = Field(default_factory=dict, description="fields to replace in every row, by dotted name")
     rows: tuple[Row, ...] = Field(min_length=1)
 
     def only(self, names: Sequence[str]) -> TableOfRecipes:
@@ -95,6 +113,8 @@ def load_table(name: str) -> TableOfRecipes:
         if row.against is not None and row.against not in {other.name for other in table.rows} - {row.name}:
             raise ConfigError(f"table {name}: {row.name}: against: there is no other row {row.against!r}")
     shared = tuple(row.model_copy(update={"set": {**table.set, **row.set}}) for row in table.rows)
+    for row in shared:
+        row._table = name
     return table.model_copy(update={"rows": shared})
 
 
