@@ -23,7 +23,7 @@ _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
 _OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
-_IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
+IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20
@@ -104,7 +104,7 @@ def _read_hdf5(path: Path, camera: Camera | None) -> Events:
         answers.close()
     if not names:
         fault = header.get("fault") or header["no_columns"] or "is a recording in SHD's format"
-        raise DataError(f"{fault} ({_IN_HDF5} allowed)")
+        raise DataError(f"{fault} ({IN_HDF5} allowed)")
     return _named({name: np.concatenate(slices) for name, *slices in zip(names, *parts, strict=True)}, names, camera)
 
 

@@ -98,7 +98,8 @@ def read_recording(
         return _read(replace(recording, camera=camera), grid, progress)
     if camera is not None:
         allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
-        raise DataError(path, fault=f"is no file of a camera's events ({allowed})")
+        why = f"; it {recording.no_clip}" if recording.no_clip else ""
+        raise DataError(path, fault=f"is no file of a camera's events ({allowed}){why}")
     labels, speakers = recording.labelled(), recording.speakers
     with suppress(OSError):  # a cache that cannot be written: the clips are counted in memory
         store_cached(
@@ -148,7 +149,7 @@ def read_files(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         DataError: it is no recording.
     """
-    return list(Recording.open(path).files)
+    return list(Recording.open(path, time_unit="s").files)  # whatever unit: no times are read
 
 
 def read_left_out(path: str | os.PathLike[str]) -> list[str]:
@@ -157,4 +158,4 @@ def read_left_out(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         DataError: it is no recording.
     """
-    return list(Recording.open(path).left_out)
+    return list(Recording.open(path, time_unit="s").left_out)  # whatever unit: no times are read

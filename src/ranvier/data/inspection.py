@@ -181,7 +181,8 @@ def _notes(recording: Recording, per_class: Sequence[tuple[str, int]], unsorted:
     if recording.labels is None and not recording.faults:
         yield "has no labels: to be classified (ranvier run), not to train or evaluate on"
     if recording.left_out:
-        yield f"left out when it was made: {_some(recording.left_out)}"
+        when = "" if recording.of_events else " when it was made"
+        yield f"left out{when}: {_some(recording.left_out)}"
 
 
 def _counted(faults: Sequence[Fault]) -> tuple[str, ...]:
