@@ -295,6 +295,12 @@ def test_links_elsewhere_do_not_matter_and_aliases_are_one_place(tmp_path: Path)
     with pytest.raises(DataError, match="events in several places: copies, events, same"):
         read_events(path, CAMERA)
 
+    path = table(tmp_path / "b.h5", columns)
+    with h5py.File(path, "a") as file:
+        file["same"] = h5py.SoftLink("/events")
+    times, _ = read_events(path, CAMERA)
+    assert times.tobytes() == columns["t"].tobytes()
+
 
 def test_a_group_of_events_may_be_called_spikes(tmp_path: Path) -> None:
     columns = drawn()
@@ -327,9 +333,12 @@ def test_the_recipe_folder_takes_them(tmp_path: Path) -> None:
         for clip in range(10):
             columns = drawn(20 + clip) | {"y": np.full(20 + clip, 4 * label)}
             put(tmp_path / "data" / name / f"{clip}.hdf5", columns, "events")
+    put(tmp_path / "data" / "left" / "none.h5", drawn(0))
+    put(tmp_path / "data" / "left" / "map.h5", {"map": np.zeros((2, 2))})
     splits = config(tmp_path / "data").data.splits()
+    assert [reason.partition(": ")[0] for reason in splits.left_out] == ["left/map.h5", "left/none.h5"]
     test = splits.read_test()
     assert test is not None
     assert splits.validation is not None
-    assert len(splits.train.clips) + len(splits.validation.clips) + len(test.clips) == 20
+    assert len(splits.train.clips) + len(splits.validation.clips) + len(test.clips) == 21
     assert splits.train.dataset.classes == ("left", "right")

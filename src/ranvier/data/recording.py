@@ -209,16 +209,34 @@ class Recording:
             yield from clips.events()
 
     def _checked(self, start: int, times: Lists | None, units: Lists | None) -> Clips:
-        faults = check_clips(start, times, units, channels=self.channels, unit=self.time_unit)
+        file = self._file_name(start) if self.of_events else None
+        faults = check_clips(start, times, units, channels=self.channels, unit=self.time_unit, file=file)
         return Clips(start, times, units, tuple(faults), self.time_unit or "s")
+
+    def _file_name(self, number: int) -> str:
+        """Begins what is said of a file in a folder; of a single file, which ``path`` names, nothing."""
+        return f"{self.files[number]}: " if self.path.is_dir() else ""
+
+    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError) -> DataError:
+        """A clip is too long for the grid: which one, and what helps.
+
+        Args:
+            number: of the clip.
+            times: of its events, as they are stored.
+            error: what :meth:`ranvier.data.events.Grid.count` says.
+        """
+        if not self.of_events:
+            return DataError(f"{self.path}: clip {number}: {error}")
+        helps = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
+        said = f"{error}: t = {times.max()} {self.time_unit or 's'}; {helps}"
+        return DataError(self.path, fault=f"{self._file_name(number)}{said}")
 
     def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
         for number, file in enumerate(files):
             try:
                 times, units = read_events(file, self.camera)
             except (DataError, OSError) as error:
-                where = f"{self.files[number]}: " if self.path.is_dir() else ""
-                fault = Fault(f"{where}{error}", "files")
+                fault = Fault(f"{self._file_name(number)}{error}", "files")
                 yield Clips(number, None, None, (fault,), self.time_unit or "s")
                 continue
             lists = (Lists(values, np.array([len(values)], np.int64)) for values in (times, units))
