@@ -11,6 +11,8 @@ import pytest
 
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.camera import Camera
+from ranvier.data.hdf5 import read_left_out
+from ranvier.data.inspection import inspect_recording
 from ranvier.errors import ConfigError, RuleError
 from ranvier.recipes.config import build_config
 from ranvier.recipes.recipe_files import load_values
@@ -79,7 +81,14 @@ def test_files_of_named_columns_are_clips(tmp_path: Path, write: Callable[[Path]
         (lambda f: named(f, p=None), r"holds t, x, y \(\.npz, \.npy or \.h5 of named t, x, y and p allowed\)"),
         (lambda f: named(f, y=None), r"holds t, x, p \("),
         (lambda f: named(f, y=[0, 3]), r"holds 4 t, 4 x, 2 y, 4 p \(one of each per event allowed\)"),
-        (lambda f: named(f, x=[0.5, 1, 2, 3]), "event 0 is on channel 0.5"),
+        (lambda f: named(f, x=[0.5, 1, 2, 3]), r"event 0 has x = 0\.5 \(whole"),
+        (lambda f: named(f, y=[0, 1.5, 2, 3]), r"event 1 has y = 1\.5 \(whole"),
+        (lambda f: named(f, p=[0, 1, 0.25, 1]), r"event 2 has p = 0\.25 \(whole"),
+        (lambda f: named(f, t=[5, -9179, 7, 8]), r"one\.npz: event 1 is at -9179 us \(finite, 0 or later allowed; "),
+        (
+            lambda f: named(f, t=[5, 299_200_000_000, 7, 8]),
+            r"one\.npz: last event at 2\.992e\+05 s .*: t = 299200000000 us; data\.time_unit, or data\.alignment",
+        ),
         (lambda f: np.save(f.with_suffix(".npy"), np.zeros((9, 4))), r"holds float64 of shape \(9, 4\)"),
         (lambda f: f.with_suffix(".csv").write_text("t,x\n1,2\n"), r"is a text file \(\.npz, \.npy or \.h5 of named"),
     ],
@@ -91,6 +100,29 @@ def test_what_does_not_fit_is_named(tmp_path: Path, write: Callable[[Path], None
         read(tmp_path)
     assert "wave/one" in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_clips_without_events_are_listed_and_refused_where_all_are(tmp_path: Path) -> None:
+    (tmp_path / "wave").mkdir()
+    none: dict[str, Any] = dict.fromkeys("txyp", np.zeros(0, np.int64))
+    for name in ("empty", "other"):
+        named(tmp_path / "wave" / name, **none)
+    message = "no event in any of its 2 clips (one or more needed)"
+    with pytest.raises(DataError) as told:
+        read(tmp_path)
+    assert str(told.value) == f"{tmp_path}: {message}"
+    assert len(read(tmp_path / "wave" / "other.npz")) == 1  # a single one may be classified
+    for name in ("empty", "other"):
+        named(tmp_path / "wave" / name, **{**none, "y": None, "p": None})
+    assert inspect_recording(tmp_path).faults == (message,)
+    named(tmp_path / "wave" / "other", y=[0, 0, 0, 0])
+    dataset = read(tmp_path, camera=None)
+    assert read_left_out(tmp_path, dataset) == ["wave/empty.npz: no events"]
+    found = inspect_recording(tmp_path, channels=24, time_unit="us")
+    assert (found.faults, found.silent) == ((), (0,))
+    assert "no events: wave/empty.npz" in found.notes
+    (tmp_path / "wave" / "a.npz").write_bytes(b"PK")  # of a file that cannot be read nothing is known
+    assert inspect_recording(tmp_path, time_unit="us").silent == (1,)
 
 
 def test_a_second_coordinate_is_not_dropped(tmp_path: Path) -> None:

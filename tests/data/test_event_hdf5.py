@@ -13,8 +13,10 @@ import pytest
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.camera import Camera
 from ranvier.data.event_files import read_events
+from ranvier.data.hdf5 import read_files, read_left_out
+from ranvier.data.hdf5_columns import Columns, find_events
 from ranvier.data.inspection import inspect_recording
-from tests.data.recordings import Damage, broken_header, cut, numbers, without
+from tests.data.recordings import Damage, broken_header, cut, numbers, packed, without
 from tests.data.test_camera import config
 from tests.data.test_hdf5 import shd_file
 
@@ -117,6 +119,13 @@ def unknown_filter(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def unnamed_filter(path: Path) -> None:
+    unknown_filter(path)
+    content = path.read_bytes()
+    assert b"deflate\0" in content
+    path.write_bytes(content.replace(b"deflate\0", b"\0" * 8))
+
+
 def second_place(path: Path) -> None:
     put(path, drawn(9), "right")
 
@@ -125,6 +134,12 @@ def elsewhere(path: Path) -> None:
     with h5py.File(path, "a") as file:
         del file["events/y"]
         file["events/y"] = h5py.ExternalLink("other.h5", "/y")
+
+
+def group_for_times(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["events/t"]
+        file.create_group("events/t")
 
 
 def declared(path: Path) -> None:
@@ -157,6 +172,8 @@ IN_HDF5 = r"\(datasets t, x, y and p at the root or in one group, or fields of o
         (elsewhere, r"'y' is a link to another file, 'other\.h5'"),
         (declared, "'events/x' declares 1099511627776 values of 2 bytes, more than a file of"),
         (unknown_filter, r"'events/t' is compressed by 'deflate' \(filter 32001\), which HDF5 does not find"),
+        (unnamed_filter, r"'events/t' is compressed by filter 32001, which HDF5 does not find"),
+        (group_for_times, rf"t is a group \(one number per event allowed\) {IN_HDF5}"),
         (recording, f"is a recording in SHD's format {IN_HDF5}"),
         (cut, r"not a whole HDF5 file \("),
         (broken_header("events/t"), r"not a whole HDF5 file \("),
@@ -165,10 +182,142 @@ IN_HDF5 = r"\(datasets t, x, y and p at the root or in one group, or fields of o
 def test_what_is_no_clip_is_named(tmp_path: Path, damage: Damage, message: str) -> None:
     path = put(tmp_path / "wave" / "a.h5", drawn(), "events")
     damage(path)
-    with pytest.raises(DataError, match=message) as told:
+    for name, place in ((".", f"{tmp_path}: wave/a.h5: "), ("wave/a.h5", f"{path}: ")):
+        if message.startswith("is a recording") and name != ".":
+            continue
+        message = message.removesuffix(f" {IN_HDF5}") if name != "." else message
+        with pytest.raises(DataError, match=message) as told:
+            read_recording(tmp_path / name, GRID, time_unit="us", camera=CAMERA)
+        assert str(told.value).startswith(place)
+        assert len(str(told.value).splitlines()) == 1
+
+
+def says(path: Path, unit: str) -> Path:
+    with h5py.File(path, "a") as file:
+        file.attrs["time_unit"] = unit
+    return path
+
+
+def test_the_unit_is_the_one_that_the_file_says(tmp_path: Path) -> None:
+    columns = {"t": np.arange(0, 50, 5), "x": np.zeros(10, int)}
+    grid = Grid(4, 1, 1.0)
+    file = says(put(tmp_path / "up" / "a.h5", columns), "ms")
+    says(put(tmp_path / "up" / "b.h5", columns), "ms")
+    assert read_recording(file, grid).lengths.tolist() == [46]
+    assert read_recording(tmp_path, grid).lengths.tolist() == [46, 46]
+    assert inspect_recording(tmp_path, channels=4).duration_s == inspect_recording(file, channels=4).duration_s
+    assert read_recording(tmp_path, grid, time_unit="us").lengths.tolist() == [1, 1]
+    (tmp_path / "up" / "c.csv").write_text("t,x\n0,1\n")
+    for other, message in (
+        (None, r"times in several units, those of up/a\.h5 in ms and those of up/c\.csv in a unit it does not say"),
+        ("us", r"those of up/a\.h5 in ms and those of up/b\.h5 in us"),
+        ("min", r"up/b\.h5: attribute 'time_unit' is 'min' \(s, ms, us allowed\)"),
+    ):
+        if other is not None:
+            (tmp_path / "up" / "c.csv").unlink(missing_ok=True)
+            says(tmp_path / "up" / "b.h5", other)
+        with pytest.raises(DataError, match=message):
+            read_recording(tmp_path, grid)
+        assert set(read_recording(tmp_path, grid, time_unit="ms").lengths.tolist()) <= {1, 46}
+        assert read_left_out(tmp_path) == []
+    with pytest.raises(DataError, match=r"b\.h5: attribute 'time_unit' is 'min'"):
+        read_recording(tmp_path / "up" / "b.h5", grid)
+
+
+def test_hdf5_without_events_is_left_out_of_a_folder(tmp_path: Path) -> None:
+    dsec(tmp_path / "left" / "events.h5", drawn())
+    put(tmp_path / "left" / "rectify_map.h5", {"rectify_map": np.zeros((4, 4, 2))})
+    (tmp_path / "left" / "read.me").write_text("-")
+    dataset = read_recording(tmp_path, GRID, time_unit="us", camera=CAMERA)
+    assert (len(dataset), dataset.classes) == (1, ("left",))
+    left_out = read_left_out(tmp_path)
+    assert [reason.partition(": ")[0] for reason in left_out] == ["left/rectify_map.h5", "left/read.me"]
+    assert left_out[0].endswith("rectify_map")
+    (tmp_path / "left" / "events.h5").unlink()
+    with pytest.raises(DataError, match=r"left/rectify_map\.h5: holds no t and x in one place: rectify_map "):
         read_recording(tmp_path, GRID, time_unit="us", camera=CAMERA)
-    assert str(told.value).startswith(f"{tmp_path}: wave/a.h5: ")
-    assert len(str(told.value).splitlines()) == 1
+
+
+def test_a_clip_packed_by_gzip_has_the_class_of_its_own_folder(tmp_path: Path) -> None:
+    columns = drawn()
+    dsec(tmp_path / "events.h5", columns)
+    (tmp_path / "wave").mkdir()
+    path = packed(tmp_path / "events.h5", tmp_path / "wave" / "a.h5.gz")
+    dataset = read_recording(path, GRID, time_unit="us", camera=CAMERA)
+    expected = read_recording(tmp_path / "events.h5", GRID, time_unit="us", camera=CAMERA)
+    assert dataset.classes == ("wave",)
+    assert [part.tolist() for part in dataset.clip(0)] == [part.tolist() for part in expected.clip(0)]
+    assert read_files(path) == ["a.h5.gz"]
+    damage = numbers("events/x", np.full(300, 7))
+    damage(tmp_path / "events.h5")
+    packed(tmp_path / "events.h5", path)
+    with pytest.raises(DataError) as told:
+        read_recording(path, GRID, time_unit="us", camera=CAMERA)
+    assert str(told.value).startswith(f"{path}: event 0 has x = 7 (")
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_large_chunk_is_unpacked_once(tmp_path: Path, as_table: bool) -> None:
+    columns = {"t": np.arange(2_500_000, dtype="u4"), "x": np.arange(2_500_000) % 7}
+    chunk = 2_000_000
+    if as_table:
+        rows = np.zeros(len(columns["t"]), [("t", "u4"), ("x", "u2")])
+        rows["t"], rows["x"] = columns["t"], columns["x"]
+        path = put(tmp_path / "a.h5", {"events": rows}, chunks=(chunk,), compression="gzip")
+    else:
+        path = put(tmp_path / "a.h5", {"x": columns["x"]}, chunks=(chunk // 4,))
+        put(path, {"t": columns["t"]}, chunks=(chunk,), compression="gzip")
+    with h5py.File(path) as file:
+        where, place = find_events(file)
+        slices = list(Columns(place, where, path.stat().st_size).slices())
+    assert [len(t) for t, _ in slices] == [chunk, 500_000]
+    times, units = read_events(path)
+    assert (times == columns["t"]).all()
+    assert (units == columns["x"]).all()
+
+
+def test_links_elsewhere_do_not_matter_and_aliases_are_one_place(tmp_path: Path) -> None:
+    columns = drawn()
+    path = put(tmp_path / "a.h5", columns, "events")
+    with h5py.File(path, "a") as file:
+        file["camera"] = h5py.ExternalLink("other.h5", "/")
+        file["loop"] = h5py.SoftLink("/loop")
+        file["events/also"] = h5py.ExternalLink("other.h5", "/")
+        file["same"] = h5py.SoftLink("/events")
+        file.create_group("copies")
+        for name in columns:
+            file["copies"][name] = file["events"][name]
+    times, _ = read_events(path, CAMERA)
+    assert times.tobytes() == columns["t"].tobytes()
+    with h5py.File(path, "a") as file:
+        del file["copies/p"]
+        file["copies/p"] = columns["p"]
+    with pytest.raises(DataError, match="events in several places: copies, events, same"):
+        read_events(path, CAMERA)
+
+    path = table(tmp_path / "b.h5", columns)
+    with h5py.File(path, "a") as file:
+        file["same"] = h5py.SoftLink("/events")
+    times, _ = read_events(path, CAMERA)
+    assert times.tobytes() == columns["t"].tobytes()
+
+
+def test_a_group_of_events_may_be_called_spikes(tmp_path: Path) -> None:
+    columns = drawn()
+    times, _ = read_events(put(tmp_path / "a.h5", columns, "spikes"), CAMERA)
+    assert times.tobytes() == columns["t"].tobytes()
+
+
+def test_what_is_neither_a_clip_nor_a_recording_is_told_why(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.h5", {"map": np.zeros(3), "t": np.zeros(3)})
+    why = "it holds no t and x in one place: map, t"
+    (fault,) = [fault for fault in inspect_recording(path).faults if "'spikes/times'" in fault]
+    assert fault.startswith("dataset 'spikes/times' is missing (")
+    assert fault.endswith(why)
+    with pytest.raises(DataError, match=rf"a\.h5: is no file of a camera's events .*{why}$"):
+        read_recording(path, GRID, time_unit="us", camera=CAMERA)
+    unknown_filter(path)
+    assert "'events/t' is compressed by 'deflate' (filter 32001)" in inspect_recording(path).faults[0]
 
 
 def test_a_recording_stays_one(tmp_path: Path) -> None:
@@ -184,9 +333,12 @@ def test_the_recipe_folder_takes_them(tmp_path: Path) -> None:
         for clip in range(10):
             columns = drawn(20 + clip) | {"y": np.full(20 + clip, 4 * label)}
             put(tmp_path / "data" / name / f"{clip}.hdf5", columns, "events")
+    put(tmp_path / "data" / "left" / "none.h5", drawn(0))
+    put(tmp_path / "data" / "left" / "map.h5", {"map": np.zeros((2, 2))})
     splits = config(tmp_path / "data").data.splits()
+    assert [reason.partition(": ")[0] for reason in splits.left_out] == ["left/map.h5", "left/none.h5"]
     test = splits.read_test()
     assert test is not None
     assert splits.validation is not None
-    assert len(splits.train.clips) + len(splits.validation.clips) + len(test.clips) == 20
+    assert len(splits.train.clips) + len(splits.validation.clips) + len(test.clips) == 21
     assert splits.train.dataset.classes == ("left", "right")

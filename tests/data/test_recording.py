@@ -385,9 +385,9 @@ def test_a_folder_of_event_files_is_a_recording_with_a_class_per_folder(tmp_path
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"t,x\n0.1,9\n", "spikes/units[0][0] is 9"),
-        (b"t,x\nnan,1\n", "spikes/times[0][0] is nan"),
-        (b"t,x\n100,1\n", "time_unit"),
+        (b"t,x\n0.1,9\n", "a.csv: event 0 has x = 9 (0 ... 7 allowed)"),
+        (b"t,x\nnan,1\n", "a.csv: event 0 is at nan s (finite"),
+        (b"t,x\n100,1\n", "data.time_unit"),
         (b"t,x\n0.1\n", "line 2"),
         (b"a,b,c\n", "first line"),
     ],

@@ -76,7 +76,7 @@ def show_result(result: RunResult, folder: Path) -> None:
         if split == "validation":
             rows += [(f"  speaker {speaker}", one) for speaker, one in accuracy.speakers.items()]
     if result.left_out:
-        print_line(console, f"{len(result.left_out)} sound files were left out: result.json says why")
+        print_line(console, f"{len(result.left_out)} files were left out or hold no events: result.json says why")
     folds = {speaker: fold.accuracy.get("validation") for speaker, fold in result.folds.items()}
     rows += [(f"  speaker {speaker}, left out", one) for speaker, one in folds.items() if one is not None]
     console.print(accuracy_table(f"{result.recipe}, seed {result.seed}", rows))

@@ -142,7 +142,7 @@ class LabelledFolder(HeldOut):
             held_out = speaker_numbers("data.validation_speakers", self.validation_speakers, dataset)
             _refuse_both(speaker_name(dataset, speaker) for speaker in set(held_out) & set(test_speakers))
         splits = self.divide(dataset, train, held_out, lambda: Subset(dataset, test) if len(test) else None, test)
-        return replace(splits, example=True, left_out=tuple(read_left_out(recording)))
+        return replace(splits, example=True, left_out=tuple(read_left_out(recording, dataset)))
 
     def _check_speakers(self) -> None:
         if self.leave_one_speaker_out and self.test == "speakers":

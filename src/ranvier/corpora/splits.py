@@ -24,7 +24,7 @@ class Splits:
             ended, and only then.
         offsets: ``[class, channel]`` steps of the planted patterns, where the task has them.
         example: there is no file that holds the test clips: a run writes one, so that they can be looked at.
-        left_out: why sound files were left out, a line each.
+        left_out: why files were left out, and which files hold no events, a line each.
         notes: what else is to be known of the division, a line each.
     """
 

@@ -23,7 +23,7 @@ _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
 _OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
-_IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
+IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20
@@ -104,7 +104,7 @@ def _read_hdf5(path: Path, camera: Camera | None) -> Events:
         answers.close()
     if not names:
         fault = header.get("fault") or header["no_columns"] or "is a recording in SHD's format"
-        raise DataError(f"{fault} ({_IN_HDF5} allowed)")
+        raise DataError(f"{fault} ({IN_HDF5} allowed)")
     return _named({name: np.concatenate(slices) for name, *slices in zip(names, *parts, strict=True)}, names, camera)
 
 
@@ -165,7 +165,7 @@ def _named(arrays: Any, names: Sequence[str], camera: Camera | None) -> Events:
     assert x is not None
     if camera is not None:
         assert y is not None
-        return _native(times), camera.units(_whole(x), _whole(y), None if p is None else _whole(p))
+        return _native(times), camera.units(_whole(x), _whole(y, "y"), None if p is None else _whole(p, "p"))
     if y is not None and y.any():
         raise DataError("has a second coordinate y (of a camera: data.camera = WIDTHxHEIGHT in the recipe folder)")
     return _native(times), _whole(x)
@@ -175,14 +175,14 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
 
-def _whole(values: NDArray[Any]) -> NDArray[Any]:
-    """Channels as integers; they often share an array with times."""
+def _whole(values: NDArray[Any], name: str = "x") -> NDArray[Any]:
+    """Channels or other coordinates as integers; they often share an array with times."""
     if values.dtype.kind in "iu":
         return _native(values)
     good = np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**31)
     if not good.all():
         at = int(np.argmin(good))
-        raise DataError(f"event {at} is on channel {values[at]:g} (whole numbers allowed)")
+        raise DataError(f"event {at} has {name} = {values[at]:g} (whole numbers allowed)")
     return values.astype(np.int64)
 
 

@@ -98,7 +98,8 @@ def read_recording(
         return _read(replace(recording, camera=camera), grid, progress)
     if camera is not None:
         allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
-        raise DataError(path, fault=f"is no file of a camera's events ({allowed})")
+        why = f"; it {recording.no_clip}" if recording.no_clip else ""
+        raise DataError(path, fault=f"is no file of a camera's events ({allowed}){why}")
     labels, speakers = recording.labelled(), recording.speakers
     with suppress(OSError):  # a cache that cannot be written: the clips are counted in memory
         store_cached(
@@ -118,8 +119,11 @@ def read_recording(
 
 def _read(recording: Recording, grid: Grid, progress: Callable[[int, int], None] | None) -> SpikeDataset:
     labels = recording.labelled()
+    clips = list(_counted(recording, grid, progress))
+    if recording.of_events and recording.path.is_dir() and not any(len(step) for step, _, _ in clips):
+        raise DataError(recording.path, fault=f"no event in any of its {len(clips)} clips (one or more needed)")
     return SpikeDataset.pack(
-        list(_counted(recording, grid, progress)),
+        clips,
         labels=labels,
         speakers=recording.speakers,
         classes=recording.classes,
@@ -137,7 +141,7 @@ def _counted(
         try:
             yield grid.count(times, units, per_second=recording.per_second)
         except ValueError as error:
-            raise DataError(f"{recording.path}: clip {number}: {error}") from None
+            raise recording.refused_steps(number, times, error) from None
         if progress is not None and ((number + 1) % _CLIPS_AT_ONCE == 0 or number + 1 == recording.size):
             progress(number + 1, recording.size)
 
@@ -148,13 +152,21 @@ def read_files(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         DataError: it is no recording.
     """
-    return list(Recording.open(path).files)
+    return list(Recording.open(path, time_unit="s").files)  # whatever unit: no times are read
 
 
-def read_left_out(path: str | os.PathLike[str]) -> list[str]:
-    """Why files were left out when this recording was made; empty where it does not say.
+def read_left_out(path: str | os.PathLike[str], dataset: SpikeDataset | None = None) -> list[str]:
+    """Why files were left out when this recording was made, or of a folder of event files; empty where nobody says.
+
+    Args:
+        path: a recording.
+        dataset: what was read from it; then the event files that hold no event are also listed.
 
     Raises:
         DataError: it is no recording.
     """
-    return list(Recording.open(path).left_out)
+    recording = Recording.open(path, time_unit="s")  # whatever unit: no times are read
+    if dataset is None or not recording.of_events:
+        return list(recording.left_out)
+    empty = np.flatnonzero(np.diff(dataset.offsets) == 0)
+    return [*recording.left_out, *(f"{recording.files[clip]}: no events" for clip in empty)]

@@ -1,4 +1,5 @@
-"""The process that parses HDF5 files for :mod:`ranvier.data.hdf5_process`; run as a script, it imports nothing of ours.
+"""The process that parses HDF5 files for :mod:`ranvier.data.hdf5_process`; run as a script, it imports nothing
+of ours but :mod:`ranvier.data.hdf5_columns`.
 
 A damaged file can make HDF5 loop, crash or take all memory. Here that ends this process, not the caller's.
 
@@ -17,12 +18,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path[:] = json.loads(sys.argv[1]) if __name__ == "__main__" else sys.path  # the caller's, before h5py is looked for
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
+
+if __name__ != "__main__" or TYPE_CHECKING:
+    from ranvier.data.hdf5_columns import BadFileError, Columns, NoEventsError, check_size, find, find_events
+else:  # the package would bring all its imports
+    sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120
+    from hdf5_columns import BadFileError, Columns, NoEventsError, check_size, find, find_events
+
+    del sys.path[0]
 
 try:
     import resource
@@ -34,20 +43,11 @@ LISTS = {"spikes/times": ("iuf", "numbers"), "spikes/units": ("iu", "whole numbe
 NEEDED = ("spikes/times", "spikes/units", "labels")
 NAMES = {"keys": "class", "speaker_names": "speaker", "files": "clip"}
 ATTRIBUTES = ("ear", "left_out", "time_unit")
-COLUMNS = ("t", "x", "y", "p")
 
 _CLIPS_AT_ONCE = 256
 _BYTES_AT_ONCE = 8 << 20
-_EVENTS_AT_ONCE = 1 << 19
-_MOST_PACKED = 16  # bytes that a byte of a compressed dataset may stand for
-_CHUNK = 64 << 20
-_MOST_LINKS = 8
 _IDLE_S = 60.0
 _MEMORY = 512 << 20  # above what is there at the start and the file's size
-
-
-class BadFileError(Exception):
-    """The file breaks a rule; the message says which."""
 
 
 def limit(size: int, cpu_seconds: float) -> None:
@@ -70,24 +70,6 @@ def one_line(error: BaseException) -> str:
     """An error's text."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, BadFileError) else f"not a whole HDF5 file ({text[:300]})"
-
-
-def find(group: h5py.Group, name: str, links: int = 0) -> Any:
-    """The object at a path inside this file, or None; links out of the file are refused."""
-    item: Any = group
-    for part in filter(None, name.split("/")):
-        if not isinstance(item, h5py.Group) or part not in item:
-            return None
-        link = item.get(part, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            raise BadFileError(f"{part!r} is a link to another file, {link.filename!r} (all in one file allowed)")
-        if isinstance(link, h5py.SoftLink):
-            if links >= _MOST_LINKS:
-                raise BadFileError(f"{part!r} is a link to a link (up to {_MOST_LINKS} allowed)")
-            item = find(item.file["/"] if link.path.startswith("/") else item, link.path, links + 1)
-        else:
-            item = item[part]
-    return item
 
 
 def describe_other(file: h5py.File) -> str:
@@ -120,49 +102,6 @@ def dataset(file: h5py.File, size: int, name: str) -> h5py.Dataset:
         )
     check_size(found, size, name)
     return found
-
-
-def check_size(found: h5py.Dataset, size: int, name: str) -> None:
-    """Compare what a dataset declares with what a file of ``size`` bytes can hold, before any of it is read."""
-    if found.is_virtual or found.external:
-        raise BadFileError(f"dataset {name!r} keeps its values in another file (all in one file allowed)")
-    item, count = found.id.get_type().get_size(), int(np.prod(found.shape, dtype=object))
-    made = found.id.get_create_plist()
-    for number, *_, called in map(made.get_filter, range(made.get_nfilters())):
-        if not h5py.h5z.filter_avail(number):
-            filtered = f"dataset {name!r} is compressed by {called.decode(errors='replace')!r} (filter {number})"
-            raise BadFileError(f"{filtered}, which HDF5 does not find (HDF5_PLUGIN_PATH, or repack it as gzip)")
-    packed = found.chunks is not None and made.get_nfilters() > 0
-    most = size * (_MOST_PACKED if packed else 1)
-    if count > size or count * item > most:
-        raise BadFileError(
-            f"dataset {name!r} declares {count} values of {item} bytes, more than a file of {size} bytes can hold"
-        )
-    if found.chunks is not None and int(np.prod(found.chunks, dtype=object)) * item > _CHUNK + size:
-        raise BadFileError(f"dataset {name!r} has chunks of {found.chunks} values, more than the file can hold")
-
-
-def columns(file: h5py.File, size: int) -> dict[str, Any]:
-    """What reads a slice of t, x, y and p of a clip of events: datasets in one place, or fields of a compound one."""
-    places = {"/": file, **{name: find(file, name) for name in file}}
-    for name, group in [*places.items()][1:]:
-        if isinstance(group, h5py.Group):
-            places |= {f"{name}/{inner}": find(group, inner) for inner in group}
-    known = {name: place for name, place in places.items() if isinstance(place, (h5py.Group, h5py.Dataset))}
-    held = {name: place if isinstance(place, h5py.Group) else place.dtype.names or () for name, place in known.items()}
-    clips = [name for name, inside in held.items() if "t" in inside and "x" in inside]
-    if len(clips) != 1:
-        many = "events in several places" if clips else "no t and x in one place"
-        raise BadFileError(f"holds {many}: {', '.join((clips or [*places][1:])[:8]) or 'it is empty'}")
-    place, reads = places[clips[0]], {}
-    for name in [name for name in COLUMNS if name in held[clips[0]]]:
-        found, field = (find(place, name), ()) if isinstance(place, h5py.Group) else (place, name)
-        kind = found.dtype[field] if field else found.dtype
-        if found.shape is None or len(found.shape) != 1 or kind.kind not in "iufb":
-            raise BadFileError(f"{name} is {kind} of shape {found.shape} (one number per event allowed)")
-        check_size(found, size, f"{clips[0].strip('/')}/{name}".strip("/"))
-        reads[name] = found.fields(name).__getitem__ if field else found.__getitem__
-    return reads
 
 
 def names(file: h5py.File, size: int, which: str) -> list[str]:
@@ -240,12 +179,13 @@ class Reader:
     def __init__(self, file: h5py.File, size: int) -> None:
         self.file, self.size = file, size
         self.parts: dict[str, h5py.Dataset] = {}
-        self.columns: dict[str, Any] = {}
+        self.columns: Columns | None = None
 
     def header(self) -> tuple[dict[str, Any], list[Any]]:
         """All but the spikes: faults by part, number of clips by part, names, attributes; labels and speakers.
 
-        A clip of events has ``columns``; what is neither that nor a recording has a fault in ``no_columns``.
+        ``kind`` is ``recording``, ``clip`` of events, or ``other``; a clip has ``columns``, and what is none or cannot
+        be read has a fault in ``no_columns``.
         """
         answer: dict[str, Any] = {"faults": {}, "clips": {}, "names": {}, "attributes": {}, "arrays": []}
         arrays = []
@@ -263,18 +203,25 @@ class Reader:
                 answer["names"][which] = names(self.file, self.size, which)
         with noted(answer, "attributes"):
             answer["attributes"] = attributes(self.file, self.size)
+        kind = "recording"
         with noted(answer, "columns"):
-            if "spikes" not in self.file:
-                self.columns = columns(self.file, self.size)
-        return {**answer, "no_columns": answer["faults"].pop("columns", ""), "columns": [*self.columns]}, arrays
+            if all(find(self.file, name) is None for name in LISTS):
+                kind = "clip"
+                try:
+                    where, place = find_events(self.file)
+                except NoEventsError:
+                    kind = "other"
+                    raise
+                self.columns = Columns(place, where, self.size)
+        named = [] if self.columns is None else self.columns.names
+        return {**answer, "kind": kind, "no_columns": answer["faults"].pop("columns", ""), "columns": named}, arrays
 
     def batches(self) -> Iterator[tuple[dict[str, Any], list[Any]]]:
         """Clips in their order: start, and of each part of the spikes its sizes and values; or slices of columns."""
-        start, left = 0, bool(self.columns)
-        while left:
-            arrays = [read(slice(start, start + _EVENTS_AT_ONCE)) for read in self.columns.values()]
-            yield {}, [values.astype(values.dtype.newbyteorder("=")) for values in arrays]
-            start, left = start + _EVENTS_AT_ONCE, any(map(len, arrays))
+        if self.columns is not None:
+            for arrays in self.columns.slices():
+                yield {}, arrays
+            return
         lists = {name: Lists(self.parts[name], self.size, name) for name in LISTS if name in self.parts}
         clips = min((len(part) for part in self.parts.values()), default=0) if lists else 0
         at_once = min(_CLIPS_AT_ONCE, max(1, _BYTES_AT_ONCE * clips // max(self.size, 1)))

@@ -117,9 +117,9 @@ def inspect_recording(
         channels=len(seen),
         first_channel=int(seen[0]) if len(seen) else None,
         last_channel=int(seen[-1]) if len(seen) else None,
-        silent=tuple(number for number, count in enumerate(spikes.counts) if not count),
-        faults=_counted([*recording.faults, *spikes.faults]),
-        notes=tuple(_notes(recording, per_class, spikes.unsorted)),
+        silent=tuple(spikes.silent),
+        faults=_counted([*recording.faults, *spikes.faults, *_no_events(recording, spikes.silent)]),
+        notes=tuple(_notes(recording, per_class, spikes.unsorted, spikes.silent)),
     )
 
 
@@ -131,6 +131,7 @@ class _Spikes:
         self.unsorted: list[int] = []
         self.durations: list[float] = []
         self.counts: list[int] = []
+        self.silent: list[int] = []
         self.seen = np.zeros(recording.channels, bool)
 
     def look(self, clips: Clips) -> None:
@@ -138,6 +139,7 @@ class _Spikes:
         self.faults += clips.faults
         if clips.times is not None and clips.units is not None:
             self.counts += clips.times.sizes.tolist()
+            self.silent += (clips.start + np.flatnonzero(clips.times.sizes == 0)).tolist()
         if clips.units is not None:
             units = clips.units.values
             self.seen[units[(units >= 0) & (units < len(self.seen))]] = True
@@ -170,18 +172,28 @@ def _per_speaker(recording: Recording) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _notes(recording: Recording, per_class: Sequence[tuple[str, int]], unsorted: Sequence[int]) -> Iterator[str]:
+def _no_events(recording: Recording, silent: Sequence[int]) -> Iterator[Fault]:
+    if recording.path.is_dir() and len(silent) == recording.size:
+        yield Fault(f"no event in any of its {len(silent)} clips (one or more needed)")
+
+
+def _notes(
+    recording: Recording, per_class: Sequence[tuple[str, int]], unsorted: Sequence[int], silent: Sequence[int]
+) -> Iterator[str]:
     empty = [name for name, clips in per_class if not clips]
     if empty:
         yield f"{_some(empty)}: classes without a clip"
     if unsorted:
         yield f"clip {_some(unsorted)}: events are not in the order of time"
+    if silent and recording.of_events:
+        yield f"no events: {_some([recording.files[clip] for clip in silent])}"
     if recording.own_channels not in (None, CHANNELS):
         yield f"made by an inner-ear model with {recording.own_channels} channels"
     if recording.labels is None and not recording.faults:
         yield "has no labels: to be classified (ranvier run), not to train or evaluate on"
     if recording.left_out:
-        yield f"left out when it was made: {_some(recording.left_out)}"
+        when = "" if recording.of_events else " when it was made"
+        yield f"left out{when}: {_some(recording.left_out)}"
 
 
 def _counted(faults: Sequence[Fault]) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,11 @@ from ranvier.data.cache import unpacked
 from ranvier.data.camera import Camera
 from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
-from ranvier.data.event_files import SUFFIXES, find_event_files, read_events
+from ranvier.data.event_files import IN_HDF5, read_events
+from ranvier.data.event_folder import find_clips
 from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5_process import Answer, read_hdf5
+from ranvier.data.recording_attributes import left_out_of, own_description, own_unit
 from ranvier.data.recording_rules import (
     PER_SECOND,
     Fault,
@@ -58,6 +59,7 @@ class Recording:
         time_unit: of its times; None where nobody says, which means seconds.
         faults: what is wrong with all this; of the spikes see :class:`Clips`.
         camera: whose pixels are the channels of event files (t, x, y, p); None: x is the channel.
+        no_clip: why an HDF5 file that is no recording either is no clip of events; empty for others.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Recording:
     faults: tuple[Fault, ...]
     _source: Path | tuple[Path, ...]
     camera: Camera | None = None
+    no_clip: str = ""
 
     @classmethod
     def open(
@@ -89,8 +92,8 @@ class Recording:
         """Find out what a file is, and read all but its spikes.
 
         Args:
-            path: HDF5 in SHD's format, or gzip of it; a clip of events (t, x) in ``.npz``, ``.npy``, HDF5 or ``.csv``,
-                whose class is its folder's name; or a folder of such clips.
+            path: HDF5 in SHD's format; a clip of events (t, x) in ``.npz``, ``.npy``, HDF5 or ``.csv``, whose class is
+                its folder's name; gzip of HDF5; or a folder of such clips, where HDF5 without events is left out.
             channels: channels to read it with; None takes its own, else 700.
             classes: number of classes, where it does not name them; None takes the largest label.
             time_unit: unit of its times; None takes what it says (attribute ``time_unit``), else seconds.
@@ -104,7 +107,8 @@ class Recording:
         if time_unit is not None and time_unit not in PER_SECOND:
             raise DataError(f"time_unit: {time_unit!r} is not allowed ({', '.join(PER_SECOND)})")
         if path.is_dir():
-            return _open_folder(cls, path, channels, time_unit)
+            clips, left_out, unit = find_clips(path, time_unit)
+            return _of_events(cls, path, clips, left_out, channels, unit)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such recording")
         kind, what = file_kind(path)
@@ -125,8 +129,12 @@ class Recording:
                 raise DataError(answer.values["fault"])
         except DataError as error:
             raise DataError(path, fault=f"{error}{_packed_beside(path)}") from None
-        if answer.values["columns"]:
-            return _of_events(cls, path, [path], (), channels, time_unit)
+        if answer.values["kind"] == "clip":
+            if not answer.values["columns"]:
+                raise DataError(path, fault=f"{answer.values['no_columns']} ({IN_HDF5} allowed)")
+            faults: list[Fault] = []
+            unit = time_unit or own_unit(answer.values["attributes"], faults)
+            return replace(_of_events(cls, path, [file], (), channels, unit), faults=tuple(faults))
         return _of_header(cls, path, file, answer, channels, classes, time_unit)
 
     def clips(self) -> Iterator[Clips]:
@@ -201,16 +209,34 @@ class Recording:
             yield from clips.events()
 
     def _checked(self, start: int, times: Lists | None, units: Lists | None) -> Clips:
-        faults = check_clips(start, times, units, channels=self.channels, unit=self.time_unit)
+        file = self._file_name(start) if self.of_events else None
+        faults = check_clips(start, times, units, channels=self.channels, unit=self.time_unit, file=file)
         return Clips(start, times, units, tuple(faults), self.time_unit or "s")
+
+    def _file_name(self, number: int) -> str:
+        """Begins what is said of a file in a folder; of a single file, which ``path`` names, nothing."""
+        return f"{self.files[number]}: " if self.path.is_dir() else ""
+
+    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError) -> DataError:
+        """A clip is too long for the grid: which one, and what helps.
+
+        Args:
+            number: of the clip.
+            times: of its events, as they are stored.
+            error: what :meth:`ranvier.data.events.Grid.count` says.
+        """
+        if not self.of_events:
+            return DataError(f"{self.path}: clip {number}: {error}")
+        helps = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
+        said = f"{error}: t = {times.max()} {self.time_unit or 's'}; {helps}"
+        return DataError(self.path, fault=f"{self._file_name(number)}{said}")
 
     def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
         for number, file in enumerate(files):
             try:
                 times, units = read_events(file, self.camera)
             except (DataError, OSError) as error:
-                where = "" if file == self.path else f"{file.relative_to(self.path).as_posix()}: "
-                fault = Fault(f"{where}{error}", "files")
+                fault = Fault(f"{self._file_name(number)}{error}", "files")
                 yield Clips(number, None, None, (fault,), self.time_unit or "s")
                 continue
             lists = (Lists(values, np.array([len(values)], np.int64)) for values in (times, units))
@@ -223,6 +249,8 @@ def own_channels(path: str | os.PathLike[str]) -> int:
     Raises:
         OSError: it cannot be read.
     """
+    if Path(path).is_dir():
+        return CHANNELS  # files of events do not say
     try:
         return Recording.open(path).channels
     except (DataError, FileNotFoundError):
@@ -245,6 +273,9 @@ def _of_header(
     time_unit: TimeUnit | None,
 ) -> Recording:
     values, arrays = answer.values, dict(zip(answer.values["arrays"], answer.arrays, strict=True))
+    no_clip = values["no_columns"] if values["kind"] == "other" else ""
+    if no_clip and "spikes/times" in values["faults"]:
+        values["faults"]["spikes/times"] += f"; as a clip of events, it {no_clip}"
     faults = [Fault(text) for text in values["faults"].values()]
     names, attributes = values["names"], values["attributes"]
     keys, speaker_names, files = (tuple(names.get(part, ())) for part in ("keys", "speaker_names", "files"))
@@ -259,7 +290,7 @@ def _of_header(
         faults += check_labels(labels, known)
     if speakers is not None:
         faults += check_speakers(speakers, speaker_names)
-    own, ear, unit = _own(attributes, faults)
+    own, ear, unit = own_description(attributes, faults)
     channels = own or CHANNELS if channels is None else channels
     faults += check_channels(own, channels)
     return cls(
@@ -270,55 +301,15 @@ def _of_header(
         speakers=speakers,
         speaker_names=speaker_names,
         files=files,
-        left_out=_left_out(attributes.get("left_out", "[]")),
+        left_out=left_out_of(attributes.get("left_out", "[]")),
         own_channels=own,
         ear=ear,
         channels=channels,
         time_unit=time_unit or unit,
         faults=tuple(faults),
         _source=file,
+        no_clip=no_clip,
     )
-
-
-def _own(
-    attributes: Mapping[str, str], faults: list[Fault]
-) -> tuple[int | None, dict[str, Any] | None, TimeUnit | None]:
-    """Channels, ear and unit of the times, as the recording says itself."""
-    own, ear = None, None
-    if "ear" in attributes:
-        try:
-            ear = dict(json.loads(attributes["ear"]))
-            own = ear["channels"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            own = 0
-        if not isinstance(own, int) or isinstance(own, bool) or not 1 <= own <= 65535:
-            faults.append(
-                Fault("attribute 'ear' does not say the number of channels (JSON with channels, 1 ... 65535)")
-            )
-            own, ear = None, None
-    unit = attributes.get("time_unit")
-    for known in get_args(TimeUnit):
-        if unit == known:
-            return own, ear, known
-    if unit is not None:
-        faults.append(Fault(f"attribute 'time_unit' is {unit[:20]!r} ({', '.join(PER_SECOND)} allowed)"))
-    return own, ear, None
-
-
-def _left_out(text: str) -> tuple[str, ...]:
-    try:
-        reasons = json.loads(text)
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else ()
-
-
-def _open_folder(cls: type[Recording], path: Path, channels: int | None, time_unit: TimeUnit | None) -> Recording:
-    files, others = find_event_files(path)
-    if not files:
-        raise DataError(path, fault=f"is a folder without event files ({', '.join(SUFFIXES)}; {_ALLOWED} allowed)")
-    left_out = tuple(f"{other.relative_to(path).as_posix()}: no event file" for other in others)
-    return _of_events(cls, path, files, left_out, channels, time_unit)
 
 
 def _of_events(
@@ -329,8 +320,12 @@ def _of_events(
     channels: int | None,
     time_unit: TimeUnit | None,
 ) -> Recording:
-    """Clips in files of their own: the class is the name of the folder that holds the file."""
-    folders = [file.absolute().parent.name or "/" for file in files]
+    """Clips in files of their own: the class is the name of the folder that holds the file.
+
+    A single file may be one that was unpacked from ``path``.
+    """
+    known = files if path.is_dir() else [path]
+    folders = [file.absolute().parent.name or "/" for file in known]
     classes = tuple(sorted(set(folders), key=lambda name: (not name.isdecimal(), name.zfill(9), name)))
     return cls(
         path=path,
@@ -339,7 +334,7 @@ def _of_events(
         classes=classes,
         speakers=None,
         speaker_names=(),
-        files=tuple(file.name if file == path else file.relative_to(path).as_posix() for file in files),
+        files=tuple(file.name if file == path else file.relative_to(path).as_posix() for file in known),
         left_out=left_out,
         own_channels=None,
         ear=None,

@@ -95,7 +95,13 @@ def check_channels(own: int | None, asked: int) -> Iterator[Fault]:
 
 
 def check_clips(
-    start: int, times: Lists | None, units: Lists | None, *, channels: int, unit: TimeUnit | None
+    start: int,
+    times: Lists | None,
+    units: Lists | None,
+    *,
+    channels: int,
+    unit: TimeUnit | None,
+    file: str | None = None,
 ) -> Iterator[Fault]:
     """Events of some clips, from clip ``start`` on.
 
@@ -104,6 +110,7 @@ def check_clips(
         times, units: of their events; None where the recording has none.
         channels: units lie in [0, channels).
         unit: of the times; None takes seconds, and asks where a clip lasts longer than ``LONGEST_S``.
+        file: begins the faults of a clip in a file of its own, may be empty; None for clips of a recording.
     """
     if times is not None and units is not None:
         odd = np.flatnonzero(times.sizes != units.sizes)
@@ -119,12 +126,21 @@ def check_clips(
         usual = (times.values >= np.float64(0)) & (times.values <= np.float64(LONGEST_S))
         if not usual.all():
             good = np.isfinite(times.values) & (times.values >= 0)
-            yield from _check_values(start, "times", times, good, "finite, 0 s or later")
+            if file is None:
+                yield from _check_values(start, "times", times, good, "finite, 0 s or later")
+            elif not good.all():
+                at = int(np.argmin(good))
+                text = f"{file}event {at} is at {times.values[at]} {unit or 's'} (finite, 0 or later allowed"
+                yield Fault(f"{text}; before 0: take the first time off all of them)", "times")
             if unit is None:
-                yield from _check_unit(start, times, good)
+                yield from _check_unit(start, times, good, file)
     if units is not None:
         good = (units.values >= 0) & (units.values < channels)
-        yield from _check_values(start, "units", units, good, f"0 ... {channels - 1}")
+        if file is None:
+            yield from _check_values(start, "units", units, good, f"0 ... {channels - 1}")
+        elif not good.all():
+            at = int(np.argmin(good))
+            yield Fault(f"{file}event {at} has x = {units.values[at]} (0 ... {channels - 1} allowed)", "units")
 
 
 def _check_values(start: int, name: str, lists: Lists, good: NDArray[np.bool_], allowed: str) -> Iterator[Fault]:
@@ -136,16 +152,18 @@ def _check_values(start: int, name: str, lists: Lists, good: NDArray[np.bool_], 
         yield Fault(text, name, len(np.unique(clips)))
 
 
-def _check_unit(start: int, times: Lists, good: NDArray[np.bool_]) -> Iterator[Fault]:
+def _check_unit(start: int, times: Lists, good: NDArray[np.bool_], file: str | None) -> Iterator[Fault]:
     late = np.flatnonzero(good & (times.values > LONGEST_S))
     if len(late):
         clips = times.clip_of(late)
         latest = int(np.argmax(times.values[late]))
         last = float(times.values[late][latest])
+        clip = f"clip {start + clips[latest]} " if file is None else file
+        where = "as an option or as the file's attribute" if file is None else "data.time_unit in a recipe"
         yield Fault(
-            f"clip {start + clips[latest]} ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or "
+            f"{clip}ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or "
             f"microseconds ({last / 1e6:.4g} s)? Over {LONGEST_S:g} s it has to be said "
-            "(time_unit s, ms or us, as an option or as the file's attribute)",
+            f"(time_unit s, ms or us, {where})",
             "duration",
             len(np.unique(clips)),
         )

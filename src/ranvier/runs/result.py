@@ -69,7 +69,7 @@ class RunResult(Record):
         before_rounding: accuracy on the validation clips with delays and widths as they were trained, of the same
             epoch; None where there was nothing to round or no validation.
         clips: how many, by split.
-        left_out: why sound files are missing in the data.
+        left_out: why files are missing in the data, and which files hold no events.
         notes: what a reader has to know of the data.
         data: fingerprints, by split.
         parameters: learned numbers.
