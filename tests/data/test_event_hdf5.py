@@ -233,6 +233,10 @@ def test_hdf5_without_events_is_left_out_of_a_folder(tmp_path: Path) -> None:
     left_out = read_left_out(tmp_path)
     assert [reason.partition(": ")[0] for reason in left_out] == ["left/rectify_map.h5", "left/read.me"]
     assert left_out[0].endswith("rectify_map")
+    put(tmp_path / "left" / "rectify_map.h5", drawn(9))  # what was said of a file is not said of what it has become
+    assert read_recording(tmp_path, GRID, time_unit="us", camera=CAMERA).labels.tolist() == [0, 0]
+    for name in "txyp":
+        without(name)(tmp_path / "left" / "rectify_map.h5")
     (tmp_path / "left" / "events.h5").unlink()
     with pytest.raises(DataError, match=r"left/rectify_map\.h5: holds no t and x in one place: rectify_map "):
         read_recording(tmp_path, GRID, time_unit="us", camera=CAMERA)

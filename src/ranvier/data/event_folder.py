@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ranvier.data.dataset import DataError
 from ranvier.data.event_files import IN_HDF5, SUFFIXES, find_event_files
@@ -11,6 +14,8 @@ from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5_process import read_hdf5
 from ranvier.data.recording_attributes import own_unit
 from ranvier.data.recording_rules import Fault, TimeUnit
+
+_MOST_KEPT = 1 << 16  # headers
 
 
 def find_clips(folder: Path, time_unit: TimeUnit | None) -> tuple[list[Path], tuple[str, ...], TimeUnit | None]:
@@ -35,12 +40,12 @@ def find_clips(folder: Path, time_unit: TimeUnit | None) -> tuple[list[Path], tu
     for file in files:
         name = file.relative_to(folder).as_posix()
         header = _header(file)
-        if header.get("kind") == "other":
-            skipped.append(f"{name}: {header['no_columns']}")
+        if header.kind == "other":
+            skipped.append(f"{name}: {header.no_columns}")
             continue
         clips.append(file)
         faults: list[Fault] = []
-        units.setdefault(own_unit(header.get("attributes", {}), faults), name)
+        units.setdefault(own_unit(header.attributes, faults), name)
         if faults and time_unit is None:
             raise DataError(folder, fault=f"{name}: {faults[0].text}")
     if not clips:
@@ -53,15 +58,30 @@ def find_clips(folder: Path, time_unit: TimeUnit | None) -> tuple[list[Path], tu
     return clips, left_out, time_unit or next(iter(units))
 
 
-def _header(file: Path) -> dict[str, Any]:
-    """What HDF5 says of a file; nothing of other files and of those that cannot be read."""
+class _Header(NamedTuple):
+    """What HDF5 says of a file: see the worker's header."""
+
+    kind: str = ""
+    no_columns: str = ""
+    attributes: Mapping[str, str] = MappingProxyType({})
+
+
+def _header(file: Path) -> _Header:
+    """Empty for other files and for those that cannot be read."""
     try:
-        if file_kind(file)[0] != "hdf5":
-            return {}
-        answers = read_hdf5(file)
-        try:
-            return next(answers).values
-        finally:
-            answers.close()
+        state = file.stat()
+        return _read_header(file.absolute(), state.st_size, state.st_mtime_ns)
     except (DataError, OSError):
-        return {}
+        return _Header()
+
+
+@lru_cache(_MOST_KEPT)  # a training opens its folder more than once, and each file takes some milliseconds
+def _read_header(file: Path, _size: int, _changed_ns: int) -> _Header:
+    if file_kind(file)[0] != "hdf5":
+        return _Header()
+    answers = read_hdf5(file)
+    try:
+        values = next(answers).values
+    finally:
+        answers.close()
+    return _Header(*(values[name] for name in _Header._fields)) if "kind" in values else _Header()
