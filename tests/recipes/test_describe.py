@@ -17,7 +17,8 @@ def test_every_recipe_is_described_in_a_few_words(name: str) -> None:
     summary, network = describe_run(config, None, None)
     assert summary.rstrip(".").lower() == config.summary.rstrip(".").lower()
     assert f"{config.data.dt_ms:g} ms" in network
-    assert (f"{config.model.max_delay_ms:g} ms" in network) == (config.model.delays != "none")
+    delayed = config.model.delays != "none" and config.model.max_delay_ms > 0
+    assert (f"0 to {config.model.max_delay_ms:g} ms" in network) == delayed
     assert len(network.split()) < 50
 
 

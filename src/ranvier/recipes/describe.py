@@ -29,6 +29,8 @@ def describe_run(config: Config, result: RunResult | None, network: Network | No
         neurons = f"convolutions of {neurons} channels, kernels of {model.kernel_size} x {model.kernel_size}"
     ends = "" if network is None else f"{network.input.sources} inputs, {len(network.classes)} classes, "
     delays = _DELAYS[model.delays].format(longest=model.max_delay_ms)
+    if model.max_delay_ms == 0:
+        delays = "learned weights and no delays from layer to layer"
     sentences = [
         f"{config.summary[:1].upper()}{config.summary[1:].rstrip('.')}.",
         f"Spiking network: {ends}hidden neurons: {neurons}; {delays}, in steps of {config.data.dt_ms:g} ms"
