@@ -104,7 +104,7 @@ class RunReport:
 
     @property
     def scores(self) -> Scores | None:
-        """What classes are told apart by."""
+        """What class scores are; None without a network."""
         return None if self.network is None else self.network.decoding.scores
 
     @property
