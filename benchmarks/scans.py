@@ -1,6 +1,6 @@
 """How much faster than its reference in plain torch is each compiled operator?
 
-    python benchmarks/scans.py [--batch 64] [--out FILE]
+    python benchmarks/scans.py [--batch 64] [--only recurrent] [--out FILE]
 
 Forward and backward at 100 steps of 256 neurons; medians of pairs, the two in turns, with denormal numbers as zeros.
 """
@@ -34,12 +34,14 @@ from ranvier.ops.conv import Places, delayed_convolution
 from ranvier.ops.conv import reference as conv_reference
 from ranvier.ops.dense import delayed_current
 from ranvier.ops.dense import reference as dense_reference
+from ranvier.ops.dense.op import Kernel
 from ranvier.ops.integrator import leaky_integrator
 from ranvier.ops.integrator import reference as integrator
 from ranvier.ops.lif import lif
 from ranvier.ops.lif import reference as lif_reference
 from ranvier.ops.recurrent_lif import recurrent_adaptive_lif, recurrent_lif
 from ranvier.ops.recurrent_lif import reference as recurrent_reference
+from ranvier.ops.recurrent_lif.op import longest_lag
 from ranvier.ops.trace import reference as trace_reference
 from ranvier.ops.trace import trace
 from ranvier.recipes.memory import disable_malloc_trim
@@ -53,11 +55,24 @@ PICTURE = Places((16, 16), padding=(2, 2))  # one channel of 256 places
 STRONGER = 5.2  # current of adaptive neurons, which weight it by 1 - decay and adapt: as many spike as do without
 
 
-def recurrent(kind: str, longest: int = 25, adaptive: bool = False) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Neurons, adaptive or not, with recurrent delays of 1 to ``longest`` steps, 6 steps wide."""
+def recurrent(
+    kind: str,
+    longest: int = 25,
+    adaptive: bool = False,
+    *,
+    shortest: int = 1,
+    sigma: float = SIGMA,
+    kernel: Kernel = "gaussian",
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Neurons, adaptive or not, with recurrent delays of ``shortest`` to ``longest`` steps.
+
+    Gaussian taps have their longest lag at the longest delay, others as far as they reach.
+    """
     generator = torch.Generator().manual_seed(0)
     weight = (torch.randn(1, 256, 256, generator=generator) / 32).requires_grad_()
-    delay = (1 + (longest - 1) * torch.rand(RECURRENT[kind], generator=generator)).requires_grad_()
+    delay = (shortest + (longest - shortest) * torch.rand(RECURRENT[kind], generator=generator)).requires_grad_()
+    lags = longest if kernel == "gaussian" else longest_lag(delay, sigma, max_delay=10 * longest, kernel=kernel)
+    taps: Any = {"max_delay": lags, "kernel": kernel}
 
     def slow(x: Tensor, decay: Tensor) -> Any:
         def neuron(now: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -71,19 +86,18 @@ def recurrent(kind: str, longest: int = 25, adaptive: bool = False) -> tuple[Cal
             STRONGER * x if adaptive else x,
             weight,
             delay,
-            SIGMA,
+            sigma,
             neuron,
             None,
-            max_delay=longest,
-            kernel="gaussian",
             gain=None,
+            **taps,
         )
 
     def fast(x: Tensor, decay: Tensor) -> Any:
         if adaptive:
             values = (decay, *ADAPTATION, ONE)
-            return recurrent_adaptive_lif(STRONGER * x, weight, delay, SIGMA, *values, max_delay=longest)
-        return recurrent_lif(x, weight, delay, SIGMA, decay, ONE, max_delay=longest)
+            return recurrent_adaptive_lif(STRONGER * x, weight, delay, sigma, *values, **taps)
+        return recurrent_lif(x, weight, delay, sigma, decay, ONE, **taps)
 
     return fast, slow
 
@@ -135,6 +149,14 @@ SCANS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         for kind in RECURRENT
         for longest in (25, 50, 100)
     },
+    # delays and widths with which DelRec starts and ends on SHD (arXiv 2509.24852): triangles 11 or 1 steps wide
+    **{
+        f"recurrent lif, {kind}, DelRec's, sigma {sigma:g}": recurrent(
+            kind, 41, shortest=11, sigma=sigma, kernel="delrec"
+        )
+        for kind in ("synaptic", "axonal")
+        for sigma in (10.0, 0.0)
+    },
     **{f"recurrent adaptive lif, {kind}, delays to 25": recurrent(kind, adaptive=True) for kind in RECURRENT},
     "delayed current, delays to 24": feedforward(learn_sigma=False),
     "delayed current, sigma learned": feedforward(learn_sigma=True),
@@ -154,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--only", default="", help="operators whose names hold this")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     options = parser.parse_args()
     disable_malloc_trim()
@@ -170,6 +193,8 @@ def main() -> None:
     x = (torch.rand(100, options.batch, 256) < 0.1).float().requires_grad_()
     inputs, probe = (x, torch.tensor(0.8, requires_grad=True)), torch.randn(x.shape)
     for name, (fast, slow) in SCANS.items():
+        if options.only not in name:
+            continue
         share = float((fast(*inputs)[0] != 0).float().mean())
         pairs = [[seconds(function, inputs, probe) for function in (fast, slow)] for _ in range(options.pairs + 1)][1:]
         ratio = statistics.median(reference / compiled for compiled, reference in pairs)

@@ -61,6 +61,16 @@ def _(
     return current.new_empty(current.shape), state.new_empty(state.shape), voltage
 
 
+def slopes(voltage: Tensor, threshold: Tensor, surrogate: str, alpha: float) -> Tensor:
+    """The derivative of the step at ``voltage [time, batch, neuron]``, on a CPU and in one pass."""
+    from ranvier.ops.lif import scan_cpu
+
+    slope = torch.empty(voltage.shape, dtype=voltage.dtype)
+    shape = (scan_cpu.SURROGATES.index(surrogate), scalar(voltage, alpha), scalar(voltage, math.pi / 2 * alpha))
+    in_parallel(scan_cpu.slopes, voltage.shape[1], *arrays(voltage, threshold), *shape, *arrays(slope))
+    return slope
+
+
 @torch.library.custom_op("ranvier::lif_scan_backward", mutates_args=(), device_types="cpu")
 def lif_scan_backward(
     grad_spikes: Tensor,

@@ -48,6 +48,19 @@ def surrogate_slope(u: np.floating, kind: int, alpha: np.floating, steep: np.flo
 
 
 @compiled
+def slopes(
+    voltage: Array, threshold: Array, kind: int, alpha: np.floating, steep: np.floating, slope: Array,
+    start: int, stop: int,
+) -> None:  # fmt: skip
+    """The derivative of the step at every voltage, for scans of other files."""
+    time, _, neurons = voltage.shape
+    for t in range(time):
+        for clip in range(start, stop):
+            for j in range(neurons):
+                slope[t, clip, j] = surrogate_slope(voltage[t, clip, j] - threshold[j], kind, alpha, steep)
+
+
+@compiled
 def lif_backward(
     grad_spikes: Array, grad_end: Array, voltage: Array, decay: Array, threshold: Array,
     kind: int, alpha: np.floating, steep: np.floating, subtract: bool, grad_current: Array, grad_state: Array,

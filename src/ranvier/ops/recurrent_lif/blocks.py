@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import ceil
 
 import numpy as np
 import torch
@@ -72,7 +73,8 @@ def to_taps(sent: Tensor, grad_current: Tensor, lags: int) -> Tensor:
         grad_current: ``[time, batch, target]``.
         lags: how many.
     """
-    block = min(len(sent), max(lags, 4 * LEAF))  # of gradients, which meet what was sent in those steps and before
+    # of gradients, which meet what was sent in those steps and before: of equal length, so that none is padded
+    block = ceil(len(sent) / max(1, round(len(sent) / max(1.5 * lags, 4 * LEAF))))
     count = (lags + block + 1) // 2
     of_grad, of_sent, inverse = _transforms(count, sent.dtype)
     products = sent.new_zeros(3 * count, grad_current.shape[2], sent.shape[2])

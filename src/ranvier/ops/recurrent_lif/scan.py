@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from ranvier.ops.adaptive_lif.scan import adaptive_lif_scan_backward
-from ranvier.ops.lif.scan import lif_scan_backward
+from ranvier.ops.lif.scan import lif_scan_backward, slopes
 from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread
 from ranvier.ops.recurrent_lif import blocks
-from ranvier.ops.surrogate import surrogate_slope
 
 KINDS = ("synaptic", "axonal", "dendritic")
 """What a delay belongs to; by number in scan_cpu."""
@@ -116,7 +115,7 @@ def recurrent_lif_scan_backward(
     total = grad_spikes.clone(memory_format=torch.contiguous_format)  # and what comes through the recurrence
     to_current, to_state = torch.empty(voltage.shape, dtype=voltage.dtype), grad_end.contiguous().clone()
     grad_sent = torch.empty(sent.shape if kind != "synaptic" else (0, 0, 0), dtype=voltage.dtype)
-    slope = surrogate_slope(voltage - threshold, surrogate, alpha)
+    slope = slopes(voltage, threshold, surrogate, alpha)
     by_lag = taps if kind == "synaptic" else taps.t().unsqueeze(1)
     matrix = weight if kind != "synaptic" else voltage.new_empty(0, 0)
     inputs = (*arrays(matrix, by_lag, gain, total, slope, voltage), NEURONS.index(neuron), *arrays(values))
