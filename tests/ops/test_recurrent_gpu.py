@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ranvier.ops.adaptive_lif import reference as adaptive_lif_reference
 from ranvier.ops.lif import reference as lif_reference
-from ranvier.ops.recurrent_lif import recurrent_adaptive_lif, recurrent_lif, reference
+from ranvier.ops.recurrent_lif import recurrent_adaptive_lif, recurrent_lif, reference, scan
 from tests.ops.twins import KERNELS, assert_twins, kernels_of, poisoned_memory
 
 pytestmark = [*KERNELS[1].marks]  # type: ignore[attr-defined]
@@ -160,3 +160,15 @@ def test_what_is_not_finite_shows_in_its_own_clip_alone(kind: str, neuron: str) 
     assert spikes[:3, 1, :3].isfinite().all()
     assert spikes[:, [0, 2]].isfinite().all()
     assert gradient[:, [0, 2]].isfinite().all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_operators_keep_torchs_rules(kind: str) -> None:
+    weight = torch.rand(0) if kind == "synaptic" else torch.rand(3, 3)
+    taps = torch.rand(2, 3, 3) if kind == "synaptic" else torch.rand(3, 2)
+    current, gain, values, state = torch.rand(4, 2, 3), torch.ones(2, 3), torch.rand(5, 3), torch.rand(2, 3, 3)
+    given = [tensor.requires_grad_() for tensor in (current, weight, taps)]
+    options = (kind, "forward", "arctan", 5.0)
+    with kernels_of("gpu"):
+        rules = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
+        torch.library.opcheck(scan.recurrent_lif_scan, (*given, gain, values, state, *options), test_utils=rules)

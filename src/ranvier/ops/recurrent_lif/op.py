@@ -186,7 +186,7 @@ def _recurrent(
         return spikes.to(dtype), end
     stacked, rows = torch.stack(per_neuron(current, *values.values())), begin.view(len(begin), -1, begin.shape[-1])
     learned = torch.is_grad_enabled() and any(t.requires_grad for t in (current, weight, stacked, rows))
-    if sigma is None and not learned and current.device.type != "cuda":
+    if sigma is None and not learned and current.device.type == "cpu":
         whole = delay.round().nan_to_num(1)
         spikes, end = recurrent_lif_frozen(current, weight, whole, gain, stacked, rows, neurons.kind)
     else:
