@@ -31,6 +31,7 @@ from ranvier.ops.integrator import scan_cuda as integrator
 from ranvier.ops.lif import scan_cuda as lif
 from ranvier.ops.norm import passes_cuda
 from ranvier.ops.normed_lif import scan_cuda as normed_lif
+from ranvier.ops.recurrent_lif import scan_cuda as recurrent_lif
 from ranvier.ops.trace import scan_cuda as trace
 
 CAPABILITIES = (80, 90)  # A100, H100
@@ -51,6 +52,13 @@ def calls(new: Callable[..., Tensor], size: tuple[int, int, int]) -> Iterator[An
         yield adaptive_lif.adaptive_lif(x, values, states, symplectic, keep)
     for surrogate, symplectic in itertools.product(lif.SURROGATES, BOTH):
         yield adaptive_lif.adaptive_lif_backward((x, states, x, x, values, states), symplectic, surrogate, 5.0)
+    for kind, neuron in itertools.product(("synaptic", "axonal", "dendritic"), ("zero", "forward")):
+        of_neurons = (values, states) if neuron == "forward" else (values[:2], states[:, :1])
+        taps = new(time, neurons, neurons) if kind == "synaptic" else new(neurons, time)
+        square = new(neurons, neurons)
+        yield recurrent_lif.scan(x, square, taps, state, *of_neurons, kind, neuron)
+        given = (x, of_neurons[1], x, x, square, taps, state, of_neurons[0])
+        yield recurrent_lif.scan_backward(*given, kind, neuron)
     yield integrator.integrate(x, per_neuron, state)
     yield integrator.integrate_backward(x, x, per_neuron, state)
     yield trace.trace(x, per_neuron, state)
@@ -108,9 +116,10 @@ def build(capability: int) -> list[dict[str, Any]]:
             "types": sorted({str(a.dtype) for a in arguments if isinstance(a, MockTensor)}),
             "constants": {key: value for key, value in constants.items() if key != "enable_fp_fusion"},
             "fused": kernel.metadata.enable_fp_fusion,
+            "tf32": "tf32" in kernel.asm["ptx"],
             "machine_code": len(kernel.asm["cubin"]),
-            "offsets": sorted(set(re.findall(r"tt\.addptr .*, tensor<\d+x(i\d+)>", kernel.asm["ttir"]))),
-            "products": sorted(set(re.findall(r"arith\.muli .* : (?:tensor<\d+x)?(i\d+)", kernel.asm["ttir"]))),
+            "offsets": sorted(set(re.findall(r"tt\.addptr .*, tensor<(?:\d+x)+(i\d+)>", kernel.asm["ttir"]))),
+            "products": sorted(set(re.findall(r"arith\.muli .* : (?:tensor<(?:\d+x)+)?(i\d+)", kernel.asm["ttir"]))),
         }
 
     with mock.patch.object(JITFunction, "run", only_compile):

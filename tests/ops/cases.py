@@ -51,6 +51,10 @@ def _without(name: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in inputs.items() if key != name}
 
 
+def _without_gradients(draw: Callable[[torch.dtype], dict[str, Tensor]], dtype: torch.dtype) -> dict[str, Tensor]:
+    return {key: value.detach() for key, value in draw(dtype).items()}
+
+
 def _norm_inputs(dtype: torch.dtype) -> dict[str, Tensor]:
     inputs = test_norm.draw(63, 7, 3, dtype)
     return {"x": inputs.pop("x"), "steps": test_norm.steps_of(63, 7), **inputs}
@@ -140,6 +144,12 @@ for shape in ("padded", "strided", "longer than the clip"):
     for width, taps in ((1.3, "gaussian"), (0.5, "triangle"), (None, "gaussian")):
         CASES[f"delayed convolution, {shape}, {width} {taps}"] = _conv(width, taps, shape)
 for kind in test_recurrent_lif.KINDS:
+    frozen: Any = {"sigma": None, "max_delay": test_recurrent_lif.MAX_DELAY}
+    CASES[f"recurrent lif, {kind}, frozen, no gradients"] = Case(
+        partial(recurrent_lif, **frozen),
+        partial(test_recurrent_lif.slow, **frozen),
+        partial(_without_gradients, partial(test_recurrent_lif.draw_as, kind)),
+    )
     options = {"sigma": 1.3, "max_delay": test_recurrent_lif.MAX_DELAY}
     CASES[f"recurrent lif, {kind}"] = Case(
         partial(recurrent_lif, **options),

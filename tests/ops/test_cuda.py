@@ -51,9 +51,12 @@ def test_every_plan_is_the_reference(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("recurrent")])
 def test_nothing_waits_for_a_value(name: str) -> None:
-    """Forward and backward, the second time, when kernels are built and bases of the transforms are made."""
+    """Forward and backward, the second time, when kernels are built and bases of the transforms are made.
+
+    Recurrent delays are not among these: how many lags they need is read from them (``longest_lag``).
+    """
     case = CASES[name]
     inputs = {key: value.detach().cuda() for key, value in case.draw(torch.float32).items()}
     inputs = {key: value.requires_grad_(value.is_floating_point() and key != "gain") for key, value in inputs.items()}

@@ -21,7 +21,7 @@ import ranvier.ops
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is made for Linux")
 
 OPS = Path(ranvier.ops.__file__).parent
-FREE = {"BLOCK", "ALPHA"}  # constants that stand for any number
+FREE = {"BLOCK", "TILE", "ALPHA"}  # constants that stand for any number
 
 
 def jitted(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -70,7 +70,8 @@ def test_every_kernel_is_built_with_every_constant(built: list[dict[str, Any]]) 
         assert {tuple(b.values()) for b in of_kernel} == set(itertools.product(*domains.values())), kernel
 
 
-def test_places_in_memory_have_64_bits_and_products_are_not_fused(built: list[dict[str, Any]]) -> None:
+def test_places_in_memory_have_64_bits_and_products_are_neither_fused_nor_rounded(built: list[dict[str, Any]]) -> None:
     for b in built:
         assert b["offsets"] == b["products"] == ["i64"], b
         assert b["fused"] is False, b
+        assert b["tf32"] is False, b

@@ -33,8 +33,8 @@ class Recurrent(nn.Module):
     bound it. It stands in a :class:`ranvier.models.Stack` where its neurons alone would.
 
     Args:
-        neuron: :class:`LIF` or :class:`AdaptiveLIF`, which run as one compiled scan on a CPU; or any module of neurons,
-            which runs one step after the other.
+        neuron: :class:`LIF` or :class:`AdaptiveLIF`, which run as one compiled scan; or any module of neurons, which
+            runs one step after the other.
         connection: from the neurons to themselves, with ``min_delay`` of 1 or more.
         dropout: share of neurons whose spikes do not come back, for a whole clip in training, in [0, 1); see
             :class:`ClipDropout`.

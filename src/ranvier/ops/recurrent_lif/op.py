@@ -170,7 +170,7 @@ def _recurrent(
     if gain.shape != current.shape[1:]:
         raise ValueError(f"gain: shape {tuple(gain.shape)} is not {tuple(current.shape[1:])}")
     begin = start(current, state, neurons.rows)
-    if not is_scanned(current, weight, delay, *values.values(), begin) or current.device.type == "cuda":
+    if not is_scanned(current, weight, delay, *values.values(), begin):
         options = {**neurons.options, "surrogate": surrogate, "alpha": alpha}
         spikes, end = loop.recurrent(
             current,
@@ -185,8 +185,8 @@ def _recurrent(
         )
         return spikes.to(dtype), end
     stacked, rows = torch.stack(per_neuron(current, *values.values())), begin.view(len(begin), -1, begin.shape[-1])
-    given = (current, weight, stacked, rows)
-    if sigma is None and not (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+    learned = torch.is_grad_enabled() and any(t.requires_grad for t in (current, weight, stacked, rows))
+    if sigma is None and not learned and current.device.type == "cpu":
         whole = delay.round().nan_to_num(1)
         spikes, end = recurrent_lif_frozen(current, weight, whole, gain, stacked, rows, neurons.kind)
     else:

@@ -1,4 +1,4 @@
-"""The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba).
+"""The scan with recurrent connections as an operator of torch: compiled loops on a CPU (numba) and on a GPU (triton).
 
 ``neuron`` is one of ``NEURONS``. Leaky integrate-and-fire (``zero``, ``subtract``: its reset) has decay and threshold
 as ``values [2, neuron]`` and the voltage as ``state [batch, 1, neuron]``; adaptive neurons (``symplectic``,
@@ -72,6 +72,13 @@ def _kept(current: Tensor, state: Tensor) -> tuple[int, ...]:
     return 1 if state.shape[1] == 1 else 2, *current.shape
 
 
+@recurrent_lif_scan.register_kernel("cuda")
+def _(*inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from ranvier.ops.recurrent_lif import scan_cuda
+
+    return scan_cuda.scan(*inputs[:8])
+
+
 @recurrent_lif_scan.register_fake
 def _(
     current: Tensor,
@@ -134,6 +141,36 @@ def recurrent_lif_scan_backward(
     if parameters:
         to_values = _to_values(total, grad_end, kept, values, state, neuron, surrogate, alpha)
     return to_current, to_weight, to_taps, to_values, to_state
+
+
+@recurrent_lif_scan_backward.register_kernel("cuda")
+def _(
+    grad_spikes: Tensor,
+    grad_end: Tensor,
+    weight: Tensor,
+    taps: Tensor,
+    gain: Tensor,
+    spikes: Tensor,
+    kept: Tensor,
+    sent: Tensor,
+    values: Tensor,
+    state: Tensor,
+    kind: str,
+    neuron: str,
+    surrogate: str,
+    alpha: float,
+    parameters: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from ranvier.ops.recurrent_lif import scan_cuda
+
+    slope = surrogate_slope(kept[0] - values[-1], surrogate, alpha)
+    given = (grad_spikes, grad_end, slope, kept[0], weight, taps, gain, values)
+    to_current, total, to_state, grad_sent = scan_cuda.scan_backward(*given, kind, neuron)
+    of_connection = scan_cuda.to_weight_and_taps(kind, taps, spikes * gain, sent, to_current, grad_sent)
+    to_values = torch.zeros_like(values)
+    if parameters:
+        to_values = _to_values(total, grad_end, kept, values, state, neuron, surrogate, alpha)
+    return to_current, *of_connection, to_values, to_state
 
 
 def _to_values(
