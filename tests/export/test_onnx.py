@@ -68,6 +68,19 @@ def spikes_of(made: list[NDArray[np.bool_]]) -> list[list[list[int]]]:
     return [np.argwhere(raster).tolist() for raster in made]
 
 
+@pytest.mark.parametrize("tail_steps", [0, 3])
+@pytest.mark.parametrize("whole_clip", [False, True])
+def test_every_constant_is_used(whole_clip: bool, tail_steps: int) -> None:
+    drawn, _ = draw_wired(0, integer=False, **DRAWS[0])
+    network = replace(drawn, decoding=replace(drawn.decoding, tail_steps=tail_steps, tail="clip"))
+    graph = to_onnx(network, whole_clip=whole_clip).graph
+    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    used = {name for each in (graph, *inner) for node in each.node for name in node.input}
+    constants = {constant.name for each in (graph, *inner) for constant in each.initializer}
+    assert len(constants) > 5
+    assert constants - used == set()
+
+
 @pytest.mark.parametrize("number", range(len(DRAWS)))
 def test_integers_are_equal_to_the_bit(number: int) -> None:
     network, clips = draw_wired(number, integer=True, **DRAWS[number])

@@ -154,7 +154,7 @@ def test_costs_what_its_synapses_cost_but_for_what_is_stored(seed: int) -> None:
 
 def test_what_does_not_take_it_says_so() -> None:
     network = draw_conv(1)
-    with pytest.raises(NetworkError, match=r"inputs\.0: conv has no integer form"):
+    with pytest.raises(NetworkError, match=r"^layers\.0\.inputs\.0: conv has no integer form"):
         quantize(network)
     with pytest.raises(ExportError) as refused:
         to_nir(network)

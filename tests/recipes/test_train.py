@@ -30,6 +30,7 @@ from ranvier.recipes.config import Config, ConfigError, build_config
 from ranvier.recipes.conversions import sigma_steps
 from ranvier.recipes.diverged import DivergedError
 from ranvier.recipes.evaluation import evaluate, evaluate_file
+from ranvier.recipes.fit import run_epoch
 from ranvier.recipes.predict import predict
 from ranvier.recipes.recipe_files import load_values
 from ranvier.recipes.sections import FeedforwardModel
@@ -610,6 +611,30 @@ def test_a_training_that_diverges_stops_there_and_keeps_the_last_finite_epoch(
     (folder / "diverged.json").write_text("[]")
     with pytest.raises(ConfigError, match=r"diverged\.json: is damaged"):
         resume(folder, watcher)
+
+
+def test_a_gradient_that_is_not_finite_is_not_laid_to_the_learning_rate(
+    small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, weights = Training._forward, []
+
+    def overflows(self: Training, *batch: Any) -> Any:
+        rasters, scores = forward(self, *batch)
+        if self.step == 1:
+            weights.extend(p.detach().clone() for p in self.model.parameters())
+            scores.register_hook(lambda grad: grad * torch.inf)
+        return rasters, scores
+
+    monkeypatch.setattr(Training, "_forward", overflows)
+    config = small(train__gradient_norm="1")
+    splits = build_splits(config)
+    made = Training(config, splits)
+    with pytest.raises(DivergedError, match=r"epoch 1, iteration 2: a gradient is not finite") as error:
+        run_epoch(made, splits, Quiet())
+    assert "model.surrogate_alpha, now 5" in str(error.value)
+    assert "lr" not in str(error.value)
+    assert len(weights) > 3
+    assert all(torch.equal(*pair) for pair in zip(weights, made.model.parameters(), strict=True))  # no step was taken
 
 
 def test_weights_that_are_not_finite_end_the_epoch(small: Make, tmp_path: Path) -> None:

@@ -345,3 +345,14 @@ def test_rounded_training_freezes_as_it_was_trained() -> None:
     frozen = freeze(model.eval(), dt_ms=1.0, classes=("a", "b", "c"), input=Input(6))
     delays = frozen.layers[0].inputs[0].synapses().delay_steps
     np.testing.assert_array_equal(np.sort(delays), np.sort(first.trained_delay().detach().numpy().ravel()))
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "constant"])
+def test_a_schedule_of_one_step_is_at_its_highest_rate(name: str, small: Make) -> None:
+    for epochs in ("1", "2"):
+        config = small(
+            train__epochs=epochs, train__schedule_per="epoch", train__weight_lr="0.02", train__weight_lr_schedule=name
+        )
+        rates = [optimiser.param_groups[0]["lr"] for optimiser in training(config).optimisers]
+        assert rates[0] == pytest.approx(0.02, rel=0.5)  # torch's cycle of two steps begins at 0.72 of its highest
+        assert epochs == "2" or rates[0] == 0.02

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from reprlib import repr as short
 from typing import Literal
@@ -58,13 +58,7 @@ def quantize(
         NetworkError: a part has no integer form, or a value is out of range; the message names it.
     """
     require(weight_bits in LEVELS, f"weight_bits: {short(weight_bits)} is not allowed (8, 4, ternary)")
-    layers = []
-    for number, layer in enumerate(with_delay_bits(network, delay_bits).layers):
-        try:
-            layers.append(_quantized(layer, weight_bits, activity))
-        except NetworkError as error:
-            raise NetworkError(f"layers.{number}.{error}") from None
-    return replace(network, layers=tuple(layers))
+    return _each_layer(with_delay_bits(network, delay_bits), lambda layer: _quantized(layer, weight_bits, activity))
 
 
 def with_delay_bits(network: Network, bits: int | None) -> Network:
@@ -74,7 +68,18 @@ def with_delay_bits(network: Network, bits: int | None) -> Network:
         NetworkError: a connection is neither dense nor sparse, or ``bits`` is out of range.
     """
     require(bits is None or is_whole(bits, 1, 15), f"delay_bits: {short(bits)} is not allowed (1 ... 15)")
-    return replace(network, layers=tuple(_with_delay_bits(layer, bits) for layer in network.layers))
+    return _each_layer(network, lambda layer: _with_delay_bits(layer, bits))
+
+
+def _each_layer(network: Network, change: Callable[[Layer], Layer]) -> Network:
+    """The network with every layer changed; an error names the layer."""
+    layers = []
+    for number, layer in enumerate(network.layers):
+        try:
+            layers.append(change(layer))
+        except NetworkError as error:
+            raise NetworkError(f"layers.{number}.{error}") from None
+    return replace(network, layers=tuple(layers))
 
 
 def _with_delay_bits(layer: Layer, bits: int | None) -> Layer:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ranvier.recipes.config import ConfigError
+from torch import nn
+
+from ranvier.recipes.config import Config, ConfigError
 
 
 class DivergedError(ConfigError):
@@ -20,6 +22,24 @@ class DivergedError(ConfigError):
         super().__init__(f"training diverged in epoch {epoch}, iteration {iteration}: {what} ({remedy})")
         self.facts = (what, epoch, iteration, last_epoch, remedy)
         _, self.epoch, self.iteration, self.last_epoch, _ = self.facts
+
+
+def lower_rates(config: Config, learns_delays: bool) -> str:
+    """What to change where weights or delays went too far."""
+    train = config.train
+    delays = f", or train.delay_lr_ms, now {train.delay_lr_ms:g}" if learns_delays else ""
+    return f"lower train.weight_lr, now {train.weight_lr:g}{delays}"
+
+
+def other_surrogate(config: Config) -> str:
+    """What to change where gradients grow with every time step back: the weights did not move, or hardly."""
+    model = config.model
+    return f"change model.surrogate, now {model.surrogate}, or model.surrogate_alpha, now {model.surrogate_alpha:g}"
+
+
+def gradients_are_finite(model: nn.Module) -> bool:
+    """Whether they are; a GPU is waited for."""
+    return all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
 
 
 def diverged_file(folder: Path) -> Path:

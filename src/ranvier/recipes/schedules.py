@@ -19,8 +19,11 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 def weight_schedule(weights: Adam, name: str, total: int) -> Schedule:
-    """The schedule of that name, from the learning rate that ``weights`` has as its highest, over ``total`` steps."""
-    if name == "constant":
+    """The schedule of that name, from the learning rate that ``weights`` has as its highest, over ``total`` steps.
+
+    One step is at that rate: torch's one cycle of a single step would be at its end, 250,000 times lower.
+    """
+    if name == "constant" or total == 1:
         return ConstantLR(weights, factor=1.0)
     if name == "cosine":
         return CosineAnnealingLR(weights, total)

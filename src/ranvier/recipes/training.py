@@ -40,7 +40,7 @@ from ranvier.recipes.distributed import (
     set_dropout_rows,
     synchronise_batch_norm,
 )
-from ranvier.recipes.diverged import DivergedError
+from ranvier.recipes.diverged import DivergedError, gradients_are_finite, lower_rates, other_surrogate
 from ranvier.recipes.rate_penalty import rate_penalty
 from ranvier.recipes.run_config import upgrade_values
 from ranvier.recipes.schedules import Schedule, moving_average, weight_schedule
@@ -179,6 +179,8 @@ class Training:
 
     def _optimise(self, iteration: int) -> None:
         """A step of the optimisers."""
+        if self.device.type == "cpu" and not gradients_are_finite(self.model):
+            raise self.diverged("a gradient is not finite", iteration, other_surrogate(self.config))
         if self.config.train.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
         for optimiser in self.optimisers:
@@ -228,13 +230,10 @@ class Training:
             if not tensor.isfinite().all():
                 raise self.diverged(f"{name} is not finite", self.steps_per_epoch)
 
-    def diverged(self, what: str, iteration: int) -> DivergedError:
+    def diverged(self, what: str, iteration: int, remedy: str = "") -> DivergedError:
         """The error for what was found in an iteration of the epoch that is being trained."""
-        train = self.config.train
-        rates = f"lower train.weight_lr, now {train.weight_lr:g}"
-        if self.learns_delays:
-            rates += f", or train.delay_lr_ms, now {train.delay_lr_ms:g}"
-        return DivergedError(what, self.epoch + 1, iteration, self.epoch, rates)
+        remedy = remedy or lower_rates(self.config, self.learns_delays)
+        return DivergedError(what, self.epoch + 1, iteration, self.epoch, remedy)
 
     def outcome(self) -> Stack:
         """The model that would be kept now: the trained one or its moving average, averaged with the start if the

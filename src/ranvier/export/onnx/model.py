@@ -80,8 +80,10 @@ def _whole_clip(network: Network) -> onnx.ModelProto:
     graph.constants = body.graph.constants  # seen from within
     begin = [graph.constant(zeros, f"{name}.before") for name, zeros in state_values(step.state()).items()]
     tail = _tail_steps(network)
-    silence = graph.constant(np.zeros((tail, network.sources), step.events().dtype), "tail")
-    scanned = [graph.node("Concat", EVENTS, silence, axis=0) if tail else EVENTS]
+    scanned = [EVENTS]
+    if tail:
+        silence = graph.constant(np.zeros((tail, network.sources), step.events().dtype), "tail")
+        scanned = [graph.node("Concat", EVENTS, silence, axis=0)]
     if body.running:
         scanned.append(_running(network, graph, scanned[0]))
     after = [value.name if value.name == SCORES else f"{value.name}.end" for value in step.state()]

@@ -16,6 +16,7 @@ from ranvier.ops.adaptive_lif.scan import adaptive_lif_scan_backward
 from ranvier.ops.lif.scan import lif_scan_backward, slopes
 from ranvier.ops.parallel import arrays, in_parallel, one_blas_thread
 from ranvier.ops.recurrent_lif import blocks
+from ranvier.ops.surrogate import surrogate_slope
 
 KINDS = ("synaptic", "axonal", "dendritic")
 """What a delay belongs to; by number in scan_cpu."""
