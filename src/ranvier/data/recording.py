@@ -38,6 +38,7 @@ CHANNELS = 700  # of a recording that does not say
 
 _ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy, .h5 or .csv"
 _EVENTS = ("npz", "npy", "text")
+_HELPS = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,19 +218,17 @@ class Recording:
         """Begins what is said of a file in a folder; of a single file, which ``path`` names, nothing."""
         return f"{self.files[number]}: " if self.path.is_dir() else ""
 
-    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError) -> DataError:
+    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError, helps: str = _HELPS) -> DataError:
         """A clip is too long for the grid: which one, and what helps.
 
         Args:
             number: of the clip.
             times: of its events, as they are stored.
             error: what :meth:`ranvier.data.events.Grid.count` says.
+            helps: fields of a recipe, or options.
         """
-        if not self.of_events:
-            return DataError(f"{self.path}: clip {number}: {error}")
-        helps = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
-        said = f"{error}: t = {times.max()} {self.time_unit or 's'}; {helps}"
-        return DataError(self.path, fault=f"{self._file_name(number)}{said}")
+        place = self._file_name(number) if self.of_events else f"clip {number}: "
+        return DataError(self.path, fault=f"{place}{error}: t = {times.max()} {self.time_unit or 's'}; {helps}")
 
     def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
         for number, file in enumerate(files):
