@@ -23,6 +23,7 @@ _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
 _OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
+_CAMERA_HELP = "of a camera: data.camera = WIDTHxHEIGHT in the recipe folder, --camera of ranvier data check"
 IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
@@ -167,7 +168,7 @@ def _named(arrays: Any, names: Sequence[str], camera: Camera | None) -> Events:
         assert y is not None
         return _native(times), camera.units(_whole(x), _whole(y, "y"), None if p is None else _whole(p, "p"))
     if y is not None and y.any():
-        raise DataError("has a second coordinate y (of a camera: data.camera = WIDTHxHEIGHT in the recipe folder)")
+        raise DataError(f"has a second coordinate y ({_CAMERA_HELP})")
     return _native(times), _whole(x)
 
 
