@@ -189,29 +189,29 @@ OPTIONS: list[tuple[str, str, list[str]]] = [
     ("--train.epochs", "many", ["train.epochs", "'many'", "a whole number"]),
     ("--train.epochs", "", ["train.epochs", "''", "a whole number"]),
     ("--train.seed", "-1", ["train.seed", "'-1'", "0"]),
-    ("--train.batch-size", "0", ["train.batch_size", "'0'", "1 ... 65536"]),
-    ("--train.weight-lr", "fast", ["train.weight_lr", "'fast'", "a number, above 0"]),
-    ("--train.weight-lr", "inf", ["train.weight_lr", "inf"]),
-    ("--train.sigma-fraction", "1.1", ["train.sigma_fraction", "'1.1'", "above 0 ... 1"]),
+    ("--train.batch-size", "0", ["train.batch-size", "'0'", "1 ... 65536"]),
+    ("--train.weight-lr", "fast", ["train.weight-lr", "'fast'", "a number, above 0"]),
+    ("--train.weight-lr", "inf", ["train.weight-lr", "inf"]),
+    ("--train.sigma-fraction", "1.1", ["train.sigma-fraction", "'1.1'", "above 0 ... 1"]),
     ("--data.jitter", "1.5", ["data.jitter", "'1.5'", "0 ... 1"]),
-    ("--data.dt-ms", "0", ["data.dt_ms", "'0'", "above 0"]),
-    ("--data.dt-ms", "nan", ["data.dt_ms", "nan", "above 0"]),
-    ("--data.dt-ms", "inf", ["data.dt_ms", "inf"]),
-    ("--data.gap-ms", "2.5", ["data.gap_ms", "2.5 ms", "1 ms steps"]),
-    ("--data.gap-ms", "inf", ["data.gap_ms", "inf"]),
+    ("--data.dt-ms", "0", ["data.dt-ms", "'0'", "above 0"]),
+    ("--data.dt-ms", "nan", ["data.dt-ms", "nan", "above 0"]),
+    ("--data.dt-ms", "inf", ["data.dt-ms", "inf"]),
+    ("--data.gap-ms", "2.5", ["data.gap-ms", "2.5 ms", "1 ms steps"]),
+    ("--data.gap-ms", "inf", ["data.gap-ms", "inf"]),
     ("--data.gap-ms", "2", ["data.gap_ms", "2", "3"]),
     ("--data.clip-ms", "29", ["data.clip_ms", "29", "above 29"]),
     ("--data.channels", "3", ["data.", "8"]),
     ("--model.delays", "sometimes", ["model.delays", "'sometimes'", "learned, fixed, none"]),
     ("--model.surrogate", "", ["model.surrogate", "''", "arctan, fast_sigmoid, triangle"]),
-    ("--model.max-delay-ms", "30.5", ["model.max_delay_ms", "30.5 ms", "1 ms steps"]),
-    ("--model.max-delay-ms", "-1", ["model.max_delay_ms", "'-1'", "0 or more"]),
-    ("--model.max-delay-ms", "nan", ["model.max_delay_ms", "nan"]),
-    ("--model.max-delay-ms", "inf", ["model.max_delay_ms", "inf"]),
-    ("--model.max-delay-ms", "32768", ["model.max_delay_ms", "32768", "32767"]),
-    ("--model.tail-ms", "0.5", ["model.tail_ms", "0.5 ms", "1 ms steps"]),
-    ("--model.tau-ms", "0.5", ["model.tau_ms", "0.5", "euler", "1 ms or more"]),
-    ("--model.readout-tau-ms", "0.5", ["model.readout_tau_ms", "0.5", "euler", "1 ms or more"]),
+    ("--model.max-delay-ms", "30.5", ["model.max-delay-ms", "30.5 ms", "1 ms steps"]),
+    ("--model.max-delay-ms", "-1", ["model.max-delay-ms", "'-1'", "0 or more"]),
+    ("--model.max-delay-ms", "nan", ["model.max-delay-ms", "nan"]),
+    ("--model.max-delay-ms", "inf", ["model.max-delay-ms", "inf"]),
+    ("--model.max-delay-ms", "32768", ["model.max-delay-ms", "32768", "32767"]),
+    ("--model.tail-ms", "0.5", ["model.tail-ms", "0.5 ms", "1 ms steps"]),
+    ("--model.tau-ms", "0.5", ["model.tau-ms", "0.5", "euler", "1 ms or more"]),
+    ("--model.readout-tau-ms", "0.5", ["model.readout-tau-ms", "0.5", "euler", "1 ms or more"]),
     ("--compare", "learned", ["compare", "'learned'", "fixed, none"]),
     ("--compare", "fixed,sometimes", ["compare", "'sometimes'", "fixed, none"]),
     ("--protocol", "fair", ["protocol", "'fair'", "honest, paper"]),
@@ -246,11 +246,11 @@ SHD_OPTIONS: list[tuple[str, str, list[str]]] = [
     (
         "--data.validation-speakers",
         "4,five",
-        ["data.validation_speakers", "'five'", "whole numbers with commas between"],
+        ["data.validation-speakers", "'five'", "whole numbers with commas between"],
     ),
     ("--data.validation-speakers", "4,7,11", ["no clip is left to train on"]),
     ("--data.validation", "hope", ["data.validation", "'hope'", "speakers, fraction, leave-one-speaker-out, none"]),
-    ("--data.validation-fraction", "1", ["data.validation_fraction", "'1'", "above 0 ... below 1"]),
+    ("--data.validation-fraction", "1", ["data.validation-fraction", "'1'", "above 0 ... below 1"]),
     ("--data.alignment", "middle", ["data.alignment", "'middle'", "zero, first_event"]),
     ("--data.channels", "0", ["data.channels", "'0'", "1 ... 65535"]),
     ("--data.channels", "6", ["shd_train.h5", "spikes/units[0][0]", "0 ... 5 allowed"]),
@@ -262,7 +262,7 @@ SHD_OPTIONS: list[tuple[str, str, list[str]]] = [
     ("--model.hidden", "8,many", ["model.hidden", "'many'", "whole numbers with commas between"]),
     ("--model.hidden", "8,0", ["model.hidden"]),
     ("--model.hidden", "-8", ["model.hidden"]),
-    ("--model.synapses-per-pair", "65", ["model.synapses_per_pair", "'65'", "1 ... 64"]),
+    ("--model.synapses-per-pair", "65", ["model.synapses-per-pair", "'65'", "1 ... 64"]),
     ("--model.dropout", "1", ["model.dropout", "'1'", "0 ... below 1"]),
 ]
 
@@ -306,6 +306,27 @@ def test_a_recipe_file_with_a_fault(refused: Refused, old: str, new: str, said: 
     line = refused("train", recipe(RECIPE.replace(old, new, 1)))
     for part in said:
         assert part in line
+
+
+def test_an_error_names_the_file_or_the_option_that_the_value_is_from(refused: Refused) -> None:
+    given = ["--train.epochs", "3", "--data.dt-ms", "7"]
+    line = refused("train", recipe(RECIPE), "--train.batch-size", "0", *given)
+    assert line.startswith("ranvier: --train.batch-size: '0' is not allowed (")
+    both = "mine.toml with --data.dt-ms: model."  # a time constant of the file is shorter than such a step
+    assert refused("train", "mine.toml", *given).startswith(f"ranvier: {both}")
+    search = ["sweep", "mine.toml", "--trials", "2", "--set", "train.epochs=1:3"]
+    for wrong, begin in (
+        ("train.batch_size=0", "--set train.batch_size=0: '0' is not allowed ("),
+        ("train.epoch=3", "--set train.epoch=3: no such field"),
+        ("train.batch_size=0:4", "--set train.batch_size=0:4: train.batch_size: 0 is not allowed ("),
+        ("train.batch_size", "--set train.batch_size: is not allowed ("),
+        ("data.dt_ms=7", "mine.toml with --set data.dt_ms=7: model."),
+    ):
+        assert refused(*search, "--set", wrong).startswith(f"ranvier: {begin}")
+    own = "ranvier: mine.toml: train.epochs: 0 is not allowed ("
+    for words in (["train", "--data.jitter", "0.1"], ["sweep", "--set", "data.jitter=0:0.1", "--trials", "2"]):
+        line = refused(words[0], recipe(RECIPE.replace("epochs = 1", "epochs = 0", 1)), *words[1:])
+        assert line.startswith(own)
 
 
 def test_a_mistyped_kind_names_its_file(refused: Refused) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ranvier.cli import main
-from ranvier.network import Network
+from ranvier.network import Network, Trace
+from ranvier.recipes.pretrained import find_run
 
 
 def test_quantize_writes_the_network_and_says_what_it_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,3 +65,20 @@ def test_cost_prints_what_it_counted(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["cost", "digits", "--clips", "0"])
     assert "--clips: 0" in capsys.readouterr().err
+
+
+def test_operations_of_traces_are_not_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(find_run("digits"), tmp_path / "run")
+    network = Network.read(tmp_path / "run" / "network.safetensors")
+    first, *others = network.layers
+    traced = replace(first, output=Trace(np.full(first.targets, 0.5, np.float32)))
+    replace(network, layers=(traced, *others)).write(tmp_path / "run" / "network.safetensors")
+    command = ["cost", str(tmp_path / "run"), "--clips", "2"]
+    assert main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["layers"]
+    assert [row["synaptic_operations"] is None for row in rows] == [False, True, False, True]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    assert [row[2] == "-" for row in cells if len(row) == 4] == [False, True, False, True]
+    assert "receives numbers" in text

@@ -26,6 +26,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two_bands().write(folder / "network.safetensors")
     clips = [(np.linspace(0, 0.2, 40), np.full(40, unit)) for unit in (3, 100, 5)]
     write_clips(folder / "x.h5", clips, None, size=3)
+    clips = [(np.array([0.0, end]), np.zeros(2, int)) for end in (0.1, 900, 0.2)]
+    write_clips(folder / "long.h5", clips, None, size=3, time_unit="s")
     for name, band in (("high", (3_000, 7_000)), ("low", (150, 600))):
         soundfile.write(folder / f"{name}.wav", burst(*band), RATE)
     return folder
@@ -60,6 +62,20 @@ def test_clips_of_a_recording_without_labels(capsys: pytest.CaptureFixture[str])
     ]  # fmt: skip
 
 
+def test_a_clip_that_is_too_long_is_named_with_what_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "network.safetensors", "long.h5"])
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, len(out.splitlines())) == (2, 1)  # of the clip before
+    steps_ms = 65535 * two_bands().dt_ms
+    for part in ("long.h5: clip 1: ", "900 s", f"{steps_ms / 1000:.6g} s allowed", "--time-unit", "--clips"):
+        assert part in err
+    assert main(["run", "network.safetensors", "long.h5", "--clips", "0,2"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["0", "2"]
+    assert main(["run", "network.safetensors", "long.h5", "--time-unit", "ms"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -69,6 +85,8 @@ def test_clips_of_a_recording_without_labels(capsys: pytest.CaptureFixture[str])
         (["x.h5", "high.wav", "--clips", "1"], "--clips: is for one recording"),
         (["x.h5", "--rate", "8000"], "--rate: is for sound on standard input"),
         (["-", "high.wav"], "2 inputs: is not allowed with standard input"),
+        (["high.wav", "--time-unit", "ms"], "--time-unit: is for recordings"),
+        (["-", "--time-unit", "ms"], "--time-unit: is not allowed with standard input"),
         (["-", "--ear", "clip"], "--ear clip: is not allowed"),
         (["-", "--rate", "100"], "rate: 100 is not allowed (8000 ... 192000"),
     ],

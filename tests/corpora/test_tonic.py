@@ -183,7 +183,7 @@ SEEN = np.dtype([("t", int), ("x", int), ("y", int), ("p", int)])
         ((events((5, 1), (-9223372036854775808, 2)), 0), "clip 1: t is -9223372036854775808 (0 us or later"),
         ((events((5, 1), (5, 8)), 0), "clip 1: x is 8 (0 ... 7 allowed)"),
         ((events((5, -2), (5, 3)), 0), "clip 1: x is -2 (0 ... 7 allowed)"),
-        ((events((655_350_000, 1)), 0), "clip 1: last event at 655.4 s (up to 65535 steps of 10 ms allowed)"),
+        ((events((655_350_000, 1)), 0), "clip 1: last event at 655.4 s (up to 655.35 s allowed, 65535 steps of 10 ms)"),
         ((events((5, 1)), 0.5), "clip 1: label is 0.5 (a whole number or a name allowed)"),
         ((events((5, 1)), None), "clip 1: label is None"),
         ((events((5, 1)), np.array([1, 2])), "clip 1: label is array([1, 2])"),

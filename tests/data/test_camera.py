@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+from ranvier.cli import main
 from ranvier.data import DataError, Grid, read_recording
 from ranvier.data.camera import Camera
 from ranvier.data.hdf5 import read_left_out
@@ -175,10 +178,75 @@ def test_the_recipe_folder_takes_a_camera(tmp_path: Path) -> None:
     assert config(tmp_path / "data", data__merge_polarities="true").data.grid().channels == 12
 
 
+def test_the_files_may_say_their_unit(tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        with h5py.File(tmp_path / name / "one.h5", "w") as file:
+            file.update({"t": T, "x": X, "y": Y, "p": P})
+            file.attrs["time_unit"] = "us"
+    data = config(tmp_path, data__time_unit="recording").data
+    there, asked = data.read(tmp_path, None), config(tmp_path).data.read(tmp_path, None)
+    assert there.clip(1)[0].tolist() == asked.clip(1)[0].tolist() == [0, 2, 2, 9]
+    with h5py.File(tmp_path / "left" / "one.h5", "a") as file:
+        del file.attrs["time_unit"]
+    with pytest.raises(DataError, match=r"times in several units, .* \(one allowed; time_unit s, ms or us sets it\)$"):
+        data.read(tmp_path, None)
+    with h5py.File(tmp_path / "right" / "one.h5", "a") as file:
+        del file.attrs["time_unit"]
+    with pytest.raises(DataError, match=r"left/one\.h5: ends at 9000: seconds, .*data\.time_unit"):
+        data.read(tmp_path, None)
+
+
+def test_a_check_reads_as_training_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/wave").mkdir(parents=True)
+    named(Path("data/wave/one"))
+    check = ["data", "check", "data", "--time-unit", "us", "--json"]
+
+    def checked(*options: str) -> tuple[int, Any]:
+        code = main([*check, *options])
+        return code, json.loads(capsys.readouterr().out)
+
+    code, found = checked("--camera", "7x5", "--pool", "2")
+    assert (code, found["faults"], found["clips"], found["channels"]) == (0, [], 1, 4)
+    sources = read(Path("data")).clip(0)[1]
+    assert (found["first_channel"], found["last_channel"]) == (sources.min(), sources.max()) == (0, 22)
+    code, found = checked("--camera", "6x5", "--pool", "2")
+    with pytest.raises(DataError, match=r"event 1 has x = 6") as told:
+        read(Path("data"), Camera(6, 5, pool=2), 18)
+    assert (code, f"data: {found['faults'][0]}") == (2, str(told.value))
+    code, found = checked()
+    assert "--camera" in found["faults"][0]
+    named(Path("data/wave/one"), p=None)
+    assert checked("--camera", "7x5")[0] == 2
+    code, found = checked("--camera", "7x5", "--merge-polarities")
+    assert (code, found["last_channel"]) == (0, max(y * 7 + x for x, y in zip(X, Y, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--camera", "7"], "--camera: '7' is not allowed (WIDTHxHEIGHT"),
+        (["--camera", "346x260"], "--pool: 179,920 channels of"),
+        (["--camera", "7x5", "--channels", "3"], "--channels: is not allowed with --camera"),
+        (["--pool", "2"], "--pool: is not allowed without --camera"),
+        (["--merge-polarities"], "--merge-polarities: is not allowed without --camera"),
+    ],
+)
+def test_options_of_a_check_that_do_not_go_together(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "check", str(tmp_path), *options])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(f"ranvier: {message}")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__time_unit": "recording"}, r"^data\.time_unit: recording is not allowed with data\.camera"),
         ({"data__camera": "seven"}, r"^data\.camera: 'seven' is not allowed \(WIDTHxHEIGHT"),
         ({"data__channels": "35"}, r"^data\.channels: 35 is not allowed with data\.camera"),
         ({"data__camera": "999x999"}, r"^data\.pool: 500,000 channels"),

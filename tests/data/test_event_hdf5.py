@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from ranvier.data.camera import Camera
 from ranvier.data.event_files import read_events
 from ranvier.data.hdf5 import read_files, read_left_out
 from ranvier.data.hdf5_columns import Columns, find_events
+from ranvier.data.hdf5_process import read_hdf5
 from ranvier.data.inspection import inspect_recording
+from ranvier.data.recording import Recording
 from tests.data.recordings import Damage, broken_header, cut, numbers, packed, without
 from tests.data.test_camera import config
 from tests.data.test_hdf5 import shd_file
@@ -94,6 +97,65 @@ def test_more_events_than_are_sent_at_once_and_none_at_all(tmp_path: Path) -> No
     assert units.tolist() == CAMERA.units(*(columns[name].astype(int) for name in "xyp")).tolist()
     times, units = read_events(put(tmp_path / "b.h5", drawn(0)), CAMERA)
     assert (len(times), len(units), times.dtype) == (0, 0, np.dtype("<u4"))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are opened, from now on."""
+    names: list[str] = []
+
+    def noted(path: Path) -> Any:
+        names.append(path.name)
+        return read_hdf5(path)
+
+    monkeypatch.setattr("ranvier.data.event_hdf5.read_hdf5", noted)
+    return names
+
+
+def damaged_chunk(path: Path, columns: dict[str, Any]) -> None:
+    """Columns with a header that can be read, and values that cannot."""
+    dsec(path, columns)
+    with h5py.File(path, "r") as file:
+        chunk = file["events/t"].id.get_chunk_info(1)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset : chunk.byte_offset + chunk.size] = b"\xff" * chunk.size
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("small", "waiting", "times"), [(1 << 20, 1 << 20, 1), (10, 1 << 20, 2), (1 << 20, 1, 2)])
+def test_a_small_file_of_a_folder_is_opened_once(
+    tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch, small: int, waiting: int, times: int
+) -> None:
+    monkeypatch.setattr("ranvier.data.event_hdf5._SMALL", small)
+    monkeypatch.setattr("ranvier.data.event_folder._MOST_WAITING", waiting)
+    for number in range(3):
+        put(tmp_path / "wave" / f"{number}.h5", drawn(100 + number))
+    put(tmp_path / "wave" / "map.h5", {"rectify_map": np.zeros(3)})  # no clip
+    recording = Recording.open(tmp_path, channels=24, time_unit="us")
+    clips = [units for _, units in replace(recording, camera=CAMERA).events()]
+    each = [opened.count(name) for name in ("0.h5", "1.h5", "2.h5", "map.h5")]
+    assert each == [1 if waiting == 1 else times, times, times, 1]
+    for number, units in enumerate(clips):
+        columns = drawn(100 + number)
+        assert units.tolist() == CAMERA.units(*(columns[name].astype(int) for name in "xyp")).tolist()
+    opened.clear()
+    assert len(read_recording(tmp_path, GRID, time_unit="us", camera=CAMERA)) == 3  # headers are known, columns are not
+    assert opened == ["0.h5", "1.h5", "2.h5"]
+
+
+def test_values_that_cannot_be_read_are_refused_once(tmp_path: Path, opened: list[str]) -> None:
+    damaged_chunk(tmp_path / "wave" / "0.h5", drawn())
+    dsec(tmp_path / "wave" / "1.h5", drawn())
+    for name in ("0.h5", "1.h5"):
+        with h5py.File(tmp_path / "wave" / name, "a") as file:
+            file.attrs["time_unit"] = "us"  # both say it: the damaged one too
+    found = inspect_recording(tmp_path, camera=CAMERA)
+    assert opened == ["0.h5", "1.h5"]
+    assert (found.clips, len(found.faults)) == (2, 1)
+    assert found.faults[0].startswith("wave/0.h5: not a whole HDF5 file (")
+    with pytest.raises(DataError, match=r"not a whole HDF5 file") as told:
+        read_events(tmp_path / "wave" / "0.h5", CAMERA)  # alone
+    assert found.faults[0] == f"wave/0.h5: {told.value}"
 
 
 def test_without_a_camera_x_is_the_channel(tmp_path: Path) -> None:

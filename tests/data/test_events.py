@@ -163,7 +163,7 @@ def test_the_last_step_allowed_is_65534() -> None:
 
 @pytest.mark.parametrize("seconds", [65.5355, 1000.0, 1e300])
 def test_a_clip_that_is_too_long_is_refused(seconds: float) -> None:
-    message = f"last event at {seconds:.4g} s (up to 65535 steps of 1 ms allowed)"
+    message = f"last event at {seconds:.4g} s (up to 65.535 s allowed, 65535 steps of 1 ms)"
     with pytest.raises(ValueError, match=re.escape(message)):
         Grid(1, 1, 1.0).count(np.array([0.0, seconds]), np.array([0, 0]))
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ranvier.data import events_dataset
 from ranvier.engine import Engine, cost
 from ranvier.engine.cost import synaptic_operations, weight_bits
-from ranvier.network import Decoding, Dense, Input, Network, quantize
+from ranvier.network import Decoding, Dense, Input, Network, Trace, quantize
 from tests.drawn import draw, draw_clip
 from tests.networks import chained, changed, dense, dense_layer
 
@@ -81,18 +82,49 @@ def test_stored_bits_of_weights() -> None:
 def test_loops_count_and_no_clip_is_refused() -> None:
     network = draw(15, loops=True)
     found = cost(network, [(draw_clip(network, 1), None)])
-    assert all(layer.synaptic_operations > 0 for layer in found.layers)
+    assert all(layer.synaptic_operations and layer.synaptic_operations > 0 for layer in found.layers)
     with pytest.raises(ValueError, match="clips: none"):
         cost(network, [])
 
 
 def test_an_event_is_one_operation_for_each_synapse_whatever_its_size() -> None:
     step, source = np.array([0, 1, 2]), np.array([0, 0, 1])
-    ones, sizes = np.ones(3), np.array([3.0, 1.0, 0.5])
+    ones, sizes = np.ones(3), np.array([3.0, 1.0, 255.0])
     one, several = (cost(small(), [((step, source, size), 3)]).layers for size in (ones, sizes))
     assert [layers[0].synaptic_operations for layers in (one, several)] == [2 * 3 + 2] * 2
     sent = {"input": np.array([2.0, 0.5]), "hidden_1": np.array([1.0, 2.0, 4.0])}
     assert synaptic_operations(small(), sent) == [2 * 3 + 0.5 * 2, 7]
+
+
+def test_equal_events_are_one_with_a_size_as_readers_make_them() -> None:
+    """In any order within a time step; one of size 0 is none."""
+    step, source = np.array([0, 0, 0, 0, 2, 2, 2]), np.array([1, 0, 1, 1, 1, 0, 0])
+    size = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    read = events_dataset([(step, source)], [0], dt_ms=1000, sources=2).clip(0)
+    assert [part.tolist() for part in read] == [[0, 0, 2, 2], [0, 1, 0, 1], [1, 3, 2, 1]]
+    merged = (np.array([0, 0, 2]), np.array([0, 1, 1]), np.array([1.0, 3.0, 1.0]))
+    network = small()
+    one, other = (Engine(network).run(events, 3) for events in ((step, source, size), merged))
+    assert np.array_equal(one.voltage, other.voltage)
+    found = [cost(network, [(events, 3)]) for events in ((step, source, size), merged)]
+    assert found[0] == found[1]
+    assert found[0].layers[0].synaptic_operations == 1 * 3 + 2 * 2
+
+
+def test_what_receives_numbers_has_no_count_of_operations() -> None:
+    network, clip = small(), (np.eye(2), None)
+    traced = replace(network.layers[0], output=Trace(np.full(3, 0.5, np.float32)))
+    found = cost(replace(network, layers=(traced, network.layers[1])), [clip])
+    plain = cost(network, [clip])
+    assert [layer.synaptic_operations for layer in found.layers] == [plain.layers[0].synaptic_operations, None]
+    assert found.total.synaptic_operations is None
+    assert found.total.dense_operations == plain.total.dense_operations
+    for wrong in (0.5, -1.0):
+        found = cost(network, [clip, (np.full((2, 2), wrong), None)])
+        assert found.layers[0].synaptic_operations is None
+        assert found.layers[1].synaptic_operations is not None
+    sent = {"hidden_1": np.array([1.0, 2.0, 4.0])}  # of the input nothing is known
+    assert synaptic_operations(network, sent) == [None, 7]
 
 
 def test_connections_of_a_layer_share_its_ring_and_those_from_a_source_its_history() -> None:

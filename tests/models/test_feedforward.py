@@ -175,6 +175,21 @@ def test_detectors_count_votes() -> None:
     assert model.parameter_count() == 2 * 5 * 3 + 3
 
 
+def test_detectors_are_made_by_a_factory_as_other_networks_neurons() -> None:
+    """Called with the decay and how many they are."""
+    options: dict[str, Any] = {"readout_decay": 0.9, "vote": 4.0}
+    made = partial(LIF, surrogate="triangle", alpha=2.0, learn_threshold="neuron")
+    neuron = detectors(5, 3, 6, decay=0.25, neuron=made, generator=generator(), **options).blocks[0].neuron
+    assert isinstance(neuron, LIF)
+    assert (neuron.surrogate, neuron.alpha, float(neuron.decay), len(neuron.threshold)) == ("triangle", 2.0, 0.25, 3)
+    plain = detectors(5, 3, 6, decay=0.25, generator=generator(), **options).blocks[0].neuron
+    assert (plain.surrogate, plain.alpha) == ("arctan", 5.0)
+    with pytest.raises(ValueError, match=r"^neuron: LIF object is not allowed \(a class"):
+        detectors(5, 3, 6, decay=0.25, neuron=LIF(0.25), **options)
+    with pytest.raises(ValueError, match=r"^neuron: option neurons is not allowed"):
+        detectors(5, 3, 6, decay=0.25, neuron=partial(LIF, neurons=3), **options)
+
+
 def test_a_frozen_norm_stays_frozen_in_training() -> None:
     model = feedforward(5, [4], 2, 3, decay=0.3, generator=torch.Generator().manual_seed(0))
     norm = model.blocks[0].norm

@@ -173,7 +173,7 @@ def _check_command(given: list[str], names: list[str]) -> None:
 
 def _train(given: list[str]) -> int:
     from ranvier.cli.options import train_options
-    from ranvier.recipes.config import build_config
+    from ranvier.recipes.origin import build_given
     from ranvier.recipes.recipe_files import load_values, names_file
 
     named = bool(given) and not given[0].startswith("-")
@@ -186,8 +186,7 @@ def _train(given: list[str]) -> int:
     options, overrides = parser.parse(given)
     if options.resume is not None:
         _fail(_RESUMED)
-    with names_file(recipe):
-        config = build_config(values, overrides)
+    config = build_given(values, overrides, place=recipe, options=parser.flags)
 
     from ranvier.recipes.train_run import train
     from ranvier.runs import free_folder

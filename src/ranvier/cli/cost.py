@@ -65,6 +65,10 @@ _COLUMNS = {
 }
 
 
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
 def _show(found: Cost, network: str, clips: str) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -79,8 +83,10 @@ def _show(found: Cost, network: str, clips: str) -> None:
         for _, name in columns:
             table.add_column(name, justify="right")
         for row in (*found.layers, found.total):
-            table.add_row(plain_text(row.name), *(f"{getattr(row, field):,.0f}" for field, _ in columns))
+            table.add_row(plain_text(row.name), *(_number(getattr(row, field)) for field, _ in columns))
         console.print(table)
     print_line(console, f"operations: means over {clips}")
+    if found.total.synaptic_operations is None:
+        print_line(console, "synaptic operations are not counted where a layer receives numbers: traces, real inputs")
     limits = "; ".join(f"{name}: {'yes' if fits else 'no'}" for name, fits in found.fits().items())
     print_line(console, f"longest delay: {found.max_delay} time steps. Within the limit of a platform? {limits}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier.cli.cache import add_cache, run_cache
 from ranvier.cli.encode import count, whole
 from ranvier.cli.output import say
+
+if TYPE_CHECKING:
+    from ranvier.data.camera import Camera
 
 
 def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None:
@@ -36,7 +39,7 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         metavar="FILE",
         type=Path,
         help="recording in SHD's format, .h5 or .h5.gz; or events (t, x) in .npz, .npy, .h5 or .csv, a folder of them "
-        "for each class",
+        "for each class; or events of a camera, with --camera",
     )
     check.add_argument("--channels", metavar="N", type=count, help="channels (default: the file's own, else 700)")
     check.add_argument(
@@ -44,6 +47,10 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         choices=["s", "ms", "us"],
         help="unit of the times (default: what the file says, else s, up to 60 s a clip)",
     )
+    camera = check.add_argument_group("events of a camera", "as the fields of the recipe folder")
+    camera.add_argument("--camera", metavar="WIDTHxHEIGHT", help="its pixels, whose events (t, x, y, p) the files hold")
+    camera.add_argument("--pool", metavar="N", type=count, help="N x N pixels of a polarity are a channel (default: 1)")
+    camera.add_argument("--merge-polarities", action="store_true", help="both are one channel, and p may be missing")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
     shd = tasks.add_parser(
         "make-shd",
@@ -110,12 +117,32 @@ def _check(options: argparse.Namespace) -> int:
     from ranvier.cli.show import show_inspection
     from ranvier.data.inspection import inspect_recording
 
-    inspection = inspect_recording(options.file, channels=options.channels, time_unit=options.time_unit)
+    inspection = inspect_recording(
+        options.file, channels=options.channels, time_unit=options.time_unit, camera=_camera(options)
+    )
     if options.json:
         print(json.dumps(inspection.as_dict(), indent=2))
     else:
         show_inspection(inspection)
     return 2 if inspection.faults else 0
+
+
+def _camera(options: argparse.Namespace) -> Camera | None:
+    """The camera whose events are to be checked."""
+    from ranvier.data.camera import Camera
+    from ranvier.errors import ConfigError, RuleError
+
+    for name, given in (("--pool", options.pool is not None), ("--merge-polarities", options.merge_polarities)):
+        if given and options.camera is None:
+            raise ConfigError(f"{name}: is not allowed without --camera")
+    if options.camera is None:
+        return None
+    if options.channels is not None:
+        raise ConfigError("--channels: is not allowed with --camera, whose pixels are the channels")
+    try:
+        return Camera.of(options.camera, pool=options.pool or 1, merged=options.merge_polarities)
+    except RuleError as error:
+        raise ConfigError(f"--{'pool' if error.place == 'pool' else 'camera'}", fault=error.fault) from None
 
 
 def _make_shd(options: argparse.Namespace) -> int:

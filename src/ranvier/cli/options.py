@@ -20,6 +20,11 @@ class TrainOptions:
     parser: argparse.ArgumentParser
     names: dict[str, str]
 
+    @property
+    def flags(self) -> dict[str, str]:
+        """The option of each field."""
+        return {field: flag for flag, field in reversed(self.names.items())}
+
     def parse(self, given: list[str]) -> tuple[argparse.Namespace, dict[str, str]]:
         """The command's own options, and the recipe's fields to replace by dotted name."""
         options, unknown = self.parser.parse_known_args(given)

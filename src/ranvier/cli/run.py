@@ -36,6 +36,11 @@ def add_run(commands: Any) -> None:
     )
     run.add_argument("--clips", metavar="LIST", help="clips of the recording, as 0,5,7-9 (default: all)")
     run.add_argument(
+        "--time-unit",
+        choices=("s", "ms", "us"),
+        help="unit of a recording's times (default: what it says, else s, up to 60 s a clip)",
+    )
+    run.add_argument(
         "--ear",
         choices=("clip", "streaming"),
         help="ear for sound files (default: the one that the network's run names; a network alone names none)",
@@ -68,8 +73,10 @@ def run_run(options: argparse.Namespace) -> int:
     sounds = [one for one in places if one not in recordings]
     if options.clips is not None and (sounds or len(recordings) != 1):
         raise ConfigError("--clips: is for one recording in SHD's format, and nothing else")
+    if options.time_unit is not None and not recordings:
+        raise ConfigError("--time-unit: is for recordings in SHD's format or of events; sound says its own")
     for recording in recordings:
-        for said in classify_clips(network, recording, options.clips):
+        for said in classify_clips(network, recording, options.clips, options.time_unit):
             _print(said.as_dict(), options.json, f"{said.input} {said.clip}  {said.name}  margin {said.margin:.2f}")
     if sounds:
         form = choose_ear(trained_ear(place), options.ear)
@@ -91,6 +98,7 @@ def _follow(options: argparse.Namespace, place: Path) -> int:
 
     for flag, wrong in (
         ("--clips", options.clips is not None),
+        ("--time-unit", options.time_unit is not None),
         ("--ear clip", options.ear == "clip"),
         (f"{len(options.inputs)} inputs", len(options.inputs) > 1),
     ):

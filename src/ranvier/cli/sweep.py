@@ -46,15 +46,14 @@ def run_sweep_command(options: argparse.Namespace) -> int:
     from ranvier.cli.progress import TrainingProgress
     from ranvier.cli.show import show_sweep
     from ranvier.recipes.config import ConfigError
-    from ranvier.recipes.recipe_files import load_values, names_file
+    from ranvier.recipes.recipe_files import load_values
     from ranvier.recipes.search_space import read_space
     from ranvier.recipes.sweep import Sweep, best_trial, check_sweep, importances, run_sweep
     from ranvier.recipes.sweep_text import write_sweep
 
     root = {} if options.data_root is None else {"data.root": str(options.data_root.absolute())}
     values = load_values(options.recipe)
-    with names_file(options.recipe):
-        config, space = read_space(values, options.fields, root)
+    config, space = read_space(values, options.fields, root, place=options.recipe)
     folder = options.out or Path("runs") / f"{config.name}-sweep"
     sweep = Sweep(folder, config, space, options.seed, not options.no_pruning)
     try:

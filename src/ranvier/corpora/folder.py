@@ -77,8 +77,6 @@ class LabelledFolder(HeldOut):
         if self._camera() is not None:
             if self.channels is not None:
                 raise ConfigError(f"data.channels: {self.channels} is not allowed with data.camera (none)")
-            if self.time_unit == "recording":
-                raise ConfigError("data.time_unit: recording is not allowed with data.camera (s, ms, us)")
         elif self.merge_polarities:
             raise ConfigError("data.merge_polarities: true is not allowed without data.camera (false)")
         if self.ear == "custom" and self.root is not None and Path(self.root).is_dir():
@@ -104,12 +102,8 @@ class LabelledFolder(HeldOut):
 
     def read(self, file: Path, progress: Progress, *, classes: int | None = None) -> SpikeDataset:
         """A recording on this grid."""
-        camera = self._camera()
-        if camera is None or self.time_unit == "recording":
-            return super().read(file, progress, classes=classes)
-        return read_recording(
-            file, self.grid(), classes=classes, time_unit=self.time_unit, camera=camera, progress=progress
-        )
+        unit, camera = self.given_unit, self._camera()
+        return read_recording(file, self.grid(), classes=classes, time_unit=unit, camera=camera, progress=progress)
 
     def resolved(self) -> Self:
         """With the channels and the ear that a recording names itself."""

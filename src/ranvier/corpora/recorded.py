@@ -15,6 +15,7 @@ from ranvier.data.dataset import DataError, SpikeDataset
 from ranvier.data.events import Grid
 from ranvier.data.hdf5 import read_recording
 from ranvier.data.recording import CHANNELS, own_channels
+from ranvier.data.recording_rules import TimeUnit
 from ranvier.data.subset import Subset
 from ranvier.errors import ConfigError
 
@@ -57,8 +58,12 @@ class Recorded(FileCorpus):
 
     def read(self, file: Path, progress: Progress, *, classes: int | None = None) -> SpikeDataset:
         """A recording on this grid."""
-        unit = None if self.time_unit == "recording" else self.time_unit
-        return read_recording(file, self.grid(), classes=classes, time_unit=unit, progress=progress)
+        return read_recording(file, self.grid(), classes=classes, time_unit=self.given_unit, progress=progress)
+
+    @property
+    def given_unit(self) -> TimeUnit | None:
+        """Unit of the times; None takes what the recording says."""
+        return None if self.time_unit == "recording" else self.time_unit
 
     def read_like(self, train: SpikeDataset, file: Path, progress: Progress) -> Subset:
         """Another recording of the same data set: its labels count by the training recording's classes."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ranvier.data.camera import Camera
 from ranvier.data.dataset import DataError
+from ranvier.data.event_hdf5 import Columns, read_columns
 from ranvier.data.file_kind import file_kind
-from ranvier.data.hdf5_process import read_hdf5
 
 SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".csv")
 _TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
@@ -23,7 +23,7 @@ _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
 _OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
-IN_HDF5 = "datasets t, x, y and p at the root or in one group, or fields of one dataset,"
+_CAMERA_HELP = "of a camera: data.camera = WIDTHxHEIGHT in the recipe folder, --camera of ranvier data check"
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20
@@ -62,7 +62,7 @@ def read_events(path: Path, camera: Camera | None = None) -> Events:
     if kind == "text" and camera is None:
         return _read_text(path)
     if kind == "hdf5":
-        return _read_hdf5(path, camera)
+        return name_events(read_columns(path), camera)
     try:
         if kind == "npy":
             with path.open("rb") as file:
@@ -77,6 +77,15 @@ def read_events(path: Path, camera: Camera | None = None) -> Events:
     raise DataError(f"{'' if kind == 'unknown' else 'is '}{what} ({allowed} allowed)")
 
 
+def name_events(columns: Columns, camera: Camera | None = None) -> Events:
+    """Times and channels of columns named as :func:`read_events` takes them.
+
+    Raises:
+        DataError: there are others, or too few.
+    """
+    return _named(columns, list(columns), camera)
+
+
 def _read_npz(path: Path, camera: Camera | None) -> Events:
     most = path.stat().st_size * _MOST_PACKED + _SMALL
     with zipfile.ZipFile(path) as archive:
@@ -89,23 +98,6 @@ def _read_npz(path: Path, camera: Camera | None) -> Events:
     if len(arrays) == 1:
         return _pair(next(iter(arrays.values())), camera)
     return _named(arrays, list(arrays), camera)
-
-
-def _read_hdf5(path: Path, camera: Camera | None) -> Events:
-    answers = read_hdf5(path)
-    try:
-        header = next(answers).values
-        names, parts = header.get("columns", []), []
-        for answer in answers if names else ():
-            if "fault" in answer.values:
-                raise DataError(answer.values["fault"])
-            parts.append(answer.arrays)
-    finally:
-        answers.close()
-    if not names:
-        fault = header.get("fault") or header["no_columns"] or "is a recording in SHD's format"
-        raise DataError(f"{fault} ({IN_HDF5} allowed)")
-    return _named({name: np.concatenate(slices) for name, *slices in zip(names, *parts, strict=True)}, names, camera)
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:
@@ -167,7 +159,7 @@ def _named(arrays: Any, names: Sequence[str], camera: Camera | None) -> Events:
         assert y is not None
         return _native(times), camera.units(_whole(x), _whole(y, "y"), None if p is None else _whole(p, "p"))
     if y is not None and y.any():
-        raise DataError("has a second coordinate y (of a camera: data.camera = WIDTHxHEIGHT in the recipe folder)")
+        raise DataError(f"has a second coordinate y ({_CAMERA_HELP})")
     return _native(times), _whole(x)
 
 

@@ -111,8 +111,9 @@ class Grid:
         start = times.min() if self.alignment == "first_event" and len(times) else 0
         step = time_to_steps(times, self.dt_ms * per_second / 1000, start=start)
         if len(step) and step.max() >= MOST_STEPS:
-            last_s = float(times.max()) / per_second
-            raise ValueError(f"last event at {last_s:.4g} s (up to {MOST_STEPS} steps of {self.dt_ms:g} ms allowed)")
+            last_s, most_s = float(times.max()) / per_second, MOST_STEPS * self.dt_ms / 1000
+            allowed = f"up to {most_s:.6g} s allowed, {MOST_STEPS} steps of {self.dt_ms:g} ms"
+            raise ValueError(f"last event at {last_s:.4g} s ({allowed})")
         cell, count = np.unique(step * self.sources + units.astype(np.int64) // self.pool, return_counts=True)
         return _smallest(cell // self.sources), _smallest(cell % self.sources), _smallest(count)
 

@@ -54,6 +54,29 @@ def require_recording(root: str | os.PathLike[str], name: str) -> Path:
     raise DataError(missing)
 
 
+def open_recording(
+    path: Path,
+    *,
+    channels: int | None,
+    classes: int | None,
+    time_unit: TimeUnit | None,
+    camera: Camera | None,
+    cache: str | os.PathLike[str] | None,
+) -> Recording:
+    """:meth:`ranvier.data.recording.Recording.open`, with a camera's pixels as channels where there is one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it cannot be read, or is no file of a camera's events.
+    """
+    recording = Recording.open(path, channels=channels, classes=classes, time_unit=time_unit, cache=cache)
+    if camera is not None and not recording.of_events:
+        allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
+        why = f"; it {recording.no_clip}" if recording.no_clip else ""
+        raise DataError(path, fault=f"is no file of a camera's events ({allowed}){why}")
+    return replace(recording, camera=camera)
+
+
 def read_recording(
     path: str | os.PathLike[str],
     grid: Grid,
@@ -93,13 +116,11 @@ def read_recording(
     dataset = load_cached(path, grid, settings, cache) if packed and camera is None else None
     if dataset is not None:
         return dataset
-    recording = Recording.open(path, channels=grid.channels, classes=classes, time_unit=time_unit, cache=cache)
+    recording = open_recording(
+        path, channels=grid.channels, classes=classes, time_unit=time_unit, camera=camera, cache=cache
+    )
     if recording.of_events:
-        return _read(replace(recording, camera=camera), grid, progress)
-    if camera is not None:
-        allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
-        why = f"; it {recording.no_clip}" if recording.no_clip else ""
-        raise DataError(path, fault=f"is no file of a camera's events ({allowed}){why}")
+        return _read(recording, grid, progress)
     labels, speakers = recording.labelled(), recording.speakers
     with suppress(OSError):  # a cache that cannot be written: the clips are counted in memory
         store_cached(

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.camera import Camera
 from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
+from ranvier.data.hdf5 import open_recording
 from ranvier.data.recording import CHANNELS, Recording
 from ranvier.data.recording_rules import PER_SECOND, Fault, TimeUnit
 
@@ -78,6 +80,7 @@ def inspect_recording(
     channels: int | None = None,
     classes: int | None = None,
     time_unit: TimeUnit | None = None,
+    camera: Camera | None = None,
     cache: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
@@ -89,6 +92,7 @@ def inspect_recording(
             itself, else 700.
         classes: number of classes, where the file does not name them; None takes the largest label.
         time_unit: unit of the times; None takes what the file says, else seconds.
+        camera: whose pixels are the channels of clips of events (t, x, y, p), in place of ``channels``.
         cache: folder that gzip is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips looked at, clips in all).
 
@@ -96,8 +100,11 @@ def inspect_recording(
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
+    channels = channels if camera is None else camera.channels
     try:
-        recording = Recording.open(path, channels=channels, classes=classes, time_unit=time_unit, cache=cache)
+        recording = open_recording(
+            path, channels=channels, classes=classes, time_unit=time_unit, camera=camera, cache=cache
+        )
     except DataError as error:
         return Inspection(path, faults=(error.fault or str(error),))
     spikes = _Spikes(recording)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ranvier.data.cache import unpacked
 from ranvier.data.camera import Camera
 from ranvier.data.clips import Clips
 from ranvier.data.dataset import DataError
-from ranvier.data.event_files import IN_HDF5, read_events
-from ranvier.data.event_folder import find_clips
+from ranvier.data.event_files import name_events, read_events
+from ranvier.data.event_folder import Found, find_clips
+from ranvier.data.event_hdf5 import IN_HDF5, Columns
 from ranvier.data.file_kind import file_kind
 from ranvier.data.hdf5_process import Answer, read_hdf5
 from ranvier.data.recording_attributes import left_out_of, own_description, own_unit
@@ -38,6 +39,7 @@ CHANNELS = 700  # of a recording that does not say
 
 _ALLOWED = "a recording in SHD's format, .h5 or .h5.gz, or events (t, x) in .npz, .npy, .h5 or .csv"
 _EVENTS = ("npz", "npy", "text")
+_HELPS = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ class Recording:
     time_unit: TimeUnit | None
     faults: tuple[Fault, ...]
     _source: Path | tuple[Path, ...]
+    _columns: dict[Path, Columns | DataError] = field(default_factory=dict)  # of clips that wait to be read
     camera: Camera | None = None
     no_clip: str = ""
 
@@ -107,13 +110,12 @@ class Recording:
         if time_unit is not None and time_unit not in PER_SECOND:
             raise DataError(f"time_unit: {time_unit!r} is not allowed ({', '.join(PER_SECOND)})")
         if path.is_dir():
-            clips, left_out, unit = find_clips(path, time_unit)
-            return _of_events(cls, path, clips, left_out, channels, unit)
+            return _of_events(cls, path, find_clips(path, time_unit), channels)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such recording")
         kind, what = file_kind(path)
         if kind in _EVENTS:
-            return _of_events(cls, path, [path], (), channels, time_unit)
+            return _of_events(cls, path, Found([path], (), time_unit, {}), channels)
         file = path
         if kind == "gzip":
             file = unpacked(path, cache)
@@ -134,7 +136,7 @@ class Recording:
                 raise DataError(path, fault=f"{answer.values['no_columns']} ({IN_HDF5} allowed)")
             faults: list[Fault] = []
             unit = time_unit or own_unit(answer.values["attributes"], faults)
-            return replace(_of_events(cls, path, [file], (), channels, unit), faults=tuple(faults))
+            return replace(_of_events(cls, path, Found([file], (), unit, {}), channels), faults=tuple(faults))
         return _of_header(cls, path, file, answer, channels, classes, time_unit)
 
     def clips(self) -> Iterator[Clips]:
@@ -217,24 +219,29 @@ class Recording:
         """Begins what is said of a file in a folder; of a single file, which ``path`` names, nothing."""
         return f"{self.files[number]}: " if self.path.is_dir() else ""
 
-    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError) -> DataError:
+    def refused_steps(self, number: int, times: NDArray[Any], error: ValueError, helps: str = _HELPS) -> DataError:
         """A clip is too long for the grid: which one, and what helps.
 
         Args:
             number: of the clip.
             times: of its events, as they are stored.
             error: what :meth:`ranvier.data.events.Grid.count` says.
+            helps: fields of a recipe, or options.
         """
-        if not self.of_events:
-            return DataError(f"{self.path}: clip {number}: {error}")
-        helps = "data.time_unit, or data.alignment = first_event where times do not begin at 0"
-        said = f"{error}: t = {times.max()} {self.time_unit or 's'}; {helps}"
-        return DataError(self.path, fault=f"{self._file_name(number)}{said}")
+        place = self._file_name(number) if self.of_events else f"clip {number}: "
+        return DataError(self.path, fault=f"{place}{error}: t = {times.max()} {self.time_unit or 's'}; {helps}")
+
+    def _read(self, file: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Times and channels of a clip in a file of its own."""
+        columns = self._columns.pop(file, None)
+        if isinstance(columns, DataError):
+            raise columns
+        return read_events(file, self.camera) if columns is None else name_events(columns, self.camera)
 
     def _files(self, files: Sequence[Path]) -> Iterator[Clips]:
         for number, file in enumerate(files):
             try:
-                times, units = read_events(file, self.camera)
+                times, units = self._read(file)
             except (DataError, OSError) as error:
                 fault = Fault(f"{self._file_name(number)}{error}", "files")
                 yield Clips(number, None, None, (fault,), self.time_unit or "s")
@@ -312,18 +319,12 @@ def _of_header(
     )
 
 
-def _of_events(
-    cls: type[Recording],
-    path: Path,
-    files: Sequence[Path],
-    left_out: tuple[str, ...],
-    channels: int | None,
-    time_unit: TimeUnit | None,
-) -> Recording:
+def _of_events(cls: type[Recording], path: Path, found: Found, channels: int | None) -> Recording:
     """Clips in files of their own: the class is the name of the folder that holds the file.
 
     A single file may be one that was unpacked from ``path``.
     """
+    files = found.clips
     known = files if path.is_dir() else [path]
     folders = [file.absolute().parent.name or "/" for file in known]
     classes = tuple(sorted(set(folders), key=lambda name: (not name.isdecimal(), name.zfill(9), name)))
@@ -335,11 +336,12 @@ def _of_events(
         speakers=None,
         speaker_names=(),
         files=tuple(file.name if file == path else file.relative_to(path).as_posix() for file in known),
-        left_out=left_out,
+        left_out=found.left_out,
         own_channels=None,
         ear=None,
         channels=channels or CHANNELS,
-        time_unit=time_unit,
+        time_unit=found.unit,
         faults=(),
         _source=tuple(files),
+        _columns=found.columns,
     )

@@ -159,7 +159,7 @@ def _check_unit(start: int, times: Lists, good: NDArray[np.bool_], file: str | N
         latest = int(np.argmax(times.values[late]))
         last = float(times.values[late][latest])
         clip = f"clip {start + clips[latest]} " if file is None else file
-        where = "as an option or as the file's attribute" if file is None else "data.time_unit in a recipe"
+        where = "as an option, or data.time_unit in a recipe" + (", or the file's attribute" if file is None else "")
         yield Fault(
             f"{clip}ends at {last:.4g}: seconds, milliseconds ({last / 1e3:.4g} s) or "
             f"microseconds ({last / 1e6:.4g} s)? Over {LONGEST_S:g} s it has to be said "

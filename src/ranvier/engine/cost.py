@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine.clip import check_clip
+from ranvier.engine.clip import Events, check_clip
 from ranvier.engine.engine import Clip, Engine
 from ranvier.network import Connection, Conv, Dense, Layer, Network, Sparse
 
@@ -27,8 +27,8 @@ class LayerCost:
     Attributes:
         name: of the layer.
         spikes: of its neurons, per clip.
-        synaptic_operations: per clip, as :func:`synaptic_operations` counts them; where layers send traces, of the
-            spikes alone.
+        synaptic_operations: per clip, as :func:`synaptic_operations` counts them; None where the layer receives numbers
+            in place of events.
         dense_operations: per clip: one for each time step and weight of the arrays, silent or not, 0 or not.
         synapses: with a weight other than 0; of a convolution at every place of its kernel.
         weight_bits: of a weight as it must be stored.
@@ -44,7 +44,7 @@ class LayerCost:
 
     name: str
     spikes: float
-    synaptic_operations: float
+    synaptic_operations: float | None
     dense_operations: float
     synapses: int
     weight_bits: int
@@ -71,11 +71,16 @@ class Cost:
 
     @property
     def total(self) -> LayerCost:
-        """Sums over the layers; ``weight_bits`` is the largest."""
+        """Sums over the layers; ``weight_bits`` is the largest, and operations are None where those of a layer are."""
+        others = {"name", "weight_bits", "synaptic_operations"}
         sums = {
-            f.name: sum(getattr(layer, f.name) for layer in self.layers) for f in fields(LayerCost) if f.name != "name"
+            f.name: sum(getattr(layer, f.name) for layer in self.layers)
+            for f in fields(LayerCost)
+            if f.name not in others
         }
-        return LayerCost("total", **{**sums, "weight_bits": max(layer.weight_bits for layer in self.layers)})
+        operations = summed(layer.synaptic_operations for layer in self.layers)
+        bits = max(layer.weight_bits for layer in self.layers)
+        return LayerCost("total", **sums, weight_bits=bits, synaptic_operations=operations)
 
     def fits(self) -> dict[str, bool]:
         """Whether each platform of :data:`DELAY_LIMITS` takes the longest delay."""
@@ -105,11 +110,12 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     events = {"input": np.zeros(network.sources), **{layer.name: np.zeros(layer.targets) for layer in network.layers}}
     waiting = np.zeros(len(network.layers))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
-    steps, count = 0, 0
+    steps, count, real = 0, 0, False  # whether inputs are numbers, no counts of events
     given = list(clips)
     for clip, result in zip(given, Engine(network).run_many(given), strict=True):
-        (step, source, _), _ = check_clip(clip[0], network.sources, clip[1])
-        sent = {"input": np.stack([step, source], 1)}
+        given_events, _ = check_clip(clip[0], network.sources, clip[1])
+        real = real or bool((given_events[2] % 1 != 0).any() or (given_events[2] < 0).any())
+        sent = {"input": _merged(given_events, network.sources)}
         sent |= {layer.name: made for layer, made in zip(network.layers, result.spikes, strict=False)}
         if network.layers[-1].spikes:
             sent[network.layers[-1].name] = np.argwhere(result.voltage)
@@ -123,22 +129,48 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     longest = max(int(c.delays().max(initial=0)) for layer in network.layers for c in layer.inputs)
     means = {name: total / count for name, total in events.items()}
     spikes = [means[layer.name].sum() for layer in network.layers]
-    rows = zip(network.layers, spikes, synaptic_operations(network, means), waiting, strict=True)
+    received = {name: mean for name, mean in means.items() if not (real and name == "input")}
+    rows = zip(network.layers, spikes, synaptic_operations(network, received), waiting, strict=True)
     return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
 
 
-def synaptic_operations(network: Network, events: Mapping[str, NDArray[Any]]) -> list[float]:
+def synaptic_operations(network: Network, events: Mapping[str, NDArray[Any]]) -> list[float | None]:
     """Synaptic operations of each layer: the events of every source times the synapses that it has there.
 
     An event is one operation for each synapse, whatever its size, as the engine and exported C code add ``weight *
-    size`` once.
+    size`` once. Numbers are no events: layers that receive traces, or an input of real numbers, have no such count.
 
     Args:
         network: whose layers receive the events.
         events: how many every source sends, ``{"input": [source], "hidden_1": [neuron], ...}``; those of a source in a
-            time step are one, with their number as its size.
+            time step are one, with their number as its size. A source of numbers is left out.
+
+    Returns:
+        One for each layer; None where it receives numbers.
     """
-    return [float(sum(events[each.source] @ _fan_out(each) for each in layer.inputs)) for layer in network.layers]
+    numbers = {layer.name for layer in network.layers if layer.output is not None}
+
+    def of(layer: Layer) -> float | None:
+        if any(each.source in numbers or each.source not in events for each in layer.inputs):
+            return None
+        return float(sum(events[each.source] @ _fan_out(each) for each in layer.inputs))
+
+    return [of(layer) for layer in network.layers]
+
+
+def summed(operations: Iterable[float | None]) -> float | None:
+    """Of all layers; None where one has no count."""
+    known = list(operations)
+    counts = [count for count in known if count is not None]
+    return sum(counts) if len(counts) == len(known) else None
+
+
+def _merged(events: Events, sources: int) -> NDArray[np.int64]:
+    """Time step and source ``[event, 2]``: those of a source in a time step are one event, as readers count them; of
+    size 0 are none."""
+    step, source, size = events
+    cell = np.unique((step * sources + source)[size != 0])
+    return np.stack([cell // sources, cell % sources], 1)
 
 
 def _fan_out(connection: Connection) -> NDArray[np.int64]:
@@ -163,7 +195,7 @@ def weight_bits(connection: Dense | Sparse | Conv) -> int:
     return int(values.max() >> common).bit_length() + 1
 
 
-def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, steps: float) -> LayerCost:
+def _layer_cost(layer: Layer, spikes: float, operations: float | None, waiting: float, steps: float) -> LayerCost:
     known = [connection for connection in layer.inputs if isinstance(connection, _Known)]
     bits = [weight_bits(connection) for connection in known]
     stored = [int(np.count_nonzero(connection.weight)) for connection in known]
@@ -177,7 +209,7 @@ def _layer_cost(layer: Layer, spikes: float, operations: float, waiting: float, 
     return LayerCost(
         name=layer.name,
         spikes=float(spikes),
-        synaptic_operations=float(operations),
+        synaptic_operations=operations,
         dense_operations=float(steps * sum(c.weight.size * count for c, count in zip(known, places, strict=True))),
         synapses=sum(connection.synapse_count for connection in known),
         weight_bits=max(bits),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
 
+import torch
+from torch import nn
+
+from ranvier.models.factories import make
 from ranvier.models.feedforward import hidden_block, with_readout
 from ranvier.models.stack import Stack
 from ranvier.network import Decoding
 from ranvier.nn import LIF, DelayLinear, Integrator
-from ranvier.ops.surrogate import Surrogate
 
 
 def detectors(
@@ -20,8 +23,7 @@ def detectors(
     readout_decay: float,
     vote: float,
     drive: float = 1.5,
-    surrogate: Surrogate = "arctan",
-    alpha: float = 5.0,
+    neuron: Callable[..., nn.Module] = LIF,
     learn_delay: bool = True,
     decoding: Decoding | None = None,
     generator: torch.Generator | None = None,
@@ -38,13 +40,17 @@ def detectors(
         readout_decay: share of a vote kept per step, in [0, 1].
         vote: voltage that a detector's spike adds to its class, > 0.
         drive: mean voltage of a detector when all sources arrive at once, at the start; above 1, the threshold.
-        surrogate, alpha: see :func:`ranvier.ops.surrogate.spike`.
+        neuron: makes the detectors, called as ``neuron(decay, neurons=...)``: a class, or one with options by
+            :func:`functools.partial`, for example ``partial(LIF, surrogate="triangle")``.
         learn_delay: False keeps the delays where they start.
         decoding: what follows a clip, and scores other than ``count``; None means a silence of ``max_delay`` steps.
         generator: randomness of the start; None takes torch's own.
 
     Returns:
         A :class:`Stack` in training mode.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
     linear = DelayLinear(sources, classes, max_delay, learn_delay=learn_delay, bias=True, generator=generator)
     # all excitatory at the start: a detector waits for its sources to coincide
@@ -52,5 +58,5 @@ def detectors(
     count = DelayLinear(classes, classes, 0, learn_delay=False, generator=generator)
     count.weight.requires_grad_(False)
     torch.nn.init.eye_(count.weight[0]).mul_(vote)
-    block = hidden_block(linear, None, LIF(decay, surrogate=surrogate, alpha=alpha), dropout=0.0)
+    block = hidden_block(linear, None, make("neuron", neuron, decay, neurons=classes), dropout=0.0)
     return with_readout([block], count, Integrator(readout_decay), decoding or Decoding(tail_steps=max_delay))

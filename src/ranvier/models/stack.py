@@ -56,6 +56,10 @@ class Stack(WithSettings, nn.Sequential):
             else:
                 yield f"{prefix}{name}", module
 
+    def extra_repr(self) -> str:
+        said = (self.decoding.tail_steps, self.decoding.tail, self.decoding.scores)
+        return "tail_steps={}, tail={}, scores={}".format(*said)
+
     @property
     def delay_layers(self) -> list[DelayLayer]:
         """Every layer with delays, from input to readout."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier import network
+from ranvier.nn.decay import shown
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.ranges import WithRanges
 from ranvier.nn.settings import Settings, WithSettings
@@ -137,8 +138,12 @@ class AdaptiveLIF(WithRanges, WithSettings):
         return network.AdaptiveLIF(self.euler, **arrays)
 
     def extra_repr(self) -> str:
+        values = ("decay", "adaptation_decay", "threshold")
+        with torch.no_grad():
+            now = {**self.values(), "threshold": self.threshold}
         return (
-            f"neurons={len(self.a)}, threshold={self.threshold:.4g}, tau_steps=({self.tau_min:g}, {self.tau_max:g}), "
+            f"neurons={len(self.a)}, {', '.join(f'{name}={shown(now[name])}' for name in values)}, "
+            f"tau_steps=({self.tau_min:g}, {self.tau_max:g}), "
             f"adaptation_tau_steps=({self.adaptation_tau_min:g}, {self.adaptation_tau_max:g}), scale={self.scale:g}, "
             f"euler={self.euler}, surrogate={self.surrogate}, alpha={self.alpha}"
         )

@@ -188,8 +188,8 @@ class DelayConv2d(DelayLayer):
         size, stride, padding = self.places
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, max_delay={self.max_delay}, "
-            f"size={size}, stride={stride}, padding={padding}, kernel={self.kernel}, learn_delay={self.learn_delay}"
-        )
+            f"size={size}, stride={stride}, padding={padding}, {super().extra_repr()}"
+        ) + (", dense_kernel=True" if self.dense_kernel else "")
 
 
 class DelayConv1d(DelayConv2d):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Literal
 
 import torch
@@ -15,6 +16,9 @@ Learn = bool | Literal["layer", "neuron"]
 
 class _Kept(nn.Module):
     """decay = 1 - sigmoid(w): between 0 and 1, whatever w an optimiser comes to."""
+
+    def extra_repr(self) -> str:
+        return "1 - sigmoid(w)"
 
     def forward(self, w: Tensor) -> Tensor:
         return torch.sigmoid(-w)
@@ -36,9 +40,23 @@ def start_value(name: str, value: float, learn: Learn, neurons: int | None) -> T
 
 
 def shown(value: Tensor) -> str:
-    """A number, or the range of several."""
-    low, high = (float(end) for end in value.detach().aminmax())
-    return f"{low:.4g}" if value.ndim == 0 else f"{low:.4g} ... {high:.4g}"
+    """A number, or the range of several; where that would wait for a device or there are none, what torch prints."""
+    if value.device.type == "cpu" and value.numel():
+        with suppress(RuntimeError):  # a fake tensor, or one of a batch, has no numbers
+            low, high = (float(end) for end in value.detach().aminmax())
+            return f"{low:.4g}" if value.ndim == 0 else f"{low:.4g} ... {high:.4g}"
+    return f"tensor(..., device='{value.device}', size={tuple(value.shape)})"
+
+
+def learned(module: nn.Module, *names: str) -> str:
+    """Which of these values a module learns, as it prints that after others: ``, learn_decay=layer``."""
+    text = ""
+    for name in names:
+        own = parametrize.is_parametrized(module, name)
+        value = module.parametrizations[name].original if own else getattr(module, name)  # type: ignore[index,union-attr]
+        if isinstance(value, nn.Parameter):
+            text += f", learn_{name}={'neuron' if value.ndim else 'layer'}"
+    return text
 
 
 def register_decay(
@@ -70,4 +88,6 @@ def register_decay(
         raise ValueError(f"decay: {decay} is not allowed where it is learned (above 0 and below 1)")
     w = math.log((1 - decay) / decay)
     module.register_parameter("decay", nn.Parameter(start_value("decay", w, learn, neurons)))
+    own = type(module).__name__
     parametrize.register_parametrization(module, "decay", _Kept())
+    type(module).__name__ = own  # a class that torch made for this module alone; it would print as ParametrizedLIF

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ranvier.nn.decay import shown
 from ranvier.nn.quantized import nearest_delay
 from ranvier.nn.ranges import WithRanges, mark_mask, was_stepped
 from ranvier.nn.settings import WithSettings
@@ -284,6 +285,16 @@ class DelayLayer(WithRanges, WithSettings):
     def current(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """:meth:`forward` without the state after ``x``, which whole clips have no use for."""
         raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """What delays and taps are; a layer says before it what it connects."""
+        text = f"kernel={self.kernel}, sigma={shown(self.sigma)}, learn_delay={self.learn_delay}"
+        if self.learn_sigma:
+            text += f", learn_sigma={'synapse' if self.sigma.ndim else 'layer'}"
+        start = () if self.max_init_delay == self.max_delay else (f"max_init_delay={self.max_init_delay:g}",)
+        others = (("min_delay", 0), ("init_delay", "uniform"), ("round_delay", False), ("delay_bits", None))
+        unusual = (f"{name}={getattr(self, name)}" for name, usual in others if getattr(self, name) != usual)
+        return ", ".join((text, *start, *unusual, f"bias={self.bias is not None}"))
 
     def trained_delay(self) -> Tensor:
         """``delay``, where taps stand in training; with ``round_delay`` or ``delay_bits`` rounded, with a gradient as

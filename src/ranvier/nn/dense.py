@@ -14,6 +14,7 @@ from ranvier import network
 from ranvier.network import WeightBits
 from ranvier.network.rules import is_whole
 from ranvier.network.sparse import smallest
+from ranvier.nn.decay import shown
 from ranvier.nn.delays import DelayLayer, InitDelay, LearnSigma
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.normalization import SequenceBatchNorm
@@ -244,8 +245,12 @@ class DelayLinear(DelayLayer):
         )
 
     def extra_repr(self) -> str:
-        return (
+        text = (
             f"in_features={self.in_features}, out_features={self.out_features}, max_delay={self.max_delay}, "
-            f"synapses_per_pair={len(self.weight)}, kernel={self.kernel}, learn_delay={self.learn_delay}, "
-            f"delay_type={self.delay_type}"
+            f"synapses_per_pair={len(self.weight)}, delay_type={self.delay_type}, {super().extra_repr()}"
         )
+        if self.connection_mask is not None:
+            text += f", fan_in={shown(self.connection_mask[0].sum())}"
+        if self.weight_bits is not None:
+            text += f", weight_bits={self.weight_bits}"
+        return text + (", dense_kernel=True" if self.dense_kernel else "")

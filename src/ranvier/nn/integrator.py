@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.nn.decay import Learn, register_decay, shown
+from ranvier.nn.decay import Learn, learned, register_decay, shown
 from ranvier.nn.freezing import frozen_array
 from ranvier.ops.inputs import clip_lengths, over_time
 from ranvier.ops.integrator import leaky_integrator
@@ -45,7 +45,7 @@ class Integrator(nn.Module):
         return network.Integrator(frozen_array(self.decay, targets))
 
     def extra_repr(self) -> str:
-        return f"decay={shown(self.decay)}"
+        return f"decay={shown(self.decay)}{learned(self, 'decay')}"
 
 
 def class_scores(voltage: Tensor, steps: Tensor | None = None, scores: network.Scores = "softmax") -> Tensor:

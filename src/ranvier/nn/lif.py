@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.nn.decay import Learn, register_decay, shown, start_value
+from ranvier.nn.decay import Learn, learned, register_decay, shown, start_value
 from ranvier.nn.freezing import frozen_array
 from ranvier.nn.ranges import WithRanges
 from ranvier.nn.settings import Settings, WithSettings
@@ -95,5 +95,5 @@ class LIF(WithRanges, WithSettings):
     def extra_repr(self) -> str:
         return (
             f"decay={shown(self.decay)}, threshold={shown(self.threshold)}, surrogate={self.surrogate}, "
-            f"alpha={self.alpha}, reset={self.reset}"
+            f"alpha={self.alpha}, reset={self.reset}{learned(self, 'decay', 'threshold')}"
         )

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ranvier import network
-from ranvier.nn.decay import register_decay
+from ranvier.nn.decay import learned, register_decay, shown
 from ranvier.nn.freezing import frozen_array
 from ranvier.ops.trace import trace
 
@@ -39,4 +39,4 @@ class Trace(nn.Module):
         return network.Trace(frozen_array(self.decay, targets))
 
     def extra_repr(self) -> str:
-        return f"decay={self.decay:.4g}"
+        return f"decay={shown(self.decay)}{learned(self, 'decay')}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranvier.audio.ear import Ear, StreamingEar, clip_generator
 from ranvier.audio.pcm import PcmStream
@@ -20,7 +19,9 @@ from ranvier.corpora.corpus import EarForm
 from ranvier.data.dataset import DataError
 from ranvier.data.file_kind import file_kind
 from ranvier.data.recording import Recording
+from ranvier.data.recording_rules import TimeUnit
 from ranvier.engine import Engine
+from ranvier.engine.clip import Events
 from ranvier.network import Network
 from ranvier.recipes.config import ConfigError
 from ranvier.recipes.evaluation import grid_of
@@ -29,6 +30,7 @@ from ranvier.recipes.run_config import read_config
 
 LONGEST_S = 60.0
 _WARM_S = 0.5
+_HELPS = "--time-unit names another unit, --clips leaves clips out"
 
 
 @dataclass(frozen=True)
@@ -128,28 +130,36 @@ def classify_sounds(network: Network, places: Sequence[Path], form: EarForm, *, 
                 times, units = streaming.encode(sound, seed=seed)
             else:
                 times, units = whole.encode(sound, clip_generator(seed, sound))
-        except DataError as error:
+            events = grid_of(network).count(times, units)
+        except ValueError as error:
             raise DataError(f"{path}: {error}") from None
-        yield _classified(engine, times, units, 1, str(path), None)
+        yield _classified(engine, events, str(path), None)
 
 
-def classify_clips(network: Network, path: Path, chosen: str | None = None) -> Iterator[Classified]:
+def classify_clips(
+    network: Network, path: Path, chosen: str | None = None, time_unit: TimeUnit | None = None
+) -> Iterator[Classified]:
     """Classify clips of a recording; it needs no labels.
 
     Args:
         network: what to run.
         path: recording in SHD's HDF5 format.
         chosen: numbers and ranges, as ``0,5,7-9``; None takes all.
+        time_unit: unit of its times; None takes what it says, else seconds.
 
     Raises:
-        DataError, FileNotFoundError: the recording is damaged or lacks such a clip.
+        DataError, FileNotFoundError: the recording is damaged or lacks such a clip, or a clip is too long.
     """
-    recording = Recording.open(path, channels=network.input.channels)
+    recording = Recording.open(path, channels=network.input.channels, time_unit=time_unit)
     clips = None if chosen is None else chosen_clips(chosen, recording.size)
     engine = Engine(network)
     for number, (times, units) in enumerate(recording.events()):
         if clips is None or number in clips:
-            yield _classified(engine, times, units, recording.per_second, str(path), number)
+            try:
+                counted = grid_of(network).count(times, units, per_second=recording.per_second)
+            except ValueError as error:
+                raise recording.refused_steps(number, times, error, _HELPS) from None
+            yield _classified(engine, counted, str(path), number)
         if clips is not None and number >= max(clips):
             return
 
@@ -171,16 +181,10 @@ def chosen_clips(text: str, size: int) -> set[int]:
     return clips
 
 
-def _classified(
-    engine: Engine, times: NDArray[Any], units: NDArray[Any], per_second: int, path: str, clip: int | None
-) -> Classified:
+def _classified(engine: Engine, events: Events, path: str, clip: int | None) -> Classified:
     network = engine.network
-    try:
-        step, source, count = grid_of(network).count(times, units, per_second=per_second)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
-    length = int(step.max(initial=0)) + 1
-    run = engine.run((step, source, count), length)
+    length = int(events[0].max(initial=0)) + 1
+    run = engine.run(events, length)
     best, margin = lead(run.scores, network.decoding.scores, len(run.voltage))
     order = np.argsort(-run.scores, kind="stable")
     second = network.classes[order[1]] if len(order) > 1 else None

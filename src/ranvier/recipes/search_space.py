@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ranvier.recipes.config import Config, ConfigError, build_config, settings
+from ranvier.recipes.origin import build_given
+from ranvier.recipes.recipe_files import names_file
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -55,7 +57,11 @@ class Dimension:
 
 
 def read_space(
-    values: Mapping[str, Any], texts: Sequence[str], overrides: Mapping[str, Any] | None = None
+    values: Mapping[str, Any],
+    texts: Sequence[str],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    place: str = "recipe",
 ) -> tuple[Config, tuple[Dimension, ...]]:
     """The recipe with what is the same in all trials, and what is drawn.
 
@@ -63,18 +69,23 @@ def read_space(
         values: of the recipe.
         texts: ``FIELD=log:LO:HI``, ``FIELD=LO:HI`` (uniform), ``FIELD=choice:a|b|c`` or ``FIELD=VALUE``; the last one
             of a field counts.
-        overrides: more fields that are the same in all trials, by dotted name.
+        overrides: more fields that are the same in all trials, by dotted name: ``data.root``, of ``--data-root``.
+        place: name or file of the recipe, for messages.
 
     Raises:
-        ConfigError: a field is unknown, or a value is out of its range; the message names it and what is allowed.
+        ConfigError: a field is unknown, or a value is out of its range; the message names it, what gave it and what is
+            allowed.
     """
-    known = dict(settings(values))
+    with names_file(place):
+        known = dict(settings(values))
     fixed: dict[str, Any] = dict(overrides or {})
     drawn: dict[str, Dimension] = {}
+    options = {"data.root": "--data-root"}
     for text in texts:
         field, equals, value = text.partition("=")
         if not equals or not value or field in _OWN:
             raise ConfigError(f"--set {text}: is not allowed (FIELD={_KINDS}; not {', '.join(_OWN)})")
+        options[field] = f"--set {text}"
         fixed.pop(field, None)
         drawn.pop(field, None)
         is_text = field in known and known[field].annotation in (str, str | None)  # cuda:1, C:\\data
@@ -84,7 +95,7 @@ def read_space(
             fixed[field] = value
     if not drawn:
         raise ConfigError(f"--set: nothing to draw (one or more of FIELD={_KINDS.removesuffix(', or a value')})")
-    config = build_config(values, {**fixed, "compare": ()})
+    config = build_given(values, {**fixed, "compare": ()}, place=place, options=options)
     for dimension in drawn.values():
         for sample in dimension.samples():
             try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
 
 from ranvier.corpora.section import Section
-from ranvier.recipes.config import Config, ConfigError, build_config, by_dotted_name, replaced
+from ranvier.recipes.config import Config, ConfigError, by_dotted_name, replaced
+from ranvier.recipes.origin import build_given
 from ranvier.recipes.recipe_files import load_values
 
 Fields = Annotated[dict[str, Any], AfterValidator(by_dotted_name)]
@@ -39,24 +39,17 @@ class Row(Section):
         """The recipe of a run; ``overrides`` come last.
 
         Raises:
-            ConfigError: a field is unknown or out of range; it names table and row where it is theirs.
+            ConfigError: a field is unknown or out of range; it names table and row, the option that gave it, or both.
         """
-        alone = {"compare": (), "train.seed": seed}
-        with self._names_itself():
+        place = f"table {self._table}: {self.name}"
+        try:
             values = replaced(load_values(self.recipe), self.set)
-        try:
-            return build_config(values, {**overrides, **alone})
-        except ConfigError:
-            with self._names_itself():
-                build_config(values, alone)
-            raise
-
-    @contextmanager
-    def _names_itself(self) -> Iterator[None]:
-        try:
-            yield
         except ConfigError as error:
-            raise ConfigError(f"table {self._table}: {self.name}: {error}") from None
+            raise ConfigError(f"{place}: {error}") from None
+        own = {"data.root": "--data-root", "protocol": "--protocol"}
+        options = {name: own.get(name, f"--set {name}={value}") for name, value in overrides.items()}
+        given = {**overrides, "compare": (), "train.seed": seed}
+        return build_given(values, given, place=place, options=options)
 
 
 class TableOfRecipes(Section):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranvier.engine.cost import synaptic_operations
+from ranvier.engine.cost import summed, synaptic_operations
 from ranvier.network import Connection, Network, Scores
 from ranvier.runs import EpochRow, EvaluationRecord, ProbeRecord, RunResult
 
@@ -121,11 +121,11 @@ def _is_filtered(network: Network) -> bool:
 
 def operations_per_clip(network: Network, record: EvaluationRecord) -> float | None:
     """Synaptic operations of all layers; None where inputs, or what layers send, are numbers."""
-    if record.source_events is None or _is_filtered(network):
-        return None
     layers = zip(network.layers, record.neuron_spikes, strict=False)  # the readout sends nothing
-    sent = {"input": record.source_events, **{layer.name: spikes for layer, spikes in layers}}
-    return sum(synaptic_operations(network, sent))
+    sent = {layer.name: spikes for layer, spikes in layers}
+    if record.source_events is not None:
+        sent["input"] = record.source_events
+    return summed(synaptic_operations(network, sent))
 
 
 def connections(network: Network) -> list[Connection]:
