@@ -138,3 +138,23 @@ def test_connections_of_a_layer_share_its_ring_and_those_from_a_source_its_histo
     hidden = cost(made, [(np.ones((2, 2)), None)]).layers[0]
     assert hidden.ring_bytes == 3 * (10 + 1) * 4
     assert hidden.history_bytes == -(-(2 * (8 + 1) * 8 + 3 * (10 + 1)) // 8)
+
+
+def test_a_layer_runs_the_tails_before_it_and_no_more() -> None:
+    network = replace(small(), decoding=Decoding(10, tail="per_layer"))
+    found = cost(network, [(np.zeros((7, 2)), None), (np.zeros((3, 2)), None)])
+    assert [layer.dense_operations for layer in found.layers] == [(7 + 3) / 2 * 6 + 10 * 6, (7 + 3) / 2 * 3 + 20 * 3]
+
+
+def test_events_wait_together_only_at_the_same_time() -> None:
+    hidden, readout = small().layers
+    one = np.ones((1, 1, 2), np.int16)
+    inputs = (replace(dense(readout), max_delay=1, delay_steps=np.ones((1, 1, 3), np.int16)),)
+    skip = (Dense("input", 1, one.astype(np.float32), one),)
+    network = replace(small(), layers=(hidden, replace(readout, inputs=inputs + skip)))
+    # the event waits for the readout in step 0; the spikes that it causes in steps 1 and 2
+    clip = np.zeros((3, 2))
+    clip[0, 1] = 1
+    assert cost(network, [(clip, None)]).layers[1].queue_bytes == 4
+    clip[1, 1] = 1  # now with the spike of step 1
+    assert cost(network, [(clip, None)]).layers[1].queue_bytes == 8

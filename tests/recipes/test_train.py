@@ -616,7 +616,8 @@ def test_a_training_that_diverges_stops_there_and_keeps_the_last_finite_epoch(
 def test_a_gradient_that_is_not_finite_is_not_laid_to_the_learning_rate(
     small: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward, weights = Training._forward, []
+    forward = Training._forward
+    weights: list[torch.Tensor] = []
 
     def overflows(self: Training, *batch: Any) -> Any:
         rasters, scores = forward(self, *batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import prod
 from typing import Any
@@ -110,28 +110,30 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     events = {"input": np.zeros(network.sources), **{layer.name: np.zeros(layer.targets) for layer in network.layers}}
     waiting = np.zeros(len(network.layers))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
-    steps, count, real = 0, 0, False  # whether inputs are numbers, no counts of events
+    steps = np.zeros(len(network.layers), np.int64)
+    count, real = 0, False  # whether inputs are numbers, no counts of events
     given = list(clips)
     for clip, result in zip(given, Engine(network).run_many(given), strict=True):
-        given_events, _ = check_clip(clip[0], network.sources, clip[1])
+        given_events, length = check_clip(clip[0], network.sources, clip[1])
         real = real or bool((given_events[2] % 1 != 0).any() or (given_events[2] < 0).any())
         sent = {"input": _merged(given_events, network.sources)}
         sent |= {layer.name: made for layer, made in zip(network.layers, result.spikes, strict=False)}
         if network.layers[-1].spikes:
             sent[network.layers[-1].name] = np.argwhere(result.voltage)
-        count, steps = count + 1, steps + len(result.voltage)
+        count += 1
+        steps += [network.decoding.steps(length, number) for number in range(len(network.layers))]
         for name, made in sent.items():
             events[name] += np.bincount(made[:, 1], minlength=len(events[name]))
         for number, connections in enumerate(traffic):
-            waiting[number] = max(waiting[number], sum(each.waiting(sent[each.source]) for each in connections))
+            waiting[number] = max(waiting[number], _most_waiting(connections, sent))
     if not count:
         raise ValueError("clips: none (1 or more)")
     longest = max(int(c.delays().max(initial=0)) for layer in network.layers for c in layer.inputs)
     means = {name: total / count for name, total in events.items()}
     spikes = [means[layer.name].sum() for layer in network.layers]
     received = {name: mean for name, mean in means.items() if not (real and name == "input")}
-    rows = zip(network.layers, spikes, synaptic_operations(network, received), waiting, strict=True)
-    return Cost(tuple(_layer_cost(*row, steps / count) for row in rows), count, longest)
+    rows = zip(network.layers, spikes, synaptic_operations(network, received), waiting, steps / count, strict=True)
+    return Cost(tuple(_layer_cost(*row) for row in rows), count, longest)
 
 
 def synaptic_operations(network: Network, events: Mapping[str, NDArray[Any]]) -> list[float | None]:
@@ -236,20 +238,26 @@ class _Traffic:
 
     def __init__(self, connection: Connection) -> None:
         source, _, _, delay_steps = connection.synapses()
-        self.source, self._max_delay = connection.source, connection.max_delay
+        self.source, self.max_delay = connection.source, connection.max_delay
         # [source]: whether it has a synapse of that delay
         self._with_delay = {
             int(delay): np.bincount(source[delay_steps == delay], minlength=connection.sources) > 0
             for delay in np.unique(delay_steps)
         }
 
-    def waiting(self, sent: NDArray[np.int64]) -> int:
-        """Most events that wait at one time; one waits once for each different delay of its source's synapses."""
-        if not len(sent):
-            return 0
-        change = np.zeros(int(sent[:, 0].max()) + self._max_delay + 2, np.int64)
+    def add_waiting(self, sent: NDArray[np.int64], change: NDArray[np.int64]) -> None:
+        """Add by how many events more wait than a time step before, to ``change [step]``; one waits once for each
+        different delay of its source's synapses."""
         for delay, sources in self._with_delay.items():
             step = sent[sources[sent[:, 1]], 0]
             np.add.at(change, step, 1)
             np.add.at(change, step + delay, -1)
-        return int(change.cumsum().max())
+
+
+def _most_waiting(connections: Sequence[_Traffic], sent: Mapping[str, NDArray[np.int64]]) -> int:
+    """Most events that wait for a layer at one time, in all of its connections together."""
+    ends = [int(sent[each.source][:, 0].max(initial=0)) + each.max_delay + 2 for each in connections]
+    change = np.zeros(max(ends), np.int64)
+    for each in connections:
+        each.add_waiting(sent[each.source], change)
+    return int(change.cumsum().max())
