@@ -43,12 +43,12 @@ def found_delays(
 
 
 def permuted_delays(network: Network, generator: np.random.Generator) -> Network:
-    """The network with the delays of each layer dealt out anew among its synapses: the same delays, other places."""
+    """The network with the delays of each connection permuted among its synapses."""
     return _with_delays(network, lambda delays: generator.permutation(delays.ravel()).reshape(delays.shape))
 
 
 def mean_delays(network: Network) -> Network:
-    """The network with every delay its layer's mean, rounded: as late as before, all at once."""
+    """The network with every delay its connection's mean, rounded."""
     return _with_delays(network, lambda delays: np.full_like(delays, round(float(delays.mean()))))
 
 
