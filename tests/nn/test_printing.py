@@ -68,7 +68,8 @@ def per_neuron() -> LIF:
         ),
         (lambda: DelayLinear(3, 3, 7, min_delay=2, max_init_delay=5), {"min_delay": "2", "max_init_delay": "5"}),
         (lambda: DelayConv2d(2, 3, 3, 5, (8, 6)), {"max_delay": "5", "sigma": "3.27", "size": "(8, 6)"}),
-        (lambda: Stack(decoding=Decoding(3, scores="max")), {"tail_steps": "3", "tail": "clip", "scores": "max"}),
+        (lambda: Stack(decoding=Decoding(3, scores="max")), {"tail_steps": "3", "scores": "max"}),
+        (lambda: Stack(decoding=Decoding(tail="per_layer")), {"tail": "per_layer"}),
     ],
 )
 def test_a_module_prints_what_it_is(make: Make, expected: dict[str, str]) -> None:
@@ -76,6 +77,11 @@ def test_a_module_prints_what_it_is(make: Make, expected: dict[str, str]) -> Non
     said = fields(module)
     assert {name: said.get(name) for name in expected} == expected
     assert all(f"{name}={value}" in repr(module) for name, value in expected.items())
+
+
+def test_stacks_within_stacks_print_no_decoding() -> None:
+    assert repr(Stack(Stack(LIF(0.5)), decoding=Decoding(3))).count("tail_steps") == 1
+    assert "tail" not in repr(Stack(LIF(0.5)))
 
 
 @pytest.mark.parametrize(("kind", "name"), [(LIF, "LIF"), (Integrator, "Integrator"), (Trace, "Trace")])

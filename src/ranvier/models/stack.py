@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import torch
@@ -57,8 +58,9 @@ class Stack(WithSettings, nn.Sequential):
                 yield f"{prefix}{name}", module
 
     def extra_repr(self) -> str:
-        said = (self.decoding.tail_steps, self.decoding.tail, self.decoding.scores)
-        return "tail_steps={}, tail={}, scores={}".format(*said)
+        """The decoding where it is not the default, which stacks within stacks have."""
+        said, default = asdict(self.decoding), asdict(Decoding())
+        return ", ".join(f"{name}={value}" for name, value in said.items() if value != default[name])
 
     @property
     def delay_layers(self) -> list[DelayLayer]:
