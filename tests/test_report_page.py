@@ -380,7 +380,7 @@ def test_everything_that_can_be_operated_is_reached_with_the_tab_key(report: Pag
     assert len(reached - {""}) == wanted
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [320, 400, 1100])
 @pytest.mark.parametrize("name", ["learned/report.html", "both.html"])
 def test_it_fits_and_is_not_empty(page: Page, runs: Path, width: int, dark: bool, name: str) -> None:

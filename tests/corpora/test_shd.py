@@ -45,6 +45,7 @@ def test_every_spike_is_counted_in_its_place(shd: SpikeDataset, shd_root: Path) 
     assert total > 1_000_000
 
 
+@pytest.mark.slow
 def test_the_whole_set_takes_less_than_400_mb(shd_root: Path, tmp_path: Path) -> None:
     """Peak of a fresh process, both for the first reading and for one from the cache."""
     code = (

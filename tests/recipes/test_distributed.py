@@ -77,7 +77,11 @@ def one_of_several(rank: int, count: int, config: Config, folder: str) -> None:
                 "train__gradient_norm": "0.05",
             },
         ),
-        (2, {"train__rewire": "rigl", "train__density": "0.5", "train__rewire_steps": "1"}),
+        pytest.param(
+            2,
+            {"train__rewire": "rigl", "train__density": "0.5", "train__rewire_steps": "1"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_several_processes_train_what_one_alone_does(

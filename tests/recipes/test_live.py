@@ -98,6 +98,7 @@ def test_noise_without_end_is_background() -> None:
     assert decisions([click]) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow() -> None:
     """What another 15 s of sound take on top is below 10 kB."""
     live = Live(two_bands(), RATE)
