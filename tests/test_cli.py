@@ -323,7 +323,12 @@ def test_an_error_names_the_file_or_the_option_that_the_value_is_from(refused: R
         ("data.dt_ms=7", "mine.toml with --set data.dt_ms=7: model."),
     ):
         assert refused(*search, "--set", wrong).startswith(f"ranvier: {begin}")
+    # each of two is enough, the recipe alone is not at fault
+    two = refused("train", "mine.toml", "--train.rate-min-hz", "5", "--train.rate-max-hz", "50")
+    assert re.match(r"ranvier: mine\.toml with --train\.rate-(min|max)-hz: train\.rate_penalty: 0 is not allowed ", two)
     own = "ranvier: mine.toml: train.epochs: 0 is not allowed ("
+    faults = RECIPE.replace("epochs = 1", "epochs = 0", 1).replace("dt_ms = ", "dt_ms = -", 1)
+    assert refused("train", recipe(faults), "--data.dt-ms", "1").startswith(own)  # one of which the option mends
     for words in (["train", "--data.jitter", "0.1"], ["sweep", "--set", "data.jitter=0:0.1", "--trials", "2"]):
         line = refused(words[0], recipe(RECIPE.replace("epochs = 1", "epochs = 0", 1)), *words[1:])
         assert line.startswith(own)

@@ -119,6 +119,7 @@ def test_what_receives_numbers_has_no_count_of_operations() -> None:
     assert [layer.synaptic_operations for layer in found.layers] == [plain.layers[0].synaptic_operations, None]
     assert found.total.synaptic_operations is None
     assert found.total.dense_operations == plain.total.dense_operations
+    assert cost(network, [clip], real_input=True).layers[0].synaptic_operations is None
     for wrong in (0.5, -1.0):
         found = cost(network, [clip, (np.full((2, 2), wrong), None)])
         assert found.layers[0].synaptic_operations is None

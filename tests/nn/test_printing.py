@@ -66,6 +66,7 @@ def per_neuron() -> LIF:
                 "bias": "True",
             },
         ),
+        (lambda: DelayLinear(20000, 2, 4, fan_in=12345), {"fan_in": "12345"}),
         (lambda: DelayLinear(3, 3, 7, min_delay=2, max_init_delay=5), {"min_delay": "2", "max_init_delay": "5"}),
         (lambda: DelayConv2d(2, 3, 3, 5, (8, 6)), {"max_delay": "5", "sigma": "3.27", "size": "(8, 6)"}),
         (lambda: Stack(decoding=Decoding(3, scores="max")), {"tail_steps": "3", "scores": "max"}),

@@ -117,6 +117,7 @@ def build(capability: int) -> list[dict[str, Any]]:
             "constants": {key: value for key, value in constants.items() if key != "enable_fp_fusion"},
             "fused": kernel.metadata.enable_fp_fusion,
             "tf32": "tf32" in kernel.asm["ptx"],
+            "barriers": len(re.findall(r"\b(?:gpu|ttg)\.barrier\b", kernel.asm["ttir"])),
             "machine_code": len(kernel.asm["cubin"]),
             "offsets": sorted(set(re.findall(r"tt\.addptr .*, tensor<(?:\d+x)+(i\d+)>", kernel.asm["ttir"]))),
             "products": sorted(set(re.findall(r"arith\.muli .* : (?:tensor<(?:\d+x)+)?(i\d+)", kernel.asm["ttir"]))),

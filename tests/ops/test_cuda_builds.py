@@ -70,6 +70,14 @@ def test_every_kernel_is_built_with_every_constant(built: list[dict[str, Any]]) 
         assert {tuple(b.values()) for b in of_kernel} == set(itertools.product(*domains.values())), kernel
 
 
+def test_what_other_threads_have_stored_is_waited_for(built: list[dict[str, Any]]) -> None:
+    """After every store of what other threads of a program load; the interpreter has one thread."""
+    recurrent = [b for b in built if ".recurrent_lif." in b["kernel"]]
+    there = {(b["kernel"].rpartition(".")[2], b["constants"]["ORDER"], b["barriers"]) for b in recurrent}
+    barriers = {0: 1, 1: 2, 2: 2}  # by order: axonal and dendritic delays send, then receive
+    assert there == {(kernel, *each) for kernel in ("_scan", "_scan_backward") for each in barriers.items()}
+
+
 def test_places_in_memory_have_64_bits_and_products_are_neither_fused_nor_rounded(built: list[dict[str, Any]]) -> None:
     for b in built:
         assert b["offsets"] == b["products"] == ["i64"], b

@@ -33,6 +33,7 @@ def run_cost(options: argparse.Namespace) -> int:
     """Run clips, count, print; returns the exit code."""
     import numpy as np
 
+    from ranvier.data import FrameDataset
     from ranvier.engine import cost
     from ranvier.recipes.config import ConfigError
     from ranvier.recipes.pretrained import find_run
@@ -44,7 +45,8 @@ def run_cost(options: argparse.Namespace) -> int:
         find_run(options.network), options.data, options.data_root, ("validation", "test")
     )
     some = clips[np.linspace(0, len(clips) - 1, min(len(clips), options.clips)).round().astype(int)]
-    found = cost(network, [(dataset.clip(clip), int(dataset.lengths[clip])) for clip in some])
+    given = [(dataset.clip(clip), int(dataset.lengths[clip])) for clip in some]
+    found = cost(network, given, real_input=isinstance(dataset, FrameDataset))
     if options.json:
         print(json.dumps({"network": options.network, "data": what, **found.as_dict()}, indent=2))
     else:

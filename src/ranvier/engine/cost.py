@@ -92,12 +92,13 @@ class Cost:
         return {"clips": self.clips, "max_delay_steps": self.max_delay, "layers": rows, "delays_fit": self.fits()}
 
 
-def cost(network: Network, clips: Iterable[Clip]) -> Cost:
+def cost(network: Network, clips: Iterable[Clip], *, real_input: bool = False) -> Cost:
     """Count what the network does with clips and what it takes to store.
 
     Args:
         network: of dense and sparse connections and convolutions.
         clips: one or more, as :meth:`Engine.run_many` takes them.
+        real_input: whether inputs are real numbers even where those of these clips are whole.
 
     Raises:
         ValueError: there is no clip, or as :meth:`Engine.run`.
@@ -111,7 +112,7 @@ def cost(network: Network, clips: Iterable[Clip]) -> Cost:
     waiting = np.zeros(len(network.layers))
     traffic = [[_Traffic(connection) for connection in layer.inputs] for layer in network.layers]
     steps = np.zeros(len(network.layers), np.int64)
-    count, real = 0, False  # whether inputs are numbers, no counts of events
+    count, real = 0, real_input
     given = list(clips)
     for clip, result in zip(given, Engine(network).run_many(given), strict=True):
         given_events, length = check_clip(clip[0], network.sources, clip[1])

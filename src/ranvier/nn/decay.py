@@ -40,9 +40,14 @@ def start_value(name: str, value: float, learn: Learn, neurons: int | None) -> T
 
 
 def shown(value: Tensor) -> str:
-    """A number, or the range of several; where that would wait for a device or there are none, what torch prints."""
+    """A number, or the range of several; where that would wait for a device or there are none, what torch prints.
+
+    A whole number is one, with all its digits.
+    """
     if value.device.type == "cpu" and value.numel():
         with suppress(RuntimeError):  # a fake tensor, or one of a batch, has no numbers
+            if not value.is_floating_point():
+                return f"{int(value)}"
             low, high = (float(end) for end in value.detach().aminmax())
             return f"{low:.4g}" if value.ndim == 0 else f"{low:.4g} ... {high:.4g}"
     return f"tensor(..., device='{value.device}', size={tuple(value.shape)})"

@@ -250,7 +250,7 @@ class DelayLinear(DelayLayer):
             f"synapses_per_pair={len(self.weight)}, delay_type={self.delay_type}, {super().extra_repr()}"
         )
         if self.connection_mask is not None:
-            text += f", fan_in={shown(self.connection_mask[0].sum())}"
+            text += f", fan_in={shown(self.connection_mask[0].sum(dtype=torch.int64))}"
         if self.weight_bits is not None:
             text += f", weight_bits={self.weight_bits}"
         return text + (", dense_kernel=True" if self.dense_kernel else "")

@@ -11,7 +11,7 @@ from ranvier.recipes.config import Config, ConfigError
 
 
 class DivergedError(ConfigError):
-    """A training came to a loss or to weights that are NaN or infinite.
+    """A training came to a loss, a gradient or a weight that is NaN or infinite.
 
     Attributes:
         epoch, iteration: where, from 1 on; the iteration is that of the epoch.

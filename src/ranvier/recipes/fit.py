@@ -96,8 +96,8 @@ def fit(config: Config, splits: Splits, folder: Path, progress: ProgressCallback
     Raises:
         ConfigError: the checkpoint cannot be continued here.
         DeviceMemoryError: a batch does not fit into the device's memory.
-        DivergedError: the loss or the weights became NaN or infinite, now or when this run was trained before. The
-            checkpoint is that of the last finite epoch, and ``diverged.json`` says where it was.
+        DivergedError: the loss, a gradient or a weight became NaN or infinite, now or when this run was trained
+            before. The checkpoint is that of the last finite epoch, and ``diverged.json`` says where it was.
     """
     if (before := read_diverged(folder)) is not None:
         raise before

@@ -31,15 +31,28 @@ def build_given(
         field, _, fault = text.partition(": ")
         if field in options and field in given:
             raise ConfigError(options[field], fault=fault) from None
-        at_fault = [option for name, option in options.items() if name in given and _fault(values, given, name) != text]
+        at_fault = [options[name] for name in _at_fault(values, given, options, text)]
         with_options = f" with {' and '.join(at_fault)}" if at_fault else ""
         raise ConfigError(f"{place}{with_options}: {text}") from None
 
 
-def _fault(values: Mapping[str, Any], given: Mapping[str, Any], without: str) -> str:
-    """What is wrong where one field is not replaced."""
+def _at_fault(values: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, str], text: str) -> list[str]:
+    """Fields of a smallest set of options that leads to this error; none where the recipe alone does."""
+    at_fault, kept = [], dict(given)
+    for name in [name for name in options if name in given]:
+        fewer = {other: value for other, value in kept.items() if other != name}
+        without = _fault(values, fewer)
+        if without == text:
+            kept = fewer
+        elif not without.startswith(f"{name}: "):  # else the recipe's own value is wrong too, which hides the rest
+            at_fault.append(name)
+    return at_fault
+
+
+def _fault(values: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """What is wrong with the values, in words."""
     try:
-        build_config(values, {name: value for name, value in given.items() if name != without})
+        build_config(values, given)
     except ConfigError as error:
         return str(error)
     return ""

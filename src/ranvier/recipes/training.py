@@ -129,8 +129,8 @@ class Training:
             whole: labels of the batch that all processes share; None: the batch is this process's alone.
 
         Raises:
-            DivergedError: the loss is NaN or infinite; the step has not been taken. On a GPU, :meth:`check_loss` is
-                for the caller, when the epoch ends.
+            DivergedError: the loss or a gradient is NaN or infinite; the step has not been taken. On a GPU,
+                :meth:`check_loss` is for the caller, when the epoch ends.
         """
         if self.narrows:
             done = self.step - self.step % self.steps_per_schedule
@@ -163,6 +163,8 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]
         if self.shared:
             add_gradients(self.model)
+        if self.device.type == "cpu" and not gradients_are_finite(self.model):
+            raise self.diverged("a gradient is not finite", iteration, other_surrogate(self.config))
         if rewiring:
             rewire_after(self.model, self.optimisers, self.first_delays, self.config.train, self.step, self.steps)
         else:
@@ -179,8 +181,6 @@ class Training:
 
     def _optimise(self, iteration: int) -> None:
         """A step of the optimisers."""
-        if self.device.type == "cpu" and not gradients_are_finite(self.model):
-            raise self.diverged("a gradient is not finite", iteration, other_surrogate(self.config))
         if self.config.train.gradient_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.gradient_norm)
         for optimiser in self.optimisers:
