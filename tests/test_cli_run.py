@@ -76,6 +76,32 @@ def test_a_clip_that_is_too_long_is_named_with_what_is_allowed(capsys: pytest.Ca
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_what_helps_with_a_long_clip_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("late.npz", t=np.array([0, 900.0]), x=np.array([3, 3]))
+    for words in (["x.h5", "long.h5"], ["late.npz", "--time-unit", "s"]):  # --clips is refused, or leaves none
+        with pytest.raises(SystemExit):
+            main(["run", "network.safetensors", *words])
+        err = capsys.readouterr().err
+        assert "--time-unit" in err
+        assert "--clips" not in err
+
+
+def test_a_file_of_events_is_a_clip(capsys: pytest.CaptureFixture[str]) -> None:
+    times = np.linspace(0, 200, 40)  # ms
+    np.savez("low.npz", t=times, x=np.full(40, 100))
+    np.save("high.npy", np.stack([times, np.full(40, 5)]))
+    Path("low.csv").write_text("t,x\n" + "".join(f"{time},100\n" for time in times))
+    words = ["low.npz", "high.npy", "low.csv"]
+    assert main(["run", "network.safetensors", *words, "--time-unit", "ms", "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["input"], one["clip"], one["name"]) for one in said] == [
+        ("low.npz", 0, "low"), ("high.npy", 0, "high"), ("low.csv", 0, "low"),
+    ]  # fmt: skip
+    assert main(["run", "network.safetensors", "x.h5", "--json"]) == 0  # the same clips, in seconds
+    expected = [json.loads(line)["margin"] for line in capsys.readouterr().out.splitlines()]
+    assert [one["margin"] for one in said] == [expected[1], expected[2], expected[1]]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

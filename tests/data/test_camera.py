@@ -193,8 +193,27 @@ def test_the_files_may_say_their_unit(tmp_path: Path) -> None:
         data.read(tmp_path, None)
     with h5py.File(tmp_path / "right" / "one.h5", "a") as file:
         del file.attrs["time_unit"]
-    with pytest.raises(DataError, match=r"left/one\.h5: ends at 9000: seconds, .*data\.time_unit"):
+    with pytest.raises(DataError, match=r"unit of a camera's times \(s, ms or us as data\.time_unit"):
         data.read(tmp_path, None)
+
+
+@pytest.mark.parametrize("place", ["data", "data/wave/one.npz"])
+def test_files_that_say_no_unit_are_not_taken_for_seconds(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/wave").mkdir(parents=True)
+    named(Path("data/wave/one"), t=[0, 10, 30, 49])  # ms, short enough to pass for seconds
+    with pytest.raises(DataError, match=rf"^{place}: does not say .*\(s, ms or us as data\.time_unit") as told:
+        config(Path("data"), data__time_unit="recording").data.read(Path(place), None)
+    check = ["data", "check", place, "--camera", "7x5", "--json"]
+    assert main(check) == 2
+    assert [f"{place}: {fault}" for fault in json.loads(capsys.readouterr().out)["faults"]] == [str(told.value)]
+    assert main([*check, "--time-unit", "ms"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["faults"], found["duration_s"]["largest"]) == ([], 0.049)
+    read_ms = config(Path("data"), data__time_unit="ms").data.read(Path(place), None)
+    assert read_ms.clip(0)[0].tolist() == [0, 10, 30, 49]
 
 
 def test_a_check_reads_as_training_does(

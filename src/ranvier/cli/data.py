@@ -48,7 +48,11 @@ def add_data(commands: Any, parser_class: type[argparse.ArgumentParser]) -> None
         help="unit of the times (default: what the file says, else s, up to 60 s a clip)",
     )
     camera = check.add_argument_group("events of a camera", "as the fields of the recipe folder")
-    camera.add_argument("--camera", metavar="WIDTHxHEIGHT", help="its pixels, whose events (t, x, y, p) the files hold")
+    camera.add_argument(
+        "--camera",
+        metavar="WIDTHxHEIGHT",
+        help="its pixels, whose events (t, x, y, p) the files hold, in a unit that these or --time-unit name",
+    )
     camera.add_argument("--pool", metavar="N", type=count, help="N x N pixels of a polarity are a channel (default: 1)")
     camera.add_argument("--merge-polarities", action="store_true", help="both are one channel, and p may be missing")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")

@@ -32,7 +32,11 @@ def add_run(commands: Any) -> None:
     )
     run.add_argument("network", metavar="NETWORK", help=NETWORK)
     run.add_argument(
-        "inputs", metavar="INPUT", nargs="+", help="sound files and folders, or recordings in SHD's format; or - alone"
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="sound files and folders, recordings in SHD's format, or clips of events (t, x) in .npz, .npy, .h5 or "
+        ".csv; or - alone",
     )
     run.add_argument("--clips", metavar="LIST", help="clips of the recording, as 0,5,7-9 (default: all)")
     run.add_argument(
@@ -74,9 +78,10 @@ def run_run(options: argparse.Namespace) -> int:
     if options.clips is not None and (sounds or len(recordings) != 1):
         raise ConfigError("--clips: is for one recording in SHD's format, and nothing else")
     if options.time_unit is not None and not recordings:
-        raise ConfigError("--time-unit: is for recordings in SHD's format or of events; sound says its own")
+        raise ConfigError("--time-unit: is for recordings in SHD's format and files of events; sound says its own")
+    alone = len(places) == 1
     for recording in recordings:
-        for said in classify_clips(network, recording, options.clips, options.time_unit):
+        for said in classify_clips(network, recording, options.clips, options.time_unit, alone=alone):
             _print(said.as_dict(), options.json, f"{said.input} {said.clip}  {said.name}  margin {said.margin:.2f}")
     if sounds:
         form = choose_ear(trained_ear(place), options.ear)

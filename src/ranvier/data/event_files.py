@@ -23,7 +23,9 @@ _CHANNELS = ("x", "unit", "units", "channel", "channels", "neuron", "neurons")
 _ROWS = ("y",)
 _POLARITIES = ("p", "pol", "polarity")
 _OF_CAMERA = ".npz, .npy or .h5 of named t, x, y and p"
-_CAMERA_HELP = "of a camera: data.camera = WIDTHxHEIGHT in the recipe folder, --camera of ranvier data check"
+_CAMERA_HELP = (
+    "a camera's is read with data.camera = WIDTHxHEIGHT by the recipe folder, with --camera by ranvier data check"
+)
 _ALLOWED = "t and x of each event: [events, 2], [2, events], or named t and x"
 _MOST_PACKED = 64  # bytes that a byte of a .npz may stand for
 _SMALL = 1 << 20

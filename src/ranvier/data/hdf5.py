@@ -67,13 +67,17 @@ def open_recording(
 
     Raises:
         FileNotFoundError: there is no such file.
-        DataError: it cannot be read, or is no file of a camera's events.
+        DataError: it cannot be read, is no file of a camera's events, or is one whose times are in a unit that neither
+            it nor ``time_unit`` says.
     """
     recording = Recording.open(path, channels=channels, classes=classes, time_unit=time_unit, cache=cache)
     if camera is not None and not recording.of_events:
         allowed = ".npz, .npy or .h5 of t, x, y and p, or a folder of them, allowed"
         why = f"; it {recording.no_clip}" if recording.no_clip else ""
         raise DataError(path, fault=f"is no file of a camera's events ({allowed}){why}")
+    if camera is not None and recording.time_unit is None and not recording.faults:
+        needed = "s, ms or us as data.time_unit in a recipe, or as an option"
+        raise DataError(path, fault=f"does not say the unit of a camera's times ({needed})")
     return replace(recording, camera=camera)
 
 
@@ -95,7 +99,7 @@ def read_recording(
         grid: how to count.
         classes: number of classes, where the file does not name them; None takes the file's names or largest label.
         time_unit: unit of the times, ``s``, ``ms`` or ``us``; None takes what the file says (attribute ``time_unit``),
-            else seconds, and refuses clips of more than 60 s.
+            else seconds, and refuses clips of more than 60 s; with ``camera`` one of both has to say it.
         camera: whose pixels are the channels of clips of events (t, x, y, p), see :class:`ranvier.data.camera.Camera`;
             None for other recordings.
         cache: folder of the cache; None means the user's (``RANVIER_CACHE`` sets another).

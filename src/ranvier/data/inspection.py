@@ -91,7 +91,7 @@ def inspect_recording(
         channels: channels of the recording; unit ids lie in [0, channels). None takes what the ear that made it says of
             itself, else 700.
         classes: number of classes, where the file does not name them; None takes the largest label.
-        time_unit: unit of the times; None takes what the file says, else seconds.
+        time_unit: unit of the times; None takes what the file says, else seconds (none: a fault with ``camera``).
         camera: whose pixels are the channels of clips of events (t, x, y, p), in place of ``channels``.
         cache: folder that gzip is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
         progress: called with (clips looked at, clips in all).

@@ -17,6 +17,7 @@ from ranvier.audio.sound import read_sound
 from ranvier.audio.sound_files import find_sounds
 from ranvier.corpora.corpus import EarForm
 from ranvier.data.dataset import DataError
+from ranvier.data.event_files import SUFFIXES
 from ranvier.data.file_kind import file_kind
 from ranvier.data.recording import Recording
 from ranvier.data.recording_rules import TimeUnit
@@ -30,7 +31,8 @@ from ranvier.recipes.run_config import read_config
 
 LONGEST_S = 60.0
 _WARM_S = 0.5
-_HELPS = "--time-unit names another unit, --clips leaves clips out"
+_HELPS = "--time-unit names another unit"
+_HELPS_ALONE = f"{_HELPS}, --clips leaves clips out"
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def choose_ear(trained: EarForm | None, asked: EarForm | None) -> EarForm:
 
 
 def is_recording(place: Path) -> bool:
-    """Whether an input is a recording of spikes, not sound."""
-    return place.is_file() and file_kind(place)[0] in ("hdf5", "gzip")
+    """Whether an input is a recording of spikes or a clip of events, not sound."""
+    return place.is_file() and (place.suffix.lower() in SUFFIXES or file_kind(place)[0] in ("hdf5", "gzip"))
 
 
 def classify_sounds(network: Network, places: Sequence[Path], form: EarForm, *, seed: int = 0) -> Iterator[Classified]:
@@ -137,28 +139,35 @@ def classify_sounds(network: Network, places: Sequence[Path], form: EarForm, *, 
 
 
 def classify_clips(
-    network: Network, path: Path, chosen: str | None = None, time_unit: TimeUnit | None = None
+    network: Network,
+    path: Path,
+    chosen: str | None = None,
+    time_unit: TimeUnit | None = None,
+    *,
+    alone: bool = True,
 ) -> Iterator[Classified]:
     """Classify clips of a recording; it needs no labels.
 
     Args:
         network: what to run.
-        path: recording in SHD's HDF5 format.
+        path: recording in SHD's HDF5 format, or a clip of events (t, x) in ``.npz``, ``.npy``, HDF5 or ``.csv``.
         chosen: numbers and ranges, as ``0,5,7-9``; None takes all.
         time_unit: unit of its times; None takes what it says, else seconds.
+        alone: whether ``chosen`` may be given, as it is the only input; errors name what helps.
 
     Raises:
         DataError, FileNotFoundError: the recording is damaged or lacks such a clip, or a clip is too long.
     """
     recording = Recording.open(path, channels=network.input.channels, time_unit=time_unit)
     clips = None if chosen is None else chosen_clips(chosen, recording.size)
+    helps = _HELPS_ALONE if alone and recording.size > 1 else _HELPS
     engine = Engine(network)
     for number, (times, units) in enumerate(recording.events()):
         if clips is None or number in clips:
             try:
                 counted = grid_of(network).count(times, units, per_second=recording.per_second)
             except ValueError as error:
-                raise recording.refused_steps(number, times, error, _HELPS) from None
+                raise recording.refused_steps(number, times, error, helps) from None
             yield _classified(engine, counted, str(path), number)
         if clips is not None and number >= max(clips):
             return
