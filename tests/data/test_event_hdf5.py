@@ -143,6 +143,18 @@ def test_a_small_file_of_a_folder_is_opened_once(
     assert opened == ["0.h5", "1.h5", "2.h5"]
 
 
+def test_what_a_folder_holds_is_told_without_its_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def columns(*_: Any) -> None:
+        pytest.fail("events are read")
+
+    monkeypatch.setattr("ranvier.data.event_hdf5._columns", columns)
+    for asked, found in ((read_files, ["wave/0.h5"]), (read_left_out, ["map.h5"])):
+        folder = tmp_path / asked.__name__  # headers are kept: each has files of its own
+        put(folder / "wave" / "0.h5", drawn())
+        put(folder / "map.h5", {"rectify_map": np.zeros(3)})
+        assert [line.split(":")[0] for line in asked(folder)] == found
+
+
 def test_values_that_cannot_be_read_are_refused_once(tmp_path: Path, opened: list[str]) -> None:
     damaged_chunk(tmp_path / "wave" / "0.h5", drawn())
     dsec(tmp_path / "wave" / "1.h5", drawn())

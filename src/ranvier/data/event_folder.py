@@ -31,12 +31,13 @@ class Found(NamedTuple):
     columns: dict[Path, Columns | DataError]
 
 
-def find_clips(folder: Path, time_unit: TimeUnit | None) -> Found:
+def find_clips(folder: Path, time_unit: TimeUnit | None, *, with_columns: bool = True) -> Found:
     """Clips at or below a folder, in the order of their paths.
 
     Args:
         folder: of event files.
         time_unit: unit of all times; None takes what the files say, attribute ``time_unit`` of HDF5.
+        with_columns: read those of small HDF5 clips from the same opening.
 
     Raises:
         DataError: there is no clip, or not all have times in one unit.
@@ -49,7 +50,7 @@ def find_clips(folder: Path, time_unit: TimeUnit | None) -> Found:
     units: dict[TimeUnit | None, str] = {}
     for file in files:
         name = file.relative_to(folder).as_posix()
-        header, columns = read_header(file, with_columns=room > 0)
+        header, columns = read_header(file, with_columns=with_columns and room > 0)
         if header.kind == "other":
             skipped.append(f"{name}: {header.no_columns}")
             continue

@@ -177,7 +177,7 @@ def read_files(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         DataError: it is no recording.
     """
-    return list(Recording.open(path, time_unit="s").files)  # whatever unit: no times are read
+    return list(Recording.open(path, time_unit="s", with_columns=False).files)  # whatever unit: no times are read
 
 
 def read_left_out(path: str | os.PathLike[str], dataset: SpikeDataset | None = None) -> list[str]:
@@ -190,7 +190,7 @@ def read_left_out(path: str | os.PathLike[str], dataset: SpikeDataset | None = N
     Raises:
         DataError: it is no recording.
     """
-    recording = Recording.open(path, time_unit="s")  # whatever unit: no times are read
+    recording = Recording.open(path, time_unit="s", with_columns=False)  # whatever unit: no times are read
     if dataset is None or not recording.of_events:
         return list(recording.left_out)
     empty = np.flatnonzero(np.diff(dataset.offsets) == 0)

@@ -91,6 +91,7 @@ class Recording:
         classes: int | None = None,
         time_unit: TimeUnit | None = None,
         cache: str | os.PathLike[str] | None = None,
+        with_columns: bool = True,
     ) -> Recording:
         """Find out what a file is, and read all but its spikes.
 
@@ -101,6 +102,7 @@ class Recording:
             classes: number of classes, where it does not name them; None takes the largest label.
             time_unit: unit of its times; None takes what it says (attribute ``time_unit``), else seconds.
             cache: folder that gzip is unpacked into; None means the user's (``RANVIER_CACHE`` sets another).
+            with_columns: :meth:`clips` is to follow, so small HDF5 files of a folder are read while they are open.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -110,7 +112,7 @@ class Recording:
         if time_unit is not None and time_unit not in PER_SECOND:
             raise DataError(f"time_unit: {time_unit!r} is not allowed ({', '.join(PER_SECOND)})")
         if path.is_dir():
-            return _of_events(cls, path, find_clips(path, time_unit), channels)
+            return _of_events(cls, path, find_clips(path, time_unit, with_columns=with_columns), channels)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such recording")
         kind, what = file_kind(path)
