@@ -145,25 +145,10 @@ def recurrent_lif_scan_backward(
 
 
 @recurrent_lif_scan_backward.register_kernel("cuda")
-def _(
-    grad_spikes: Tensor,
-    grad_end: Tensor,
-    weight: Tensor,
-    taps: Tensor,
-    gain: Tensor,
-    spikes: Tensor,
-    kept: Tensor,
-    sent: Tensor,
-    values: Tensor,
-    state: Tensor,
-    kind: str,
-    neuron: str,
-    surrogate: str,
-    alpha: float,
-    parameters: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _(grad_spikes: Tensor, grad_end: Tensor, *inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     from ranvier.ops.recurrent_lif import scan_cuda
 
+    weight, taps, gain, spikes, kept, sent, values, state, kind, neuron, surrogate, alpha, parameters = inputs
     slope = surrogate_slope(kept[0] - values[-1], surrogate, alpha)
     given = (grad_spikes, grad_end, slope, kept[0], weight, taps, gain, values)
     to_current, total, to_state, grad_sent = scan_cuda.scan_backward(*given, kind, neuron)
@@ -212,22 +197,9 @@ def _to_weight_and_taps(
 
 @recurrent_lif_scan_backward.register_fake
 def _(
-    grad_spikes: Tensor,
-    grad_end: Tensor,
-    weight: Tensor,
-    taps: Tensor,
-    gain: Tensor,
-    spikes: Tensor,
-    kept: Tensor,
-    sent: Tensor,
-    values: Tensor,
-    state: Tensor,
-    kind: str,
-    neuron: str,
-    surrogate: str,
-    alpha: float,
-    parameters: bool,
+    _grad_spikes: Tensor, _grad_end: Tensor, weight: Tensor, taps: Tensor, _gain: Tensor, spikes: Tensor, *inputs: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    _, _, values, state, kind, *_ = inputs
     of_weight = weight.new_empty(0) if kind == "synaptic" else weight.new_empty(weight.shape)
     to_current, to_taps, to_values, to_state = (x.new_empty(x.shape) for x in (spikes, taps, values, state))
     if kind == "synaptic":
